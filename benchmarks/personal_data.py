@@ -26,10 +26,10 @@ from billing.rating import Rate
 from billing.stores import tables
 from database.engine import create_engine
 from database.migrations import migrate
+from gateway.personal_data.retention import SqlRetention
+from gateway.personal_data.rows import SqlPersonalRows
 from gateway.privacy.export_maker import ExportMaker
 from gateway.stores.exports import SqlExports
-from gateway.stores.personal_rows import SqlPersonalRows
-from gateway.stores.retention import SqlRetention
 
 EXPORTED = 100_000
 FORGOTTEN = 1_000_000

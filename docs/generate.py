@@ -19,10 +19,10 @@ from docs.client import Client
 from gateway import settings_table
 from gateway.browser import messages
 from gateway.errors import PROBLEMS
-from gateway.http.openapi import document, operations
 from gateway.http.operation import Operation
 from gateway.limits import fraud, velocity
 from gateway.monitor.alarms import PARTS_AFTER_S, RULES, Rule
+from gateway.openapi import document, operations
 from gateway.scopes import Scope
 from gateway.telemetry import spans
 from gateway.twilio import refusals

@@ -26,9 +26,9 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
     "billing.stores.call_filter": ("tests/billing/sql/test_cdr_store.py",),
     "billing.stores.closed_names": ("tests/billing/sql/test_closed_books.py",),
     "billing.stores.closed_audit": ("tests/billing/sql/test_closed_books.py",),
-    "gateway.stores.book_closing": ("tests/gateway/stores/test_retention.py",),
+    "gateway.stores.book_closing": ("tests/gateway/personal_data/test_retention.py",),
     "billing.stores.call_forgetting": (
-        "tests/gateway/stores/test_retention.py",
+        "tests/gateway/personal_data/test_retention.py",
         "tests/money/test_erasure.py",
     ),
     "billing.stores.column_audit": (
@@ -45,7 +45,7 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
     "billing.stores.payment_entries": ("tests/gateway/payments/test_proof.py",),
     "billing.stores.payment_profiles": (
         "tests/billing/sql/test_payment_store.py",
-        "tests/gateway/stores/test_taking_back.py",
+        "tests/gateway/personal_data/test_taking_back.py",
     ),
     "billing.stores.payments": ("tests/billing/sql/test_payment_store.py",),
     "billing.stores.saved_card_charges": (
@@ -115,9 +115,15 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
     "accounts.stores.erasures": ("tests/money/test_erasure.py",),
     "billing.stores.freezes": ("tests/gateway/stores/test_departures.py",),
     "gateway.people.leaving": ("tests/gateway/http/site/test_leaving.py",),
+    "gateway.app": ("tests/gateway/test_apps.py",),
+    "gateway.webhooks.app": ("tests/gateway/test_apps.py",),
+    "gateway.webhooks.pages": ("tests/gateway/http/site/test_webhooks.py",),
     "gateway.people.privacy": ("tests/gateway/http/site/test_privacy.py",),
     "gateway.stores.button_editors": ("tests/gateway/stores/test_buttons.py",),
-    "gateway.stores.erasing": ("tests/money/test_erasure.py", "tests/money/test_failed_refunds.py"),
+    "gateway.personal_data.erasing": (
+        "tests/money/test_erasure.py",
+        "tests/money/test_failed_refunds.py",
+    ),
     "gateway.stores.leaving_accounts": ("tests/gateway/cli/test_departures.py",),
     "gateway.charging.account_deletion": ("tests/money/test_account_deletion.py",),
     "gateway.charging.account_erasure": (
@@ -195,7 +201,7 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
     ),
     "gateway.stores.unnamed_proxy": ("tests/gateway/roles/test_unnamed_proxy.py",),
     "gateway.stores.people_transactions": (
-        "tests/gateway/stores/test_people.py",
+        "tests/gateway/personal_data/test_people.py",
         "tests/gateway/stores/test_second_factors.py",
     ),
     "gateway.sockets.http_protocol": (

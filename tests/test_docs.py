@@ -24,7 +24,7 @@ from docs.generate import (
 from gateway import settings_table
 from gateway.browser import messages
 from gateway.cli.app import COMMANDS
-from gateway.http.openapi import operations
+from gateway.openapi import operations
 from gateway.settings import SETTINGS_FILE
 from gateway.telemetry import spans
 from gateway.twilio import refusals

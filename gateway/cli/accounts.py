@@ -34,6 +34,7 @@ from gateway.errors import (
 )
 from gateway.http.bearer import key_hash, new_api_key
 from gateway.operators import NODES, Order
+from gateway.personal_data.erasing import SqlErasing
 from gateway.ports import to_nobody
 from gateway.post.mail import is_address
 from gateway.roles import storage
@@ -45,7 +46,6 @@ from gateway.settings import Settings
 from gateway.stores import private_files
 from gateway.stores.accounts import KeyRow, SqlAccountStore
 from gateway.stores.administration import SqlAdministration
-from gateway.stores.erasing import SqlErasing
 from gateway.stores.erasure_journal import COPY_INTERVAL_S
 from gateway.stores.mail_outbox import queue_notice
 

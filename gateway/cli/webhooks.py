@@ -21,10 +21,10 @@ from gateway.cli.command import Yes, confirm, fail, out, read_moment, run_with
 from gateway.errors import EXIT_SETTINGS, PROBLEMS, RequestRefusedError
 from gateway.http.idempotency import is_idempotency_key
 from gateway.roles import storage
-from gateway.roles.webhooks import secret_maker
 from gateway.settings import Settings
-from gateway.stores.webhook_endpoints import SqlWebhookEndpoints
+from gateway.stores.secret_keys import secret_keys
 from gateway.webhooks.acts import WebhookActs
+from gateway.webhooks.endpoint_store import SqlWebhookEndpoints
 from gateway.webhooks.events import OF_ACCOUNTS
 from gateway.webhooks.ports import REPLAYED_MAX
 from gateway.webhooks.signature import SecretMaker
@@ -322,7 +322,7 @@ def _run(
         if account is None or account.deleted_at is not None:
             raise LookupError
         # What needs no secret makes no file of a key for one.
-        maker = secret_maker(settings) if makes_secret else SecretMaker(())
+        maker = SecretMaker(secret_keys(settings)) if makes_secret else SecretMaker(())
         store = SqlWebhookEndpoints(book.engine)
         acts = WebhookActs(store, maker, settings.webhook_private_hosts)
         try:

@@ -22,7 +22,6 @@ from gateway.monitor.board import Board
 from gateway.monitor.history import minute_of
 from gateway.monitor.left_calls import LeftCalls, Orphans, ghosts_left
 from gateway.post.alarm_mails import AlarmLine, AlarmMails
-from gateway.post.webhook_queue import WebhookQueue
 from gateway.roles.mail import mail_server
 from gateway.roles.storage import Stores
 from gateway.roles.store_rights import StoreRights
@@ -32,6 +31,7 @@ from gateway.stores.audited import RedisAudited
 from gateway.stores.ghosts import RedisGhostStore
 from gateway.stores.leases import RedisNodeLeases
 from gateway.stores.minutes import RedisMinutes
+from gateway.webhooks.queue import WebhookQueue
 
 LOOKS_EVERY_S: Final = 1.0
 HISTORY_EVERY_S: Final = 20.0

@@ -14,7 +14,7 @@ from billing.news import News
 from billing.stores import payment_profiles, tables
 from gateway.post.mail_queue import notice_of
 from gateway.stores.mail_outbox import queue_notice
-from gateway.stores.webhook_spool import queue_news
+from gateway.webhooks.spool import queue_news
 
 
 async def tell_of_credit(connection: AsyncConnection, news: News, at: datetime) -> None:

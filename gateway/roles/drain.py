@@ -10,6 +10,8 @@ import os
 import sys
 import time
 
+from gateway.app import Services
+from gateway.apps import APPS
 from gateway.logs import formats
 from gateway.roles import storage
 from gateway.roles.audit import audit_daily
@@ -20,7 +22,6 @@ from gateway.roles.mail import MailDuty
 from gateway.roles.post import open_post
 from gateway.roles.privacy import PrivacyDuty
 from gateway.roles.process import stop_on_signal, wait
-from gateway.roles.webhooks import WebhookDuty
 from gateway.settings import Settings
 
 DRAIN_INTERVAL_S = 1.0
@@ -54,7 +55,8 @@ async def work(settings: Settings, *, is_child: bool) -> None:
     # First, as it may end the start.
     journal = JournalDuty(settings, stores, is_child=is_child)
     post = open_post(settings, stores)
-    hooks = WebhookDuty(settings, stores)
+    services = Services(settings=settings, engine=stores.engine, records=stores.records)
+    works = [app.work(services) for app in APPS]
     privacy = PrivacyDuty(settings, stores)
     duty = MailDuty(settings, stores.engine, privacy.empty_files)
     duty.start()
@@ -63,7 +65,8 @@ async def work(settings: Settings, *, is_child: bool) -> None:
     budgets.start()
     auditing = audit_daily(stores)
     auditing.start()
-    hooks.start()
+    for work_of_app in works:
+        work_of_app.start()
     journal.start()
 
     # `turn` runs before and after each pass; if a pass hangs, the pulse stops and the parent
@@ -90,7 +93,8 @@ async def work(settings: Settings, *, is_child: bool) -> None:
         await post.mails.stop()
         await post.events.stop()
         await duty.stop()
-        await hooks.stop()
+        for work_of_app in works:
+            await work_of_app.stop()
         await journal.stop()
         await stores.close()
     stop.leave()

@@ -18,13 +18,13 @@ from gateway.errors import SettingsError
 from gateway.heartbeat.periodic_task import PeriodicTask
 from gateway.payments.credit_return import CreditReturn
 from gateway.payments.last_payments import LastPayments
+from gateway.personal_data.erasing import SqlErasing
 from gateway.roles import preflight, storage
 from gateway.roles.journal import is_folder_known
 from gateway.roles.payments import PaymentServices
 from gateway.roles.storage import Stores
 from gateway.settings import Settings
 from gateway.stores.aof import RedisAof
-from gateway.stores.erasing import SqlErasing
 from gateway.stores.erasure_journal import ErasureJournal
 
 

@@ -16,6 +16,8 @@ from billing.stores.call_feedback import SqlFeedbackStore
 from billing.stores.payments import SqlPaymentStore
 from billing.stores.statement import SqlStatementStore
 from database import refusals
+from gateway.app import Services
+from gateway.apps import APPS
 from gateway.calls.admission import Admission
 from gateway.calls.carrier_news import Elsewhere
 from gateway.calls.index import CallIndex
@@ -31,7 +33,6 @@ from gateway.http.api.keys import KeysApi
 from gateway.http.api.ledger import LedgerApi
 from gateway.http.api.payments import CardPayments, PaymentsApi
 from gateway.http.api.rates import RatesApi
-from gateway.http.api.webhooks import WebhooksApi
 from gateway.http.health import Health
 from gateway.http.hooks.stripe import StripeWebhook
 from gateway.http.hooks.twilio import TwilioWebhooks
@@ -46,11 +47,8 @@ from gateway.roles.periodic_tasks import Alarms
 from gateway.roles.prices import Prices
 from gateway.roles.storage import Stores
 from gateway.roles.store_rights import StoreRights
-from gateway.roles.webhooks import secret_maker
 from gateway.settings import Settings
-from gateway.stores.webhook_endpoints import SqlWebhookEndpoints
 from gateway.twilio.markup import hangup_twiml
-from gateway.webhooks.acts import WebhookActs
 
 # The build hook puts the pages into the package.
 STATIC_DIR = Path(str(resources.files("gateway.http"))) / "static"
@@ -100,8 +98,7 @@ def api_routes(
     )
     embed = compose_embed(settings, stores, velocity, admission, fraud.visitors.note)
     feedback = SqlFeedbackStore(stores.engine)
-    endpoints = SqlWebhookEndpoints(stores.engine)
-    webhooks = WebhookActs(endpoints, secret_maker(settings), settings.webhook_private_hosts)
+    services = Services(settings=settings, engine=stores.engine, records=stores.records)
     cards = None if payments is None else CardPayments(payments.payments, payments.auto)
     payment_store = SqlPaymentStore(stores.engine)
     rates = RatesApi(
@@ -127,7 +124,7 @@ def api_routes(
         *ButtonsApi(
             auth, own_buttons(settings, stores, velocity), settings.twilio_auth_token.reveal()
         ).routes(),
-        *WebhooksApi(auth, webhooks, velocity).routes(),
+        *(route for app in APPS for route in app.routes(services, auth, velocity)),
     ]
 
 

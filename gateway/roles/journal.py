@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gateway.heartbeat.periodic_task import PeriodicTask
+from gateway.personal_data.erasing import SqlErasing
 from gateway.roles.storage import Stores
 from gateway.settings import Settings
 from gateway.stores import erasure_journal, private_files
-from gateway.stores.erasing import SqlErasing
 from gateway.stores.erasure_journal import ErasureJournal
 
 

@@ -14,6 +14,7 @@ from accounts.stores.ceremonies import RedisCeremonies
 from accounts.stores.secret_box import SecretBox
 from accounts.stores.sessions import RedisSessions
 from billing.clock import utc_now
+from gateway.apps import APPS
 from gateway.http.access import DeclaredRoute
 from gateway.http.cookies import Cookies
 from gateway.http.holders import Holders
@@ -52,11 +53,12 @@ from gateway.people.sign_in import SignIn
 from gateway.people.sign_out import SignOut
 from gateway.people.sign_up import SignUp
 from gateway.people.supervision import Supervision
+from gateway.personal_data.people import SqlPeople
+from gateway.personal_data.rows import SqlPersonalRows
 from gateway.ports import Velocity
 from gateway.roles.branding import load_branding
 from gateway.roles.documents import load_documents
 from gateway.roles.storage import Stores
-from gateway.roles.webhooks import secret_keys
 from gateway.settings import Settings
 from gateway.stores.address_countries import AddressCountries, read_countries
 from gateway.stores.departures import SqlDepartures
@@ -65,9 +67,8 @@ from gateway.stores.holder_countries import SqlHolderCountries
 from gateway.stores.mail_outbox import queue_notice
 from gateway.stores.passkeys import SqlPasskeys
 from gateway.stores.password_process import PasswordProcess
-from gateway.stores.people import SqlPeople
-from gateway.stores.personal_rows import SqlPersonalRows
 from gateway.stores.second_factors import SqlSecondFactors
+from gateway.stores.secret_keys import secret_keys
 from gateway.stores.sent_answers import SqlAnsweredForms
 from gateway.stores.supervision import SqlHolderSupervision
 from gateway.stores.wishes import RedisWishes
@@ -140,7 +141,7 @@ def compose_people(
         missing=privacy.missing,
     )
     holders = Holders(browsers, Cookies(settings.origin), settings.own_origins)
-    pages = Pages(load_branding(settings))
+    pages = Pages(load_branding(settings), [app.package for app in APPS])
     return People(
         people,
         SqlSecondFactors(people, box),

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from gateway.post.mail_queue import MailQueue
-from gateway.post.webhook_queue import WebhookQueue
 from gateway.roles.mail import mail_server, open_queue
 from gateway.roles.storage import Stores
-from gateway.roles.webhooks import open_spool
 from gateway.settings import Settings
+from gateway.webhooks.queue import WebhookQueue
+from gateway.webhooks.spool import open_spool
 
 LEAVE_S_MAX: Final = 10.0
 """How long a command waits for what it has to tell: a few attempts at each event."""

@@ -19,6 +19,8 @@ from billing.clock import utc_now
 from database.engine import TIMEOUT_S, empty_log
 from database.errors import StoreUnavailableError
 from gateway.heartbeat.periodic_task import PeriodicTask
+from gateway.personal_data.retention import SqlRetention
+from gateway.personal_data.rows import SqlPersonalRows
 from gateway.privacy import export_maker, retention
 from gateway.privacy.export_maker import ExportMaker
 from gateway.privacy.retention import Retention
@@ -26,8 +28,6 @@ from gateway.roles.storage import Stores
 from gateway.settings import Settings
 from gateway.stores.duties import SqlDuties
 from gateway.stores.exports import SqlExports
-from gateway.stores.personal_rows import SqlPersonalRows
-from gateway.stores.retention import SqlRetention
 
 LOG_EMPTIED_EVERY_S: Final = 600.0
 """How long SQLite's files still have what was deleted without anybody hurrying."""

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from billing.clock import utc_now
 from billing.stores.payments import SqlPaymentStore
 from billing.stores.statement import SqlStatementStore
+from gateway.app import Services
+from gateway.apps import APPS
 from gateway.calls.index import CallIndex
 from gateway.calls.rate_table import RateTable
 from gateway.embed.ports import Proofs
@@ -21,12 +23,10 @@ from gateway.http.site.calls import CallPages
 from gateway.http.site.credit import CreditPages
 from gateway.http.site.design import DesignPages
 from gateway.http.site.destinations import DestinationPages
-from gateway.http.site.door import Door
 from gateway.http.site.keys import KeyPages
 from gateway.http.site.landing import LandingPages
 from gateway.http.site.rates import RatesPages
 from gateway.http.site.reference import ReferencePages
-from gateway.http.site.webhooks import WebhookPages
 from gateway.people.keys import Keys
 from gateway.ports import Velocity
 from gateway.roles import http
@@ -36,10 +36,8 @@ from gateway.roles.payments import PaymentServices
 from gateway.roles.people import People, new_door, people_routes
 from gateway.roles.prices import Prices
 from gateway.roles.storage import Stores
-from gateway.roles.webhooks import secret_maker
 from gateway.settings import Settings
 from gateway.stores.holder_keys import SqlHolderKeys
-from gateway.stores.webhook_endpoints import SqlWebhookEndpoints
 
 _ONCE_BYTES = 18
 
@@ -96,6 +94,7 @@ def site_routes(
         button=settings.landing_button,
     )
     refundable_of = None if payments is None else credit_return(stores, payments).refundable
+    services = Services(settings=settings, engine=stores.engine, records=stores.records)
     design = DesignPages(door, http.STATIC_DIR, settings.landing_button)
     return [
         *people_routes(settings, stores, velocity, people, door, refundable_of=refundable_of),
@@ -106,26 +105,13 @@ def site_routes(
         *ReferencePages(door, settings.origin).routes(),
         *(design.routes() if settings.design_page == "on" else ()),
         *KeyPages(door, keys, _new_once).routes(),
-        *_webhook_pages(door, settings, stores, velocity).routes(),
+        *(route for app in APPS for route in app.page_routes(services, door)),
         *ButtonPages(door, buttons, index.credit, settings.origin, _new_once).routes(),
         *DestinationPages(door, buttons, proofs).routes(),
         *http.page_routes(
             people.pages.phone_page, people.pages.phone_manifest, people.pages.live_page
         ),
     ]
-
-
-def _webhook_pages(
-    door: Door, settings: Settings, stores: Stores, velocity: Velocity
-) -> WebhookPages:
-    return WebhookPages(
-        door,
-        SqlWebhookEndpoints(stores.engine),
-        secret_maker(settings),
-        settings.webhook_private_hosts,
-        velocity,
-        _new_once,
-    )
 
 
 def _new_once() -> str:

@@ -36,7 +36,7 @@ from gateway.stores.accounts import SqlAccountStore
 from gateway.stores.drain_mark import RedisDrainMark
 from gateway.stores.embedded import EmbeddedValkey
 from gateway.stores.key_epochs import UNTOLD, RedisKeyEpochs
-from gateway.stores.webhook_spool import queue_ended_calls
+from gateway.webhooks.spool import queue_ended_calls
 
 
 @dataclass(slots=True)

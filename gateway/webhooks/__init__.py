@@ -1,1 +1,1 @@
-"""Webhooks out: what is told, to which addresses, how it is signed and when it is tried. Pure."""
+"""Webhooks: programs of account holders, and of the operator, learn what happens."""

@@ -10,7 +10,7 @@ import caller_client
 import pytest
 from caller_client import AsyncCaller, Caller, ProblemError
 
-from gateway.http.openapi import operations
+from gateway.openapi import operations
 from tests.gateway.test_api_document import BODY, node
 
 __all__ = ["node"]

@@ -25,8 +25,8 @@ from websockets.sync.client import connect
 
 from gateway.embed.keys import Mode, publishable_key
 from gateway.embed.ports import NewButton
-from gateway.http.openapi import document, operations
 from gateway.http.operation import PREFIX, ApiRoute
+from gateway.openapi import document, operations
 from gateway.roles.embed import buttons_of
 from gateway.scopes import PAGE, Scope
 from gateway.webhooks.events import endpoint_id

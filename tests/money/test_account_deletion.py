@@ -25,10 +25,10 @@ from gateway.charging.account_erasure import AccountErasure
 from gateway.cli import accounts, command
 from gateway.errors import PaymentError
 from gateway.operators import Order
+from gateway.personal_data.erasing import LEASED, SqlErasing
 from gateway.settings import Settings
 from gateway.stores.accounts import SqlAccountStore
 from gateway.stores.aof import RedisAof
-from gateway.stores.erasing import LEASED, SqlErasing
 from tests.money.ledger_world import CENT, HORIZON_S, UNIT
 
 DELETED = Deletion(Outcome.DELETED)

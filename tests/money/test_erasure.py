@@ -28,15 +28,15 @@ from database.engine import TIMEOUT_S, reading, writing
 from database.errors import StoreUnavailableError
 from gateway.charging.account_erasure import REST, AccountErasure
 from gateway.charging.recovery import fill_gate
+from gateway.personal_data.erasing import LEASED, SqlErasing
+from gateway.personal_data.people import SqlPeople
+from gateway.personal_data.retention import SqlRetention
 from gateway.post import outbox_rules
 from gateway.stores.accounts import SqlAccountStore
 from gateway.stores.aof import RedisAof
 from gateway.stores.departures import SqlDepartures
-from gateway.stores.erasing import LEASED, SqlErasing
 from gateway.stores.erasure_journal import ErasureJournal
 from gateway.stores.mail_outbox import SqlMailOutbox, queue_notice
-from gateway.stores.people import SqlPeople
-from gateway.stores.retention import SqlRetention
 from tests.money.ledger_world import UNIT
 
 EMAIL, DIALLED, DEVICE = "alice@example.com", "+15005551000", "Firefox"

@@ -14,7 +14,7 @@ from billing.stores import deletion_refunds
 from billing.stores.audit import ADVICE, audit
 from billing.stores.gate_audit import audit_gate
 from database.engine import TIMEOUT_S, reading
-from gateway.stores.erasing import LEASED
+from gateway.personal_data.erasing import LEASED
 from tests.money import test_late_payments
 from tests.money.ledger_world import UNIT
 from tests.money.test_late_payments import API_KEY, Died

@@ -31,9 +31,9 @@ from gateway.payments.ports import CheckoutOrder
 from gateway.payments.refunds import Refunds
 from gateway.payments.service import CHECKOUT_LIFE, Payments
 from gateway.payments.stripe_client import StripePayments
+from gateway.personal_data.erasing import LEASED, SqlErasing
 from gateway.settings import Settings
 from gateway.stores.accounts import SqlAccountStore
-from gateway.stores.erasing import LEASED, SqlErasing
 from gateway.stores.mail_outbox import SqlMailOutbox
 from simulators.payments.service import PaymentSimulatorService, PaymentSimulatorSettings
 from tests.money.ledger_world import UNIT

@@ -16,7 +16,7 @@ from accounts.stores import audit_log
 from accounts.stores import tables as people
 from database.engine import TIMEOUT_S, reading, writing
 from gateway.operators import Order
-from gateway.stores.retention import SqlRetention
+from gateway.personal_data.retention import SqlRetention
 from tests.gateway.privacy.needles import add_person
 from tests.gateway.test_data_map import template_of
 from tests.money.test_erasure import finish, house

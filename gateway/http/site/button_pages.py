@@ -154,6 +154,3 @@ class DestinationsPage:
     """When to try again; 0 if that is not known."""
     said: str = ""
     errors: Mapping[str, str] = field(default_factory=dict)
-
-
-OfButtons = ButtonsPage | ButtonFormPage | ButtonPage | DestinationsPage

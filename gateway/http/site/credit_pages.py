@@ -166,5 +166,4 @@ class AutoTopUpPage:
     errors: Mapping[str, str] = field(default_factory=dict)
 
 
-OfCredit = CreditPage | StatementPage | PaymentsPage | PaymentPage | GoToPaymentPage | AutoTopUpPage
 """The pages of an account's money."""

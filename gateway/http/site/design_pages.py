@@ -34,5 +34,4 @@ class SpecimenPage:
     """Addresses of the script, of its style sheets, and of any picture."""
 
 
-OfDesign = DesignPage | SpecimenPage
 """The pages of `/design`."""

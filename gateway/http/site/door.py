@@ -51,43 +51,9 @@ DELETE, CHOICES = f"{ACCOUNT}/delete", f"{ACCOUNT}/privacy-choices"
 REQUESTS, TERMS = f"{ACCOUNT}/requests", f"{ACCOUNT}/terms"
 COUNTRIES, RESTRICTION = f"{ACCOUNT}/countries", f"{ACCOUNT}/restriction"
 BUTTONS, DESTINATIONS = f"{ACCOUNT}/buttons", f"{ACCOUNT}/destinations"
-WEBHOOKS: Final = f"{ACCOUNT}/webhooks"
 SUPERVISION: Final = f"{ACCOUNT}/supervision"
-GO_ON: Final = frozenset(
-    {
-        PHONE,
-        ACCOUNT,
-        f"{ACCOUNT}/password",
-        f"{ACCOUNT}/address",
-        f"{ACCOUNT}/devices",
-        CALLS,
-        SECURITY,
-        f"{ACCOUNT}/second-factor",
-        f"{ACCOUNT}/recovery-codes",
-        f"{ACCOUNT}/recovery-codes/download",
-        f"{ACCOUNT}/data",
-        COUNTRIES,
-        CREDIT,
-        f"{CREDIT}/auto",
-        f"{CREDIT}/payments",
-        f"{CREDIT}/statement",
-        KEYS,
-        f"{KEYS}/new",
-        WEBHOOKS,
-        f"{WEBHOOKS}/new",
-        BUTTONS,
-        f"{BUTTONS}/new",
-        DESTINATIONS,
-        DELETE,
-        CHOICES,
-        REQUESTS,
-        RESTRICTION,
-        TERMS,
-        SUPERVISION,
-    }
-)
-"""Where a person may go on after they have signed in: a request never names another place."""
-_GO_ON_ONE: Final = re.compile(rf"{BUTTONS}/[0-9a-f]{{24}}(/rules)?", re.ASCII)
+_PARAMETER: Final = re.compile(r"\\\{\w+\\\}")
+_FILES: Final = (".csv", ".json")
 _BUSY_S = 5
 _AGENT_CHARS_MAX = 512
 _CURSOR_CHARS_MAX = 128
@@ -117,6 +83,7 @@ class Door:
     """Which forms were received; None where that is not kept."""
     country_of: Callable[[str], str] = field(default=lambda _address: "")
     """Returns in which country an address is, ISO 3166 alpha-2; empty where nobody can tell."""
+    _own_pages: list[re.Pattern[str]] = field(default_factory=list)
 
     def page(self, path: str, handler: PageHandler) -> DeclaredRoute:
         """Return a page for anybody."""
@@ -165,9 +132,20 @@ class Door:
                 return see(CONFIRM, next=back)
             return await handler(request, principal.signed_in)
 
+        if method == "GET" and not page and not path.endswith(_FILES):
+            self._own_pages.append(re.compile(_PARAMETER.sub("[A-Za-z0-9_-]+", re.escape(path))))
         return DeclaredRoute(
             path, self._guarded(endpoint), Access.HOLDER, method=method, step_up=step_up
         )
+
+    def own_page(self, path: str) -> str:
+        """Return where a person goes on after they have signed in: a page of theirs, or the phone.
+
+        A request never names another place; where it tries to, they go on to their account.
+        """
+        if path == PHONE or any(page.fullmatch(path) for page in self._own_pages):
+            return path
+        return ACCOUNT
 
     async def who(self, request: Request) -> Principal | None:
         """Return who is signed in; None for nobody.
@@ -362,11 +340,6 @@ def _again(outcome: Outcome) -> SeeOther:
     for cookie in outcome.cookies:
         response.headers.append("set-cookie", cookie)
     return response
-
-
-def own_page(path: str) -> str:
-    """Return where to go on, if it is one of our pages; else the account."""
-    return path if path in GO_ON or _GO_ON_ONE.fullmatch(path) else ACCOUNT
 
 
 def said_in(request: Request) -> str:

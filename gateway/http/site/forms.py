@@ -38,10 +38,10 @@ _OWN: Final = "once"
 _FIELDS_MAX: Final = 32
 
 # Longer than what is accepted, so that a person is told what is too long.
-_Line = Annotated[str, msgspec.Meta(max_length=512)]
+Line = Annotated[str, msgspec.Meta(max_length=512)]
 _Password = Annotated[str, msgspec.Meta(max_length=1024)]
 _Answer = Annotated[str, msgspec.Meta(max_length=FORM_BYTES_MAX)]
-_Lines = Annotated[str, msgspec.Meta(max_length=FORM_BYTES_MAX)]
+Lines = Annotated[str, msgspec.Meta(max_length=FORM_BYTES_MAX)]
 _CredentialId = Annotated[str, msgspec.Meta(max_length=1364)]
 _F = TypeVar("_F")
 
@@ -53,7 +53,7 @@ class Nothing(msgspec.Struct):
 class SignUpFields(msgspec.Struct):
     """The form of `/sign-up`."""
 
-    email: _Line = ""
+    email: Line = ""
     password: _Password = ""
     terms: bool = False
     adult: bool = False
@@ -62,87 +62,87 @@ class SignUpFields(msgspec.Struct):
 class SignInFields(msgspec.Struct):
     """The form of `/sign-in`."""
 
-    email: _Line = ""
+    email: Line = ""
     password: _Password = ""
-    next: _Line = ""
+    next: Line = ""
 
 
 class AddressFields(msgspec.Struct):
     """A form that asks for an e-mail address."""
 
-    email: _Line = ""
+    email: Line = ""
 
 
 class PasswordFields(msgspec.Struct):
     """A form that asks for a password: a new one, or the present one and where to go on."""
 
     password: _Password = ""
-    next: _Line = ""
+    next: Line = ""
 
 
 class ConfirmFields(msgspec.Struct):
     """The proofs of a sign-in once more, and where to go on."""
 
     password: _Password = ""
-    code: _Line = ""
-    next: _Line = ""
+    code: Line = ""
+    next: Line = ""
 
 
 class CodeFields(msgspec.Struct):
     """A code of the second factor."""
 
-    code: _Line = ""
-    by: _Line = ""
+    code: Line = ""
+    by: Line = ""
     """`recovery` where the form asked for a recovery code."""
-    next: _Line = ""
+    next: Line = ""
 
 
 class PasskeyFields(msgspec.Struct):
     """What a passkey has signed."""
 
-    ceremony: _Line = ""
+    ceremony: Line = ""
     answer: _Answer = ""
     """JSON of the browser."""
-    next: _Line = ""
+    next: Line = ""
 
 
 class NamedPasskeyFields(msgspec.Struct):
     """A passkey with its name: a new one, or one that is renamed or removed."""
 
-    ceremony: _Line = ""
+    ceremony: Line = ""
     answer: _Answer = ""
     id: _CredentialId = ""
-    name: _Line = ""
+    name: Line = ""
 
 
 class CountryFields(msgspec.Struct):
     """A form that names a country by its code."""
 
-    country: _Line = ""
+    country: Line = ""
 
 
 class SupervisionFields(msgspec.Struct):
     """The form of `/account/supervision`."""
 
-    most: _Line = ""
+    most: Line = ""
     silent: bool = False
-    silent_reason: _Line = ""
+    silent_reason: Line = ""
 
 
 class SessionFields(msgspec.Struct):
     """A button that ends one session."""
 
-    name: _Line = ""
+    name: Line = ""
 
 
 class TopUpFields(msgspec.Struct):
     """The form that begins a payment, on a page or with the saved card."""
 
-    once: _Line = ""
+    once: Line = ""
     """Made with the form: the same form sent twice begins one payment."""
-    amount: _Line = ""
+    amount: Line = ""
     """Of the button that was pressed; empty for the field beside it."""
-    other: _Line = ""
+    other: Line = ""
     save_card: bool = False
 
 
@@ -150,16 +150,16 @@ class AutoTopUpFields(msgspec.Struct):
     """The form of automatic top-ups."""
 
     enabled: bool = False
-    threshold: _Line = ""
-    amount: _Line = ""
+    threshold: Line = ""
+    amount: Line = ""
 
 
 class NewKeyFields(msgspec.Struct):
     """The form that makes an API key."""
 
-    once: _Line = ""
+    once: Line = ""
     """Made with the form: the same form sent twice makes one key."""
-    label: _Line = ""
+    label: Line = ""
     calls: bool = False
     records: bool = False
     payments: bool = False
@@ -167,89 +167,74 @@ class NewKeyFields(msgspec.Struct):
     buttons: bool = False
     supervise: bool = False
     webhooks: bool = False
-    day_cap: _Line = ""
-    days: _Line = ""
+    day_cap: Line = ""
+    days: Line = ""
 
 
 class KeyFields(msgspec.Struct):
     """A button that revokes a key."""
 
-    key_id: _Line = ""
-
-
-class NewWebhookFields(msgspec.Struct):
-    """The form that adds a webhook."""
-
-    once: _Line = ""
-    """Made with the form: the same form sent twice adds one."""
-    url: _Lines = ""
-    label: _Line = ""
-
-
-class WebhookFields(msgspec.Struct):
-    """A button that does something with a webhook."""
-
-    webhook_id: _Line = ""
+    key_id: Line = ""
 
 
 class ButtonFields(msgspec.Struct):
     """The form of a button; what is no text yet is made one of by `button_forms`."""
 
-    once: _Line = ""
+    once: Line = ""
     """Made with the form: the same form sent twice makes one button."""
-    label: _Line = ""
-    title: _Line = ""
-    origins: _Lines = ""
+    label: Line = ""
+    title: Line = ""
+    origins: Lines = ""
     """One a line."""
-    destination: _Line = ""
+    destination: Line = ""
     """E.164, or `SIGNED`."""
-    opens: _Line = "always"
+    opens: Line = "always"
     """`always` or `week`."""
-    zone: _Line = ""
-    monday: _Line = ""
-    tuesday: _Line = ""
-    wednesday: _Line = ""
-    thursday: _Line = ""
-    friday: _Line = ""
-    saturday: _Line = ""
-    sunday: _Line = ""
-    holidays: _Lines = ""
+    zone: Line = ""
+    monday: Line = ""
+    tuesday: Line = ""
+    wednesday: Line = ""
+    thursday: Line = ""
+    friday: Line = ""
+    saturday: Line = ""
+    sunday: Line = ""
+    holidays: Lines = ""
     """One a line."""
-    seconds_max: _Line = ""
-    calls_at_once: _Line = ""
-    visitor_hour: _Line = ""
-    visitor_day: _Line = ""
-    button_hour: _Line = ""
-    button_day: _Line = ""
-    day_cap: _Line = ""
-    month_cap: _Line = ""
+    seconds_max: Line = ""
+    calls_at_once: Line = ""
+    visitor_hour: Line = ""
+    visitor_day: Line = ""
+    button_hour: Line = ""
+    button_day: Line = ""
+    day_cap: Line = ""
+    month_cap: Line = ""
 
 
 class TurnFields(msgspec.Struct):
     """The form that replaces a button's live key."""
 
-    once: _Line = ""
-    days: _Line = ""
+    once: Line = ""
+    days: Line = ""
 
 
 class NumberFields(msgspec.Struct):
     """A form that asks for a phone number."""
 
-    number: _Line = ""
+    number: Line = ""
 
 
 class CodeOfNumberFields(msgspec.Struct):
     """A code that was spoken to a phone number."""
 
-    number: _Line = ""
-    code: _Line = ""
+    number: Line = ""
+    code: Line = ""
 
 
 class LeavingFields(msgspec.Struct):
     """The form of `/account/delete`."""
 
-    unspent: _Line = ""
-    when: _Line = ""
+    unspent: Line = ""
+    when: Line = ""
 
 
 class ChoicesFields(msgspec.Struct):
@@ -271,13 +256,13 @@ class TermsFields(msgspec.Struct):
     """The form of `/account/terms`."""
 
     terms: bool = False
-    next: _Line = ""
+    next: Line = ""
 
 
 class LanguageFields(msgspec.Struct):
     """The choice of a language."""
 
-    language: _Line = ""
+    language: Line = ""
 
 
 _HALF_CHARS: Final = 32

@@ -58,6 +58,3 @@ class KeyMadePage:
     template: ClassVar[str] = "key_made.html"
     label: str
     key: str = field(repr=False)
-
-
-OfKeys = KeysPage | NewKeyPage | KeyMadePage

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from gateway.http.site.rate_pages import CountryRow, RatesPage
+from gateway.http.site.rate_pages import CountryRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,5 +25,4 @@ class LandingPage:
     """Publishable key of the button that is shown; empty for none."""
 
 
-OfPrices = RatesPage | LandingPage
 """The pages that tell anybody what calls cost."""

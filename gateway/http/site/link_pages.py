@@ -78,13 +78,4 @@ class AddressTakenPage:
     email: str
 
 
-OfLinks = (
-    LinkPage
-    | ResetPage
-    | ProofPage
-    | TakeAddressPage
-    | NewPasswordPage
-    | DeadLinkPage
-    | AddressTakenPage
-)
 """The pages of links in mails, and the one that asks for such a link."""

@@ -6,29 +6,26 @@ Holds shapes only; knows no request and no store.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import Field, dataclass, field
 from datetime import datetime
 from types import MappingProxyType
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final, Protocol
 
 from markupsafe import Markup
 
 from accounts.passkey import Passkey
-from gateway.http.site.button_pages import OfButtons
-from gateway.http.site.call_pages import CallPage, CallsPage
-from gateway.http.site.credit_pages import OfCredit
-from gateway.http.site.design_pages import OfDesign
-from gateway.http.site.key_pages import OfKeys
-from gateway.http.site.landing_pages import OfPrices
-from gateway.http.site.link_pages import OfLinks
 from gateway.http.site.own_text import Block
-from gateway.http.site.reference_pages import OfReference
-from gateway.http.site.supervision_pages import SupervisionPage
-from gateway.http.site.webhook_pages import OfWebhooks
 from gateway.words.data_map import Left
 
 Errors = Mapping[str, str]
 """Field of a form -> code of what is wrong with it, a key of the words under `error.`."""
+
+
+class Page(Protocol):
+    """A page: a dataclass that is all that its template is given, and names it."""
+
+    template: ClassVar[str]
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -412,43 +409,6 @@ class AcceptTermsPage:
     next: str
     errors: Errors = field(default_factory=dict)
 
-
-Page = (
-    SignUpPage
-    | SignUpDonePage
-    | SignInPage
-    | OfLinks
-    | AccountPage
-    | ChangePasswordPage
-    | ChangeAddressPage
-    | DevicesPage
-    | DataPage
-    | ConfirmPage
-    | SignInCodePage
-    | SecurityPage
-    | SecondFactorPage
-    | RecoveryCodesPage
-    | DeletePage
-    | ChoicesPage
-    | RestrictionPage
-    | RequestsPage
-    | AcceptTermsPage
-    | CountriesPage
-    | TermsPage
-    | PrivacyPage
-    | ErrorPage
-    | SentFormPage
-    | CallsPage
-    | CallPage
-    | OfCredit
-    | OfPrices
-    | OfKeys
-    | OfWebhooks
-    | OfButtons
-    | OfDesign
-    | OfReference
-    | SupervisionPage
-)
 
 WITH_SCRIPT: Final = (SignInPage, ConfirmPage, SecurityPage)
 """Pages that let passkeys in, which no browser does without script."""

@@ -21,7 +21,6 @@ from gateway.http.site.door import (
     SIGN_IN,
     Door,
     HolderHandler,
-    own_page,
     see,
 )
 from gateway.http.site.forms import NamedPasskeyFields, Nothing, PasskeyFields, read_form
@@ -70,7 +69,7 @@ class PasskeyPages:
     async def sign_in(self, request: Request) -> Response:
         """Begin a session by a passkey alone."""
         fields = await read_form(request, PasskeyFields)
-        following, visitor = own_page(fields.next), self.door.visitor(request)
+        following, visitor = self.door.own_page(fields.next), self.door.visitor(request)
         secret = self._begun(request, fields.ceremony)
         outcome = await self.flow.enter(secret, fields.answer, visitor)
         if isinstance(outcome, Welcome):
@@ -80,7 +79,7 @@ class PasskeyPages:
     async def confirm(self, request: Request, who: SignedIn) -> Response:
         """Take a passkey in place of the password once more."""
         fields = await read_form(request, PasskeyFields)
-        following = own_page(fields.next)
+        following = self.door.own_page(fields.next)
         secret = self._begun(request, fields.ceremony)
         outcome = await self.flow.confirm(who, secret, fields.answer)
         if isinstance(outcome, NotYet):

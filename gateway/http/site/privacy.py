@@ -15,7 +15,7 @@ from accounts.data_request import DataRequest
 from accounts.departures import Wishes
 from billing.clock import Clock
 from gateway.http.access import DeclaredRoute
-from gateway.http.site.door import CHOICES, REQUESTS, TERMS, Door, own_page, said_in, see
+from gateway.http.site.door import CHOICES, REQUESTS, TERMS, Door, said_in, see
 from gateway.http.site.forms import ChoicesFields, TermsFields, read_form
 from gateway.http.site.own_documents import OwnDocuments
 from gateway.http.site.pages import (
@@ -79,7 +79,9 @@ class PrivacyPages:
 
     async def show_terms(self, request: Request, who: SignedIn) -> Response:
         """Show what has changed, and ask; whoever has accepted all goes on."""
-        return await self._show_terms(request, who, own_page(request.query_params.get("next", "")))
+        return await self._show_terms(
+            request, who, self.door.own_page(request.query_params.get("next", ""))
+        )
 
     async def _show_terms(
         self, request: Request, who: SignedIn, following: str, errors: Errors | None = None
@@ -107,7 +109,7 @@ class PrivacyPages:
     async def accept(self, request: Request, who: SignedIn) -> Response:
         """Note that the person accepts what is in force."""
         fields = await read_form(request, TermsFields)
-        following = own_page(fields.next)
+        following = self.door.own_page(fields.next)
         if not fields.terms:
             return await self._show_terms(request, who, following, {"terms": TERMS_NEEDED})
         if await self.privacy.accept(who) is not None:

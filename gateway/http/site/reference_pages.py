@@ -92,5 +92,4 @@ class OperationPage:
     shapes: Sequence[Shape]
 
 
-OfReference = ReferencePage | OperationPage
 """The pages of the API."""

@@ -8,13 +8,13 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from importlib import resources
 from types import CodeType
 from typing import Final
 
-from jinja2 import BytecodeCache, Environment, PackageLoader, StrictUndefined
+from jinja2 import BytecodeCache, ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from jinja2.bccache import Bucket
 from markupsafe import escape
 from starlette.exceptions import HTTPException
@@ -83,7 +83,8 @@ class _Asset:
 class Pages:
     """Renders the pages of one deployment."""
 
-    def __init__(self, branding: Branding) -> None:
+    def __init__(self, branding: Branding, packages: Sequence[str] = ()) -> None:
+        """Take templates from these packages too, each from its folder `templates`."""
         self._assets: dict[str, _Asset] = {}
         self._branding = branding
         self._phone_style = self._add_asset("phone.css", "text/css", branding.style)
@@ -97,6 +98,7 @@ class Pages:
             language: environment(
                 language,
                 words,
+                packages,
                 service=branding.service,
                 contact=branding.contact,
                 operator=branding.operator,
@@ -200,13 +202,15 @@ class _Compiled(BytecodeCache):
 _COMPILED: Final = _Compiled()
 
 
-def environment(language: str, words: Mapping[str, str], **constants: str) -> Environment:
+def environment(
+    language: str, words: Mapping[str, str], packages: Sequence[str] = (), **constants: str
+) -> Environment:
     """Return what the templates of one language are rendered by.
 
     `t` returns the words of a key, with values put in by name; `country_name` the name of a code.
     """
     made = Environment(
-        loader=PackageLoader("gateway.http.site"),
+        loader=ChoiceLoader([PackageLoader(each) for each in ("gateway.http.site", *packages)]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from accounts.sign_in import Answer
 from gateway.http.access import DeclaredRoute
-from gateway.http.site.door import ACCOUNT, CONFIRM, SIGN_IN, Door, own_page, said_in, see
+from gateway.http.site.door import ACCOUNT, CONFIRM, SIGN_IN, Door, said_in, see
 from gateway.http.site.forms import ConfirmFields, Nothing, SignInFields, read_form
 from gateway.http.site.pages import PASSWORD_BUSY, ConfirmPage, SignInPage
 from gateway.http.site.sign_in_code import FAULTS
@@ -36,13 +36,13 @@ class SignInPages:
             self.door.form(SIGN_IN, self.sign_in),
             self.door.form("/sign-out", self.sign_out),
             # Open before new terms are accepted: a deletion asks for the password too.
-            self.door.own(CONFIRM, self.show_confirm, before_terms=True),
+            self.door.own(CONFIRM, self.show_confirm, page=ACCOUNT, before_terms=True),
             self.door.own(CONFIRM, self.confirm, method="POST", page=ACCOUNT, before_terms=True),
         ]
 
     async def show(self, request: Request) -> Response:
         """Show the form; whoever is signed in goes on."""
-        said, following = said_in(request), own_page(request.query_params.get("next", ""))
+        said, following = said_in(request), self.door.own_page(request.query_params.get("next", ""))
         if await self.door.who(request) is not None:
             return see(following, said=said)
         host = self.passkeys.proofs.party.id
@@ -52,7 +52,7 @@ class SignInPages:
     async def sign_in(self, request: Request) -> Response:
         """Begin a session."""
         fields = await read_form(request, SignInFields)
-        following = own_page(fields.next)
+        following = self.door.own_page(fields.next)
         host = self.passkeys.proofs.party.id
         self.door.if_busy(
             request,
@@ -91,14 +91,14 @@ class SignInPages:
 
     async def show_confirm(self, request: Request, who: SignedIn) -> Response:
         """Ask once more for what a sign-in asks for."""
-        following = own_page(request.query_params.get("next", ""))
+        following = self.door.own_page(request.query_params.get("next", ""))
         page = await self._confirm_page(who, following)
         return self.door.show(request, replace(page, said=said_in(request)))
 
     async def confirm(self, request: Request, who: SignedIn) -> Response:
         """Take the password, and a code where there is a second factor, and go on."""
         fields = await read_form(request, ConfirmFields)
-        following = own_page(fields.next)
+        following = self.door.own_page(fields.next)
         visitor = self.door.visitor(request)
         again = await self._confirm_page(who, following)
         self.door.if_busy(request, replace(again, errors=PASSWORD_BUSY))

@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from accounts.sign_in import Answer
 from gateway.http.access import DeclaredRoute
-from gateway.http.site.door import SIGN_IN, SIGN_IN_CODE, Door, own_page, see
+from gateway.http.site.door import SIGN_IN, SIGN_IN_CODE, Door, see
 from gateway.http.site.forms import CodeFields, read_form
 from gateway.http.site.pages import SignInCodePage
 from gateway.people.sign_in import NotYet, SignIn, Welcome
@@ -44,7 +44,7 @@ class SignInCodePages:
 
     async def show(self, request: Request) -> Response:
         """Ask for the code; whoever has given no password begins with that."""
-        following = own_page(request.query_params.get("next", ""))
+        following = self.door.own_page(request.query_params.get("next", ""))
         secret = self.door.holders.cookies.ceremony(request)
         if not await self.flow.is_asked_for_code(secret):
             return see(SIGN_IN, next=following)
@@ -54,7 +54,7 @@ class SignInCodePages:
     async def sign_in(self, request: Request) -> Response:
         """Begin a session."""
         fields = await read_form(request, CodeFields)
-        following = own_page(fields.next)
+        following = self.door.own_page(fields.next)
         secret = self.door.holders.cookies.ceremony(request)
         outcome = await self.flow.by_code(secret, fields.code, self.door.visitor(request))
         match outcome:

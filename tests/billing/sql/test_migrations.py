@@ -29,7 +29,7 @@ from gateway.stores.fraud import metadata as fraud
 from gateway.stores.mail_outbox import metadata as mails
 from gateway.stores.sent_forms import metadata as forms
 from gateway.stores.supervision import metadata as supervision
-from gateway.stores.webhook_tables import metadata as webhooks
+from gateway.webhooks.tables import metadata as webhooks
 from tests.billing.outbox_entries import closed, closing, opened
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)

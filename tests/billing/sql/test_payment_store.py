@@ -7,8 +7,8 @@ import pytest
 
 from billing.payments import AutoHistory, AutoRefusal, PaymentProfile, PaymentState
 from billing.stores.payments import SqlPaymentStore
+from gateway.personal_data.erasing import SqlErasing
 from gateway.stores.accounts import SqlAccountStore
-from gateway.stores.erasing import SqlErasing
 from tests.billing.outbox_entries import START
 
 UNIT = 1_000_000

@@ -15,7 +15,7 @@ from gateway.privacy.retention import DUTY
 from gateway.roles.storage import migrated_database
 from gateway.settings_variables import from_mapping
 from gateway.stores.duties import SqlDuties
-from tests.gateway.stores.test_retention import add_holder, call
+from tests.gateway.personal_data.test_retention import add_holder, call
 
 
 @pytest.fixture

@@ -2,23 +2,23 @@
 
 import asyncio
 import json
-from types import SimpleNamespace
 
 import pytest
 from standardwebhooks.webhooks import Webhook
 from typer.testing import CliRunner
 
 from billing.stores.sql import SqlCdrStore
+from gateway.app import Services
 from gateway.cli import app as app_module
 from gateway.cli import webhooks
 from gateway.errors import EXIT_FINDINGS, EXIT_SETTINGS, PROBLEMS
 from gateway.roles import storage
-from gateway.roles.webhooks import WebhookDuty
 from gateway.settings_variables import from_mapping
 from gateway.stores import private_files
 from gateway.webhooks.ports import ENDPOINTS_MAX, LABEL_MAX
+from gateway.webhooks.work import WebhookWork
 from tests.gateway.cli.test_administration import Desk, desk
-from tests.gateway.post.webhook_world import HOST, receiving
+from tests.gateway.webhooks.world import HOST, receiving
 
 __all__ = ["desk"]
 
@@ -229,12 +229,12 @@ def test_an_account_has_as_many_as_by_the_api(line):
 
 
 async def test_the_worker_sends_what_a_command_has_queued(line, monkeypatch):
-    monkeypatch.setattr("gateway.post.webhooks.INTERVAL_S", 0.05)
+    monkeypatch.setattr("gateway.webhooks.sender.INTERVAL_S", 0.05)
     environ = line.desk.environ | {"CALLER_WEBHOOK_PRIVATE_HOSTS": HOST}
     line.desk.environ = environ
     settings = from_mapping({k: v for k, v in environ.items() if k.startswith("CALLER_")})
     engine = storage.open_database(settings)
-    duty = WebhookDuty(settings, SimpleNamespace(engine=engine, records=SqlCdrStore(engine)))
+    duty = WebhookWork(Services(settings=settings, engine=engine, records=SqlCdrStore(engine)))
     duty.start()
     try:
         async with receiving() as receiver, asyncio.timeout(30):

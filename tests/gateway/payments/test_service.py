@@ -15,8 +15,8 @@ from billing.stores.freezes import set_freeze
 from database.errors import StoreUnavailableError
 from gateway.errors import PaymentError, RequestRefusedError
 from gateway.payments.service import ReturnPaths
+from gateway.personal_data.erasing import SqlErasing
 from gateway.stores.accounts import SqlAccountStore
-from gateway.stores.erasing import SqlErasing
 from tests.gateway.payments.conftest import UNIT, until
 
 # -- paying --------------------------------------------------------------------------------------

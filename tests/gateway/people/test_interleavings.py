@@ -31,9 +31,9 @@ from gateway.people.password import PasswordSet
 from gateway.people.sessions import SessionOver, go_on
 from gateway.people.sign_in import CodeNeeded, Welcome
 from gateway.people.visitor import Visitor
+from gateway.personal_data.people import SqlPeople
 from gateway.stores.accounts import SqlAccountStore
 from gateway.stores.key_epochs import RedisKeyEpochs
-from gateway.stores.people import SqlPeople
 from gateway.stores.second_factors import SqlSecondFactors
 from tests.gateway.people.memory import BEGINNING, EMAIL, OTHER_PASSWORD, PASSWORD, World
 from tests.thorough import first_of, one_in

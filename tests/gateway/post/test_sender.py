@@ -20,6 +20,7 @@ from billing.payments import PaymentProfile
 from billing.stores import tables
 from database.engine import TIMEOUT_S, writing
 from database.errors import StoreUnavailableError
+from gateway.personal_data.people import SqlPeople
 from gateway.post import outbox_rules, sender
 from gateway.post.mail import read_server
 from gateway.post.notices import Reader, Service
@@ -29,7 +30,6 @@ from gateway.secret import Secret
 from gateway.settings import Settings
 from gateway.stores.departures import SqlDepartures
 from gateway.stores.mail_outbox import SqlMailOutbox, queue_notice
-from gateway.stores.people import SqlPeople
 from tests.gateway.post.mailbox import AT, SENDER
 from tests.thorough import one_in
 

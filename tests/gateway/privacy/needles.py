@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from accounts.stores import tables as people
 from billing.rating import Rate
 from billing.stores import tables
-from gateway.stores.personal_rows import TABLES
+from gateway.personal_data.rows import TABLES
 
 AT = datetime(2026, 11, 24, 12, tzinfo=UTC)
 

@@ -22,10 +22,10 @@ from billing.clock import utc_now
 from gateway.cli import app
 from gateway.errors import EXIT_SETTINGS, SettingsError
 from gateway.http.bearer import key_hash
+from gateway.personal_data.people import SqlPeople
 from gateway.roles import demo
 from gateway.roles.demo import PHONEBOOK, Demo
 from gateway.stores.mail_outbox import queue_notice
-from gateway.stores.people import SqlPeople
 from simulators.carrier.scripts import SCRIPTS
 from tests.valkey import free_port, valkey_server, valkey_url
 

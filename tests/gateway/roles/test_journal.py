@@ -11,12 +11,12 @@ import pytest
 from accounts.audit_log import Actor
 from accounts.erasure import Step, Unspent
 from billing.clock import utc_now
+from gateway.personal_data.erasing import SqlErasing
 from gateway.roles import storage
 from gateway.roles.journal import JournalDuty, is_folder_known, of_journal, open_journal
 from gateway.roles.serve import Gateway, Role
 from gateway.settings_variables import from_mapping
 from gateway.stores import erasure_journal
-from gateway.stores.erasing import SqlErasing
 
 PATIENCE_S = 60
 STORES_ELSEWHERE = {

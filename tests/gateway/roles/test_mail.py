@@ -16,10 +16,10 @@ from billing.stores import tables
 from billing.stores.payments import SqlPaymentStore
 from database.engine import reading, writing
 from gateway.errors import RequestRefusedError, SettingsError
+from gateway.personal_data.people import SqlPeople
 from gateway.roles.mail import MailDuty, build_writer, mail_server, open_queue
 from gateway.settings_variables import from_mapping
 from gateway.stores.mail_outbox import SqlMailOutbox, queue_notice
-from gateway.stores.people import SqlPeople
 from tests.gateway.payments.conftest import UNIT, shop
 from tests.gateway.post.conftest import closed_mailbox, mailbox
 from tests.gateway.post.mailbox import SENDER

@@ -5,12 +5,12 @@ from accounts.stores import holders
 from billing.clock import utc_now
 from gateway.embed.keys import Mode
 from gateway.embed.rules import Amounts, faults
+from gateway.personal_data.people import SqlPeople
 from gateway.roles.newcomer import EMAIL, HOST_ORIGINS, make_button, make_holder, make_link
 from gateway.stores.accounts import SqlAccountStore
 from gateway.stores.buttons import SqlButtons
 from gateway.stores.mail_outbox import queue_notice
 from gateway.stores.password_hashes import Argon2Hashes
-from gateway.stores.people import SqlPeople
 
 
 async def test_the_account_gets_one_holder_and_keeps_it(engine):

@@ -15,9 +15,9 @@ from billing.stores.payments import SqlPaymentStore
 from billing.stores.sql import SqlLedgerStore
 from database.engine import create_engine
 from database.errors import StoreUnavailableError
+from gateway.personal_data.erasing import SqlErasing
 from gateway.scopes import LEAST, PAGE, Scope
 from gateway.stores.accounts import CAP_KNOWN_AFTER, AccountRow, SqlAccountStore, ensure_account
-from gateway.stores.erasing import SqlErasing
 from tests.limits import limits
 from tests.postgres import sqlite_threads_ended
 

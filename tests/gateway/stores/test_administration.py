@@ -16,10 +16,10 @@ from billing.stores.payments import SqlPaymentStore
 from database.engine import TIMEOUT_S, reading, writing
 from gateway.limits.fraud import Allowance
 from gateway.operators import Order, Refusals
+from gateway.personal_data.people import SqlPeople
 from gateway.stores.accounts import SqlAccountStore
 from gateway.stores.administration import SqlAdministration
 from gateway.stores.fraud import SqlFraudBook
-from gateway.stores.people import SqlPeople
 
 NOW = datetime(2026, 11, 27, 12, 30, tzinfo=UTC)
 BY_KIM = Order("kim", "calls at night")

@@ -16,8 +16,8 @@ from database.engine import TIMEOUT_S, writing
 from gateway.embed.keys import Mode
 from gateway.embed.ports import Change, CodeTry, NewButton
 from gateway.people.password import password_changed
+from gateway.personal_data.people import SqlPeople
 from gateway.stores.buttons import SqlButtons
-from gateway.stores.people import SqlPeople
 from tests.gateway.stores.test_buttons import NEW, PHONE, RULES, key
 from tests.gateway.stores.two_people import TwoPeople
 

@@ -21,10 +21,10 @@ from billing.stores import freezes
 from billing.stores.sql import SqlLedgerStore
 from database.engine import TIMEOUT_S, reading, writing
 from database.errors import StoreUnavailableError
+from gateway.personal_data.people import SqlPeople
 from gateway.stores.accounts import SqlAccountStore
 from gateway.stores.departures import SqlDepartures
 from gateway.stores.mail_outbox import SqlMailOutbox, queue_notice
-from gateway.stores.people import SqlPeople
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
 EMAIL = "alice@example.com"

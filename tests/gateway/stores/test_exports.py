@@ -17,7 +17,7 @@ from accounts.stores.holders import erase_holder
 from database.engine import reading, writing
 from gateway.stores.exports import SqlExports
 from tests.clock import Clock
-from tests.gateway.stores.test_retention import NOW, add_holder
+from tests.gateway.personal_data.test_retention import NOW, add_holder
 
 DIGEST = "d" * 64
 READY = Notice("export_ready")

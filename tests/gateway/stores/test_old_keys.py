@@ -9,10 +9,10 @@ from accounts.retention import years_before
 from billing.freezes import FreezeReason
 from billing.stores import tables
 from billing.stores.freezes import set_freeze
+from gateway.personal_data.retention import SqlRetention
 from gateway.stores import old_keys
 from gateway.stores.button_tables import buttons
-from gateway.stores.retention import SqlRetention
-from tests.gateway.stores.test_retention import add_holder, call
+from tests.gateway.personal_data.test_retention import add_holder, call
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 NEW = years_before(NOW, 10)

@@ -15,11 +15,11 @@ from billing.stores.sql import SqlLedgerStore
 from database.engine import TIMEOUT_S, writing
 from gateway.monitor import fraud_report
 from gateway.monitor.fraud_report import FrozenAccount, RefusedAccount, RefusingRule
+from gateway.personal_data.retention import SqlRetention
 from gateway.stores import operator_reports
 from gateway.stores.accounts import SqlAccountStore
 from gateway.stores.fraud import SqlFraudBook
 from gateway.stores.operator_reports import CutOffCalls, SqlOperatorReports
-from gateway.stores.retention import SqlRetention
 from tests.billing.outbox_entries import BOOKED_AT, START, closed, closing, opened
 
 NOW = datetime(2026, 11, 27, 12, 30, tzinfo=UTC)

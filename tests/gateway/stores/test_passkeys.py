@@ -12,7 +12,16 @@ from accounts.notice import Notice
 from accounts.passkey import PASSKEYS_MAX, Passkey
 from accounts.ports import PasskeyTakenError, TooManyPasskeysError
 from gateway.stores.passkeys import SqlPasskeys
-from tests.gateway.stores.test_people import HOME, NOW, SIGN_UP, VERIFY, WORK, Died, World, mails
+from tests.gateway.personal_data.test_people import (
+    HOME,
+    NOW,
+    SIGN_UP,
+    VERIFY,
+    WORK,
+    Died,
+    World,
+    mails,
+)
 
 PHONE = Passkey("id-1", "alice", bytes(range(256)), 5, "phone", True, False, NOW)
 ADDED = Notice("passkey_added", HOME, link=Purpose.NOT_ME)

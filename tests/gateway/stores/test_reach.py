@@ -34,10 +34,11 @@ from gateway.people.password import password_changed
 from gateway.people.sessions import SignedIn
 from gateway.people.sign_in import new_device
 from gateway.people.supervision import RuleChosen, RuleForm, Supervision
+from gateway.personal_data import taking_back
+from gateway.personal_data.people import SqlPeople
 from gateway.post.notices import Reader, Service
 from gateway.post.sender import MailWriter
 from gateway.scopes import LEAST
-from gateway.stores import taking_back
 from gateway.stores.accounts import SqlAccountStore
 from gateway.stores.departures import SqlDepartures
 from gateway.stores.exports import SqlExports
@@ -45,11 +46,10 @@ from gateway.stores.holder_countries import SqlHolderCountries
 from gateway.stores.holder_keys import SqlHolderKeys
 from gateway.stores.mail_outbox import SqlMailOutbox, queue_notice
 from gateway.stores.passkeys import SqlPasskeys
-from gateway.stores.people import SqlPeople
 from gateway.stores.people_transactions import tell_nobody
 from gateway.stores.second_factors import SqlSecondFactors
 from gateway.stores.supervision import SqlHolderSupervision
-from gateway.stores.webhook_endpoints import SqlWebhookEndpoints
+from gateway.webhooks.endpoint_store import SqlWebhookEndpoints
 from gateway.webhooks.ports import EndpointForm
 from tests.gateway.calls.test_live import Velocity
 from tests.gateway.people.memory import BEGINNING

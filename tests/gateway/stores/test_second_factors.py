@@ -23,7 +23,16 @@ from database.engine import TIMEOUT_S, reading
 from database.errors import StoreUnavailableError
 from gateway.stores.passkeys import SqlPasskeys
 from gateway.stores.second_factors import SqlSecondFactors
-from tests.gateway.stores.test_people import HOME, NOW, SIGN_UP, VERIFY, WORK, Died, World, mails
+from tests.gateway.personal_data.test_people import (
+    HOME,
+    NOW,
+    SIGN_UP,
+    VERIFY,
+    WORK,
+    Died,
+    World,
+    mails,
+)
 
 SECRET = bytes(range(20))
 CODES = recovery_codes.make(bytes(range(150)))

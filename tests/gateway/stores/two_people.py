@@ -6,8 +6,8 @@ from accounts.notice import Notice
 from accounts.ports import NewHolder
 from accounts.stores import audit_log
 from database.errors import StoreUnavailableError
+from gateway.personal_data.people import SqlPeople
 from gateway.stores.mail_outbox import mail_outbox, queue_notice
-from gateway.stores.people import SqlPeople
 
 
 class TwoPeople:

@@ -10,7 +10,7 @@ from gateway.webhooks.acts import WebhookActs
 from gateway.webhooks.ports import Ended
 from gateway.webhooks.signature import SecretMaker, read_secret
 from gateway.webhooks.views import WebhookBody, WebhookChangeBody, delivery_view, webhook_view
-from tests.gateway.post.webhook_world import world
+from tests.gateway.webhooks.world import world
 
 __all__ = ["world"]
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from gateway.http.api.document import DocumentApi, read_document
-from gateway.http.openapi import document
+from gateway.openapi import document
 
 
 @pytest.fixture

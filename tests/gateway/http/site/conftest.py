@@ -11,6 +11,7 @@ from html.parser import HTMLParser
 import httpx
 import pytest
 
+from gateway.apps import APPS
 from gateway.calls.rate_table import RateTable
 from gateway.http.api.payments import CardPayments
 from gateway.http.app import create_app
@@ -41,13 +42,13 @@ from gateway.http.site.sign_in import SignInPages
 from gateway.http.site.sign_in_code import SignInCodePages
 from gateway.http.site.sign_up import SignUpPages
 from gateway.http.site.supervision import SupervisionPages
-from gateway.http.site.webhooks import WebhookPages
 from gateway.people.button_acts import ButtonActs
 from gateway.people.buttons import OwnButtons
 from gateway.people.exports import OwnExports
 from gateway.people.keys import Keys
 from gateway.people.supervision import Supervision
 from gateway.settings import Settings
+from gateway.webhooks.pages import WebhookPages
 from gateway.webhooks.signature import SecretMaker
 from gateway.words.data_map import Kept
 from tests.gateway.calls.test_ended_buttons import Eras
@@ -99,7 +100,9 @@ class Site:
         self.balance = 12_340_000
         self.books = new_books()
         holders = Holders(world.browsers, Cookies(origin), frozenset({origin}))
-        self.pages = Pages(Branding("Example Calls", "help@example.com"))
+        self.pages = Pages(
+            Branding("Example Calls", "help@example.com"), [app.package for app in APPS]
+        )
         self.door = door = Door(holders, self.pages, lambda: world.now, world.velocity)
         self.rows, self.exports = MemoryRows(), MemoryExports(world)
         self.own_exports = OwnExports(self.exports, lambda: world.now, world.new_secret)
@@ -132,8 +135,6 @@ class Site:
             self.webhooks,
             SecretMaker(["k" * 32]),
             (),
-            world.velocity,
-            lambda: secrets.token_urlsafe(18),
         )
         self.supervision = MemorySupervision()
         self.buttons = MemoryButtons()

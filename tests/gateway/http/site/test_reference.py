@@ -8,10 +8,10 @@ import jsonschema
 import pytest
 
 from gateway.http.api.document import read_document
-from gateway.http.openapi import codes_of, operations
 from gateway.http.site.reference import Reader
 from gateway.http.site.reference_pages import Field
 from gateway.http.site.words import WORDS
+from gateway.openapi import codes_of, operations
 from tests.gateway.http.site.conftest import ORIGIN
 
 DOCUMENT = read_document()

@@ -2,8 +2,10 @@
 
 import dataclasses
 import gzip
+import inspect
+import pkgutil
 import re
-import typing
+from importlib import import_module
 from pathlib import Path
 
 import jinja2
@@ -11,11 +13,14 @@ import pytest
 from jinja2 import meta, nodes
 
 from accounts.errors import REFUSALS
+from gateway.apps import APPS
 from gateway.errors import PROBLEMS
-from gateway.http.site import pages, rendering
+from gateway.http import site
+from gateway.http.site import rendering
 from gateway.http.site.branding import Branding, read_logo
 from gateway.http.site.link_pages import DeadLinkPage
 from gateway.http.site.links import _SAID
+from gateway.http.site.pages import ChangePasswordPage
 from gateway.http.site.rendering import HEADERS, SCRIPT_HEADERS, Pages, environment
 from gateway.http.site.words import WORDS
 from gateway.tokens import LIGHT
@@ -23,7 +28,13 @@ from gateway.words.languages import DEFAULT_LANGUAGE
 from tests.gateway.http.site.books import HOSTED
 
 ROOT = Path(__file__).parents[4]
-PAGES = typing.get_args(pages.Page)
+PAGES = [
+    found
+    for place in (f"gateway.http.site.{each.name}" for each in pkgutil.iter_modules(site.__path__))
+    for _, found in inspect.getmembers(import_module(place), inspect.isclass)
+    if found.__module__ == place and hasattr(found, "template")
+]
+PAGES += [page for app in APPS for page in app.page_types()]
 CONSTANTS = {
     "t",
     "language",
@@ -41,6 +52,9 @@ CONSTANTS = {
     "script",
 }
 TEMPLATES = Path(rendering.__file__).parent / "templates"
+PACKAGES = [app.package for app in APPS]
+FOLDERS = [TEMPLATES, *(Path(import_module(each).__path__[0]) / "templates" for each in PACKAGES)]
+FILES = [path for folder in FOLDERS for path in folder.iterdir()]
 SHARED = {"layout.html", "signed_in.html", "menu.html", "fields.html", "facts.html"} | {
     "statement_lines.html",
     "own_text.html",
@@ -60,7 +74,7 @@ def length(path, reply):
 @pytest.fixture(scope="module")
 def made():
     names = ("service", "contact", "operator", "address", "logo", "icon", "style", "script")
-    return environment("en", WORDS["en"], **dict.fromkeys(names, ""))
+    return environment("en", WORDS["en"], PACKAGES, **dict.fromkeys(names, ""))
 
 
 def used_by(made, name):
@@ -82,13 +96,13 @@ def test_a_template_is_given_exactly_what_it_uses(made, page):
 
 
 def test_every_template_is_of_a_page():
-    assert {path.name for path in TEMPLATES.iterdir()} == SHARED | {page.template for page in PAGES}
+    assert sorted(path.name for path in FILES) == sorted(SHARED | {page.template for page in PAGES})
     assert len({page.template for page in PAGES}) == len(PAGES)
 
 
 def words_used():
     """Yield the keys that templates ask for; those put together end with their first part."""
-    for path in TEMPLATES.iterdir():
+    for path in FILES:
         yield from re.findall(r"""\bt\("([a-z_.]+)"(?= ~|[,)])""", path.read_text())
 
 
@@ -300,7 +314,7 @@ def test_each_form_of_an_account_names_it():
     """Operators name accounts as they like."""
     made = Pages(Branding("Caller", ""))
     plain, owned = (
-        bytes(made.render(pages.ChangePasswordPage("a@example.com", {}), "en", owner=owner).body)
+        bytes(made.render(ChangePasswordPage("a@example.com", {}), "en", owner=owner).body)
         for owner in ("", 'a"\\1>')
     )
     field = b'<input type="hidden" name="owner" value="a&#34;\\1&gt;">'

@@ -7,10 +7,9 @@ from datetime import timedelta
 import pytest
 
 from accounts.session import STEP_UP_MAX
-from gateway.http.site.webhook_pages import NewWebhookPage, WebhookSecretPage
-from gateway.http.site.webhooks import SHOWN
 from gateway.http.site.words import WORDS
 from gateway.limits.velocity import Use
+from gateway.webhooks.pages import SHOWN, NewWebhookPage, WebhookSecretPage
 from gateway.webhooks.ports import DeliveryState, Ended
 from gateway.webhooks.signature import read_secret
 from tests.gateway.http.site.conftest import place

@@ -24,11 +24,11 @@ from billing.stores import tables
 from billing.stores.audit import audit
 from billing.stores.freezes import set_freeze
 from billing.stores.sql import SqlCdrStore, SqlLedgerStore
+from gateway.personal_data.retention import SqlRetention, sweeps
 from gateway.stores.fraud import REFUSALS_KEPT, call_refusals
 from gateway.stores.mail_outbox import mail_outbox
-from gateway.stores.retention import SqlRetention, sweeps
 from gateway.stores.sent_forms import SENT_KEPT, sent_forms
-from gateway.stores.webhook_tables import deliveries, endpoints
+from gateway.webhooks.tables import deliveries, endpoints
 from tests.billing.outbox_entries import BOOKED_AT, START, closed, opened
 from tests.billing.sql.conftest import store
 from tests.clock import Clock
@@ -351,7 +351,7 @@ async def test_fewer_months_are_kept_if_the_operator_says_so(book):
 
 
 async def test_a_batch_is_bounded_and_says_that_more_is_left(book, retention, monkeypatch):
-    monkeypatch.setattr("gateway.stores.retention.BATCH", 3)
+    monkeypatch.setattr("gateway.personal_data.retention.BATCH", 3)
     bounded = SqlRetention(book, clock=lambda: NOW)
     async with book.begin() as connection:
         many = [call(f"c{n}", YEAR_AGO - HOUR) for n in range(4)]

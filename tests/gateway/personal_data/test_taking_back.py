@@ -29,20 +29,19 @@ from billing.stores import tables
 from billing.stores.payments import SqlPaymentStore
 from gateway.call.supervision import Mode, Rule
 from gateway.embed.ports import Change, CodeTry
+from gateway.personal_data.people import SqlPeople
+from gateway.personal_data.taking_back import what_stays
 from gateway.scopes import LEAST
 from gateway.stores.accounts import KEY_ID_CHARACTERS, SqlAccountStore
 from gateway.stores.buttons import SqlButtons
 from gateway.stores.departures import SqlDepartures
 from gateway.stores.mail_outbox import mail_outbox, queue_notice
 from gateway.stores.passkeys import SqlPasskeys
-from gateway.stores.people import SqlPeople
 from gateway.stores.second_factors import SqlSecondFactors
 from gateway.stores.supervision import SqlHolderSupervision
-from gateway.stores.taking_back import what_stays
-from gateway.stores.webhook_endpoints import SqlWebhookEndpoints
+from gateway.webhooks.endpoint_store import SqlWebhookEndpoints
 from gateway.webhooks.ports import EndpointForm
-from tests.gateway.stores.test_buttons import NEW, PHONE, key
-from tests.gateway.stores.test_people import (
+from tests.gateway.personal_data.test_people import (
     DEVICE,
     HOME,
     SIGN_UP,
@@ -52,6 +51,7 @@ from tests.gateway.stores.test_people import (
     World,
     mails,
 )
+from tests.gateway.stores.test_buttons import NEW, PHONE, key
 
 CODES = recovery_codes.make(bytes(range(150)))
 FACTOR = NewSecondFactor(bytes(20), 100, [recovery_codes.digest(each) for each in CODES])

@@ -33,10 +33,10 @@ from accounts.stores import tables as people
 from billing.freezes import FreezeReason
 from billing.stores import tables
 from database.engine import reading
+from gateway.personal_data.taking_back import EVER, take_all_back, take_back, what_stays
 from gateway.stores import departures
 from gateway.stores.card_events import stop_automatic_top_ups
 from gateway.stores.people_transactions import STANDING, PeopleTransactions, locked, standing
-from gateway.stores.taking_back import EVER, take_all_back, take_back, what_stays
 
 _ACCOUNTS = tables.accounts.c
 LOCKED = FreezeReason.LOCKED

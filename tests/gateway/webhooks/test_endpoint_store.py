@@ -11,21 +11,21 @@ from accounts.notice import Notice
 from accounts.ports import NewHolder
 from accounts.stores import holders
 from gateway.embed.ports import ByKey
-from gateway.http.api.webhooks import WebhooksApi
 from gateway.http.app import create_app
 from gateway.http.bearer import Authenticator, key_hash, new_api_key
 from gateway.limits.velocity import Use
+from gateway.personal_data.people import SqlPeople
 from gateway.scopes import PAGE, Scope
 from gateway.stores.accounts import KEY_ID_CHARACTERS, SqlAccountStore
 from gateway.stores.mail_outbox import mail_outbox, queue_notice
-from gateway.stores.people import SqlPeople
-from gateway.stores.webhook_tables import take_webhooks_back
 from gateway.webhooks.acts import WebhookActs
+from gateway.webhooks.api import WebhooksApi
 from gateway.webhooks.ports import ENDPOINTS_MAX, EndpointForm
 from gateway.webhooks.signature import SecretMaker, read_secret
+from gateway.webhooks.tables import take_webhooks_back
 from tests.gateway.calls.test_live import Velocity
 from tests.gateway.http.test_bearer import Epochs
-from tests.gateway.post.webhook_world import World, receiving
+from tests.gateway.webhooks.world import World, receiving
 
 URL = "https://hooks.example.com/caller?token=1"
 

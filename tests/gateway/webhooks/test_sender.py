@@ -11,15 +11,15 @@ import sqlalchemy as sa
 
 from accounts.notice import Notice
 from database.errors import StoreUnavailableError
-from gateway.post import webhooks
-from gateway.post.webhooks import AT_ONCE_MAX, CLAIM, DOUBTFUL_MAX, LANES_MAX, Answer, Tidying
-from gateway.stores.erasing import SqlErasing
+from gateway.personal_data.erasing import SqlErasing
 from gateway.stores.mail_outbox import SqlMailOutbox
-from gateway.stores.webhook_spool import PER_ACCOUNT_MAX, SqlWebhookSpool
-from gateway.stores.webhook_tables import attempts, deliveries, endpoints
+from gateway.webhooks import sender as webhooks
 from gateway.webhooks.ports import DeliveryState, Ended, EndpointForm, NotDone
 from gateway.webhooks.schedule import DELAYS, FAILING_MAX
-from tests.gateway.post.webhook_world import WARNING, receiving, talking, world
+from gateway.webhooks.sender import AT_ONCE_MAX, CLAIM, DOUBTFUL_MAX, LANES_MAX, Answer, Tidying
+from gateway.webhooks.spool import PER_ACCOUNT_MAX, SqlWebhookSpool
+from gateway.webhooks.tables import attempts, deliveries, endpoints
+from tests.gateway.webhooks.world import WARNING, receiving, talking, world
 
 __all__ = ["world"]
 
@@ -331,7 +331,7 @@ async def test_a_worker_killed_between_sending_and_noting_costs_a_repetition_und
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "tests.gateway.post.doomed_webhooks",
+        "tests.gateway.webhooks.doomed",
         url,
         stdout=asyncio.subprocess.PIPE,
         cwd=Path(__file__).parents[3],
@@ -522,7 +522,7 @@ async def test_a_delivery_and_all_that_failed_are_sent_again_on_demand(world, re
 async def test_of_one_that_is_sent_again_and_again_few_attempts_are_kept(
     world, receiver, monkeypatch
 ):
-    monkeypatch.setattr("gateway.stores.webhook_spool.ATTEMPTS_MAX", 3)
+    monkeypatch.setattr("gateway.webhooks.spool.ATTEMPTS_MAX", 3)
     endpoint = await world.add("alice", receiver.url)
     await world.tell("alice")
     await world.send()

@@ -25,13 +25,13 @@ from billing.clock import Clock, utc_now
 from billing.stores import call_forgetting, deletion_refunds, saved_card_charges, tables
 from billing.stores.late_payments import given_up, late_payments, sent_back
 from database.engine import TIMEOUT_S, reading, writing
+from gateway.apps import personal_rows
 from gateway.operators import Order
 from gateway.stores.accounts import close
 from gateway.stores.button_tables import erase_button_rows
 from gateway.stores.fraud import erase_fraud_rows
 from gateway.stores.mail_outbox import erase_mails, queue_notice
 from gateway.stores.supervision import erase_rule
-from gateway.stores.webhook_tables import erase_webhook_rows
 
 LEASED: Final = timedelta(minutes=5)
 """How long a step may take before another process does it too, which is harmless."""
@@ -262,7 +262,8 @@ class SqlErasing:
             await erase_fraud_rows(connection, account_id)
             await erase_rule(connection, account_id)
             await erase_button_rows(connection, account_id)
-            await erase_webhook_rows(connection, account_id)
+            for rows in personal_rows().values():
+                await rows.erase(connection, account_id)
             is_own = people.account_events.c.account_id == account_id
             await audit_log.erase_reasons(connection, is_own)
             await data_requests.erase_notes(connection, account_id)

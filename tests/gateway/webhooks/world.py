@@ -10,13 +10,13 @@ from aiohttp import web
 from standardwebhooks.webhooks import Webhook
 
 from billing.stores import tables
-from gateway.post.poster import HttpPoster
-from gateway.post.webhooks import Destination, WebhookSender
-from gateway.stores.webhook_endpoints import SqlWebhookEndpoints
-from gateway.stores.webhook_spool import SqlWebhookSpool
+from gateway.webhooks.endpoint_store import SqlWebhookEndpoints
 from gateway.webhooks.events import Told, body_of, event_id
 from gateway.webhooks.ports import Endpoint, EndpointForm
+from gateway.webhooks.poster import HttpPoster
+from gateway.webhooks.sender import Destination, WebhookSender
 from gateway.webhooks.signature import SecretMaker, secret_text
+from gateway.webhooks.spool import SqlWebhookSpool
 from gateway.webhooks.target import read_target
 from tests.clock import Clock
 from tests.tcp_server import tcp_server

@@ -14,7 +14,9 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from accounts.retention import DELIVERIES_KEPT
 from database.columns import NAMING_CONVENTION, UtcDateTime
+from gateway.app import PersonalRows
 from gateway.webhooks.ports import LABEL_MAX, Ended, called
 from gateway.webhooks.target import URL_CHARS_MAX
 
@@ -147,3 +149,15 @@ def have_ended(before: datetime) -> sa.ColumnElement[bool]:
     """Return the condition that a delivery was sent or abandoned before a time."""
     # Whatever ended was queued before it ended, which an index tells.
     return sa.and_(deliveries.c.created_at < before, deliveries.c.ended_at < before)
+
+
+PERSONAL_ROWS: Final = PersonalRows(
+    tables=(endpoints, deliveries, attempts),
+    order={deliveries.name: ("created_at", "id")},
+    outdated={
+        "webhook_deliveries": (deliveries, lambda now: have_ended(now - DELIVERIES_KEPT)),
+    },
+    erase=erase_webhook_rows,
+    active=working_webhooks,
+    take_back=take_webhooks_back,
+)

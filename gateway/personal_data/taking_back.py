@@ -33,6 +33,7 @@ from accounts.stores import (
 )
 from accounts.stores import tables as people
 from billing.stores import tables
+from gateway.apps import personal_rows
 from gateway.scopes import Scope
 from gateway.stores import departures
 from gateway.stores.button_tables import buttons
@@ -41,7 +42,6 @@ from gateway.stores.card_events import forget_card
 from gateway.stores.mail_outbox import forget_strangers_mails
 from gateway.stores.people_transactions import Change
 from gateway.stores.supervision import erase_rule_since, find_rule
-from gateway.stores.webhook_tables import take_webhooks_back, working_webhooks
 
 _MARGIN: Final = timedelta(minutes=1)
 """Nodes' clocks differ, and an addition is dated before its transaction."""
@@ -77,7 +77,10 @@ async def take_back(change: Change, since: datetime) -> Mapping[str, str]:
         "buttons": made,
         # Their owner recognises them by these digits; anyone else who reads the mail does not.
         "numbers": [number[-4:] for number in numbers],
-        "webhooks": await take_webhooks_back(connection, account_id, begin, change.at),
+        **{
+            app: await rows.take_back(connection, account_id, begin, change.at)
+            for app, rows in personal_rows().items()
+        },
     }
     app = await _take_codes_back(change, begin)
     for country in await countries.close_since(connection, account_id, begin):
@@ -201,7 +204,10 @@ async def what_stays(connection: AsyncConnection, account_id: str, at: datetime)
     is_new = factor is not None and factor.added_at >= at - LIFETIMES[Purpose.NOT_ME]
     return {
         **{name: _listed(await _found(connection, query)) for name, query in own.items()},
-        "webhooks": _listed(await working_webhooks(connection, account_id, _NAMED_MAX + 1)),
+        **{
+            app: _listed(await rows.active(connection, account_id, _NAMED_MAX + 1))
+            for app, rows in personal_rows().items()
+        },
         "app": factor.added_at.isoformat() if factor is not None and is_new else "",
         "supervision": "" if rule.most is None else rule.most.value,
         "deletion": erasure.due_at.isoformat() if erasure is not None and erasure.is_open else "",

@@ -10,15 +10,16 @@ from standardwebhooks.webhooks import Webhook
 
 from billing.stores import tables
 from billing.stores.sql import SqlCdrStore, SqlLedgerStore
+from gateway.app import Services
 from gateway.calls.call_view import CallView
 from gateway.errors import SettingsError
-from gateway.roles import webhooks
-from gateway.roles.webhooks import Locator, WebhookDuty, secret_maker
 from gateway.settings_variables import from_mapping
-from gateway.stores.webhook_spool import queue_ended_calls
+from gateway.stores.secret_keys import secret_keys
 from gateway.webhooks.signature import SecretMaker, secret_text
+from gateway.webhooks.spool import open_spool, queue_ended_calls
+from gateway.webhooks.work import Locator, WebhookWork
 from tests.billing.outbox_entries import closed, opened
-from tests.gateway.post.webhook_world import HOST, receiving, world
+from tests.gateway.webhooks.world import HOST, receiving, world
 
 __all__ = ["world"]
 
@@ -31,13 +32,16 @@ def read(tmp_path, **given):
     return from_mapping({"CALLER_DATA_DIR": str(tmp_path), **names})
 
 
+def secrets_of(settings):
+    return SecretMaker(secret_keys(settings))
+
+
 @contextlib.asynccontextmanager
 async def working(world, settings, monkeypatch):
     """Run the worker's duty, which looks often."""
-    monkeypatch.setattr("gateway.post.webhooks.INTERVAL_S", 0.05)
-    duty = WebhookDuty(
-        settings, SimpleNamespace(engine=world.engine, records=SqlCdrStore(world.engine))
-    )
+    monkeypatch.setattr("gateway.webhooks.sender.INTERVAL_S", 0.05)
+    records = SqlCdrStore(world.engine)
+    duty = WebhookWork(Services(settings=settings, engine=world.engine, records=records))
     duty.start()
     yield duty
     await duty.stop()
@@ -85,7 +89,7 @@ async def test_the_operators_endpoint_is_sent_to_wherever_it_is(world, tmp_path,
         settings = read(tmp_path, EVENTS_URL=receiver.url, EVENTS_SECRET=SECRET)
         async with working(world, settings, monkeypatch):
             # As any process of the same settings queues it.
-            spool = webhooks.open_spool(settings, world.engine)
+            spool = open_spool(settings, world.engine)
             world.spool = spool
             await world.tell("alice")
             await arrived(receiver, 1)
@@ -98,15 +102,15 @@ async def test_the_operators_endpoint_is_sent_to_wherever_it_is(world, tmp_path,
 
 
 async def test_secrets_outlive_a_restart_and_a_key_that_is_replaced(tmp_path):
-    old = secret_maker(read(tmp_path))
+    old = secrets_of(read(tmp_path))
     seed = old.seed("wh_1")
-    assert secret_maker(read(tmp_path)).secret("wh_1", seed) == old.secret("wh_1", seed)
-    one = secret_maker(read(tmp_path, SECOND_FACTOR_KEYS=KEY))
-    two = secret_maker(read(tmp_path, SECOND_FACTOR_KEYS="l" * 32 + "," + KEY))
+    assert secrets_of(read(tmp_path)).secret("wh_1", seed) == old.secret("wh_1", seed)
+    one = secrets_of(read(tmp_path, SECOND_FACTOR_KEYS=KEY))
+    two = secrets_of(read(tmp_path, SECOND_FACTOR_KEYS="l" * 32 + "," + KEY))
     seed = one.seed("wh_1")
     assert secret_text(two.secret("wh_1", seed)) == secret_text(one.secret("wh_1", seed))
     shared = {"DATABASE_URL": "postgresql://u:p@h/d"}
-    assert not secret_maker(read(tmp_path, **shared)).can_make
+    assert not secrets_of(read(tmp_path, **shared)).can_make
 
 
 def test_a_secret_that_is_none_is_refused_at_the_start(tmp_path):

@@ -1,29 +1,24 @@
-"""Serves `/account/webhooks`: where events of whoever is signed in are posted. Knows no store."""
+"""Serves `/account/webhooks`: where the events of an account are posted, for its holder."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Final
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import ClassVar, Final
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.errors import RequestRefusedError
 from gateway.http.access import DeclaredRoute
-from gateway.http.site.door import WEBHOOKS, Door, said_in, see
-from gateway.http.site.forms import NewWebhookFields, WebhookFields, read_form
-from gateway.http.site.webhook_pages import (
-    DeliveryRow,
-    NewWebhookPage,
-    WebhookRow,
-    WebhookSecretPage,
-    WebhooksPage,
-)
+from gateway.http.site.door import ACCOUNT, Door, said_in, see
+from gateway.http.site.forms import Line, Lines, read_form
 from gateway.limits.velocity import refuse, webhook_setting_uses
 from gateway.people.sessions import SignedIn
-from gateway.ports import Velocity
 from gateway.shown_name import NameFault, fault_of
 from gateway.webhooks.acts import known_id, seed_of
 from gateway.webhooks.events import endpoint_id
@@ -38,6 +33,7 @@ from gateway.webhooks.ports import (
 from gateway.webhooks.signature import SecretMaker, secret_text
 from gateway.webhooks.target import UnfitTargetError, read_target
 
+WEBHOOKS: Final = f"{ACCOUNT}/webhooks"
 NEW: Final = f"{WEBHOOKS}/new"
 SHOWN: Final = 5
 """Events of each endpoint that are shown; the API has them all."""
@@ -46,7 +42,83 @@ _LABEL_FAULTS: Final = {
     NameFault.HIDDEN: "characters_hidden",
     NameFault.LONG: "webhook_label",
 }
+_ONCE_BYTES: Final = 18
 _ONCE: Final = re.compile(r"[A-Za-z0-9_-]{16,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRow:
+    """One of the last events of an endpoint."""
+
+    type: str
+    at: datetime
+    state: str
+    """Key of a word under `webhook_state.`."""
+    failure: str
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookRow:
+    """An endpoint in the list."""
+
+    id: str
+    name: str
+    """Its label, or its host."""
+    url: str
+    is_disabled: bool
+    disabled_why: str
+    """Key of a word under `webhook_ended.`; empty while it is enabled."""
+    is_failing: bool
+    deliveries: Sequence[DeliveryRow]
+
+
+@dataclass(frozen=True, slots=True)
+class WebhooksPage:
+    """The endpoints of an account."""
+
+    template: ClassVar[str] = "webhooks.html"
+    webhooks: Sequence[WebhookRow]
+    said: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NewWebhookPage:
+    """The form that adds an endpoint."""
+
+    template: ClassVar[str] = "new_webhook.html"
+    once: str
+    url: str = ""
+    label: str = ""
+    errors: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookSecretPage:
+    """The secret of an endpoint, after it was added or its secret replaced."""
+
+    template: ClassVar[str] = "webhook_secret.html"
+    name: str
+    secret: str = field(repr=False)
+    is_disabled: bool = False
+
+
+PAGES: Final = (WebhooksPage, NewWebhookPage, WebhookSecretPage)
+"""The context of each page."""
+
+
+class NewWebhookFields(msgspec.Struct):
+    """The form that adds a webhook."""
+
+    once: Line = ""
+    """Made with the form: the same form sent twice adds one."""
+    url: Lines = ""
+    label: Line = ""
+
+
+class WebhookFields(msgspec.Struct):
+    """A button that does something with a webhook."""
+
+    webhook_id: Line = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +129,6 @@ class WebhookPages:
     endpoints: Endpoints
     maker: SecretMaker
     private_hosts: Sequence[str]
-    velocity: Velocity
-    new_once: Callable[[], str]
 
     def routes(self) -> list[DeclaredRoute]:
         """Return the pages' routes."""
@@ -81,7 +151,7 @@ class WebhookPages:
 
     async def show_form(self, request: Request, _who: SignedIn) -> Response:
         """Ask where events are to go."""
-        return self.door.show(request, NewWebhookPage(self.new_once()))
+        return self.door.show(request, NewWebhookPage(_new_once()))
 
     async def add(self, request: Request, who: SignedIn) -> Response:
         """Add an endpoint for all events, and show its secret; the same form again adds none."""
@@ -102,7 +172,7 @@ class WebhookPages:
         account_id = who.account.id
         new = endpoint_id(account_id, fields.once)
         if await self.endpoints.find(account_id, new) is None:
-            refuse(await self.velocity.hit(webhook_setting_uses(account_id)))
+            refuse(await self.door.velocity.hit(webhook_setting_uses(account_id)))
         added = await self.endpoints.add(
             account_id,
             who.session.credentials_epoch,
@@ -119,7 +189,7 @@ class WebhookPages:
         """Replace the secret of an endpoint, and show the new one."""
         fields = await read_form(request, WebhookFields)
         known = known_id(fields.webhook_id)
-        seed = seed_of(self.maker, known, "turn", self.new_once())
+        seed = seed_of(self.maker, known, "turn", _new_once())
         epoch = who.session.credentials_epoch
         turned = await self.endpoints.turn(who.account.id, epoch, known, seed)
         return self._secret_of(request, turned, WEBHOOKS)
@@ -127,7 +197,7 @@ class WebhookPages:
     async def enable(self, request: Request, who: SignedIn) -> Response:
         """Send events to an endpoint again that was disabled, for whatever reason."""
         fields = await read_form(request, WebhookFields)
-        refuse(await self.velocity.hit(webhook_setting_uses(who.account.id)))
+        refuse(await self.door.velocity.hit(webhook_setting_uses(who.account.id)))
         changed = await self.endpoints.change(
             who.account.id,
             who.session.credentials_epoch,
@@ -188,6 +258,10 @@ class WebhookPages:
                 DeliveryRow(each.type, each.at, each.state.value, each.failure) for each, _ in sent
             ],
         )
+
+
+def _new_once() -> str:
+    return secrets.token_urlsafe(_ONCE_BYTES)
 
 
 def _name_of(endpoint: Endpoint) -> str:

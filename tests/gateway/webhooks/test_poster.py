@@ -9,12 +9,12 @@ import threading
 import pytest
 from aiohttp.abc import AbstractResolver
 
-from gateway.post import poster
-from gateway.post.poster import HttpPoster, SystemResolver
-from gateway.post.webhooks import Answer
+from gateway.webhooks import poster
+from gateway.webhooks.poster import HttpPoster, SystemResolver
+from gateway.webhooks.sender import Answer
 from gateway.webhooks.target import Target, read_target
 from tests.certificates import Authority
-from tests.gateway.post.webhook_world import HOST, TIMEOUT_S, receiving, talking
+from tests.gateway.webhooks.world import HOST, TIMEOUT_S, receiving, talking
 
 
 class Names(AbstractResolver):

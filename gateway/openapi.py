@@ -16,6 +16,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import inspect as shapes
 
+from gateway.apps import APPS
 from gateway.errors import PROBLEMS
 from gateway.http.access import Access
 from gateway.http.api.admin import ACCOUNT, AdminApi
@@ -33,7 +34,6 @@ from gateway.http.api.operator_reports import OperatorReportsApi
 from gateway.http.api.payments import PaymentsApi
 from gateway.http.api.rates import RatesApi
 from gateway.http.api.supervision import FleetSupervisionApi, OwnSupervisionApi
-from gateway.http.api.webhooks import WebhooksApi
 from gateway.http.embed.api import EmbedApi
 from gateway.http.idempotency import HEADER, PATTERN
 from gateway.http.live_feed import FleetFeedApi, OwnFeedApi
@@ -47,7 +47,7 @@ GROUPS: Final[Mapping[str, tuple[type, ...]]] = {
     "Payments": (PaymentsApi,),
     "Buttons": (ButtonsApi,),
     "Visitors of buttons": (EmbedApi,),
-    "Webhooks": (WebhooksApi,),
+    **{app.heading: tuple(app.apis()) for app in APPS},
     "This document": (DocumentApi,),
     "Administration": (
         AdminApi,

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from accounts.data_map import KINDS
 from accounts.stores import tables as people
 from billing.stores import tables
-from gateway.stores.personal_rows import SqlPersonalRows
+from gateway.personal_data.rows import SqlPersonalRows
 from tests.gateway.privacy.needles import AT, add_calls, add_person, row_of
 
 BY_NAME = {kind.name: kind for kind in KINDS}

@@ -11,20 +11,20 @@ from billing.news import News
 from billing.stores.freezes import set_freeze
 from billing.stores.sql import SqlLedgerStore
 from gateway.operators import Order
-from gateway.post.webhook_queue import WebhookQueue
 from gateway.roles.booked_news import tell_of_credit
-from gateway.stores import webhook_spool
-from gateway.stores.webhook_endpoints import TESTS_MAX
-from gateway.stores.webhook_spool import (
+from gateway.webhooks import spool as webhook_spool
+from gateway.webhooks.endpoint_store import TESTS_MAX
+from gateway.webhooks.events import CALL_ENDED, Told
+from gateway.webhooks.ports import DeliveryState, EndpointForm
+from gateway.webhooks.queue import WebhookQueue
+from gateway.webhooks.spool import (
     SqlWebhookSpool,
     queue_ended_calls,
     queue_events,
 )
-from gateway.stores.webhook_tables import deliveries, endpoints, take_webhooks_back
-from gateway.webhooks.events import CALL_ENDED, Told
-from gateway.webhooks.ports import DeliveryState, EndpointForm
+from gateway.webhooks.tables import deliveries, endpoints, take_webhooks_back
 from tests.billing.outbox_entries import closed, opened
-from tests.gateway.post.webhook_world import world
+from tests.gateway.webhooks.world import world
 
 __all__ = ["world"]
 

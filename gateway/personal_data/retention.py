@@ -19,7 +19,6 @@ from accounts.data_map import CALL_MONTHS_MAX, KINDS
 from accounts.erasure import State
 from accounts.money_kinds import BOOK_YEARS
 from accounts.retention import (
-    DELIVERIES_KEPT,
     EXPORT_NOTED,
     MAILS_KEPT,
     UNPROVEN_KEPT,
@@ -34,13 +33,12 @@ from billing.payments import PaymentState
 from billing.stores import call_forgetting, tables
 from billing.stores.freezes import is_used
 from database.engine import AUDIT_TIMEOUT_S, TIMEOUT_S, Transactions, reading_long, writing
-from gateway.stores import webhook_tables
+from gateway.apps import personal_rows
 from gateway.stores.book_closing import SqlBookClosing
 from gateway.stores.fraud import REFUSALS_KEPT, call_refusals, erase_fraud_rows
 from gateway.stores.mail_outbox import erase_mails, have_ended, mail_outbox
 from gateway.stores.old_keys import SqlOldKeys
 from gateway.stores.sent_forms import SENT_KEPT, sent_forms
-from gateway.stores.webhook_tables import deliveries, erase_webhook_rows
 
 BATCH: Final = 100
 """Rows per transaction, so that no other writer waits for long; more would be no cheaper each."""
@@ -51,6 +49,7 @@ CHUNKS_BATCH: Final = 20
 KEYS: Final = "keys"
 BOOKS: Final = "books"
 """This kind is also carried forward, see `billing.stores.closed_books`."""
+_OF_APPS: Final = personal_rows().values()
 _IN_VAIN: Final = (PaymentState.EXPIRED.value, PaymentState.FAILED.value)
 _MONTHS: Final = {kind.name: kind.period.count for kind in KINDS}
 """Kind -> months that it is kept, if its period is in months."""
@@ -181,9 +180,11 @@ def sweeps(
             people.consent_proofs, lambda now: people.consent_proofs.c.kept_until <= now
         ),
         "mails": _deletion(mail_outbox, lambda now: have_ended(now - MAILS_KEPT)),
-        "webhook_deliveries": _unrestricted(
-            deliveries, lambda now: webhook_tables.have_ended(now - DELIVERIES_KEPT)
-        ),
+        **{
+            kind: _unrestricted(table, is_outdated)
+            for rows in _OF_APPS
+            for kind, (table, is_outdated) in rows.outdated.items()
+        },
         "export_files": Sweep(
             CHUNKS_BATCH,
             lambda now: _count(people.export_chunks, _is_over(now)),
@@ -339,7 +340,8 @@ async def _forget_unproven(connection: AsyncConnection, now: datetime) -> int:
         await erase_holder(connection, account_id)
         await erase_mails(connection, account_id)
         await erase_fraud_rows(connection, account_id)
-        await erase_webhook_rows(connection, account_id)
+        for rows in _OF_APPS:
+            await rows.erase(connection, account_id)
         await connection.execute(sa.delete(tables.accounts).where(accounts.id == account_id))
     return len(found)
 

@@ -1,14 +1,14 @@
 """A process that posts a webhook and stands still before it notes that: to be killed there.
 
-`python -m tests.gateway.post.doomed_webhooks DATABASE_URL` prints a line when the receiver has it.
+`python -m tests.gateway.webhooks.doomed DATABASE_URL` prints a line when the receiver has it.
 """
 
 import asyncio
 import sys
 
 from database.engine import create_engine
-from gateway.stores.webhook_spool import SqlWebhookSpool
-from tests.gateway.post.webhook_world import World
+from gateway.webhooks.spool import SqlWebhookSpool
+from tests.gateway.webhooks.world import World
 
 
 class DoomedSpool(SqlWebhookSpool):

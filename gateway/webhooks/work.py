@@ -1,7 +1,4 @@
-"""Composes webhooks: what the drainer's process sends, and how secrets are made.
-
-The drainer's process sends; every other process queues. Knows no route.
-"""
+"""Composes the sending of webhooks, which the worker does; every other process only queues them."""
 
 from __future__ import annotations
 
@@ -9,58 +6,32 @@ import secrets
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from sqlalchemy.ext.asyncio import AsyncEngine
-
 from billing.cdr import CallRecord
+from gateway.app import Services
 from gateway.calls.call_view import ended_view
 from gateway.errors import SettingsError
 from gateway.heartbeat.periodic_task import PeriodicTask
-from gateway.post import webhooks
-from gateway.post.webhooks import Answer, Destination, Tidying, WebhookSender
-from gateway.roles.storage import Stores
 from gateway.settings import Settings
-from gateway.stores import private_files
-from gateway.stores.key_file import kept_key
-from gateway.stores.webhook_spool import SqlWebhookSpool
+from gateway.stores.secret_keys import secret_keys
+from gateway.webhooks import sender
 from gateway.webhooks.events import CALL_ENDED, body_of
 from gateway.webhooks.ports import OPERATOR, Delivery, Endpoint
+from gateway.webhooks.sender import Answer, Destination, Tidying, WebhookSender
 from gateway.webhooks.signature import SecretMaker, read_secret
+from gateway.webhooks.spool import open_spool
 from gateway.webhooks.target import Target, read_target
 
 if TYPE_CHECKING:
-    from gateway.post.poster import HttpPoster
+    from gateway.webhooks.poster import HttpPoster
 
-_KEY_BYTES = 32
 _CHANCES: Final = 1_000_000
-
-
-def secret_keys(settings: Settings) -> list[str]:
-    """Return the keys of what is kept secret in SQL; none where nodes share no key for it.
-
-    Raises SettingsError for a file of a key that cannot be read.
-    """
-    keys = [key.reveal() for key in settings.second_factor_keys]
-    if not keys and not settings.database_url:
-        file = settings.data_dir / private_files.SECOND_FACTOR_KEY
-        keys = [kept_key(file, lambda: secrets.token_urlsafe(_KEY_BYTES))]
-    return keys
-
-
-def secret_maker(settings: Settings) -> SecretMaker:
-    """Return what derives the secrets of endpoints. Raises SettingsError."""
-    return SecretMaker(secret_keys(settings))
-
-
-def open_spool(settings: Settings, engine: AsyncEngine) -> SqlWebhookSpool:
-    """Return where events wait."""
-    return SqlWebhookSpool(engine, has_operator=bool(settings.events_url))
 
 
 class Locator:
     """Says where endpoints are and what signs for them; the operator's is in the settings."""
 
     def __init__(self, settings: Settings, maker: SecretMaker) -> None:
-        """Raises SettingsError for a secret that is none."""
+        """Raises SettingsError for a malformed secret."""
         self._private_hosts = settings.webhook_private_hosts
         self._maker = maker
         self._operator: Destination | None = None
@@ -94,7 +65,7 @@ class LatePoster:
     async def post(self, target: Target, headers: dict[str, str], body: bytes) -> Answer:
         """Post once; never raises but when cancelled."""
         if self._poster is None:
-            from gateway.post.poster import HttpPoster  # noqa: PLC0415
+            from gateway.webhooks.poster import HttpPoster  # noqa: PLC0415
 
             self._poster = HttpPoster()
         return await self._poster.post(target, headers, body)
@@ -105,15 +76,16 @@ class LatePoster:
             await self._poster.close()
 
 
-class WebhookDuty:
-    """What the drainer's process does for webhooks, beside draining."""
+class WebhookWork:
+    """Sends webhooks, and deletes what was sent long ago."""
 
-    def __init__(self, settings: Settings, stores: Stores) -> None:
-        """Raises SettingsError for a secret that is none, or a key that cannot be read."""
-        self._stores = stores
-        self._spool = open_spool(settings, stores.engine)
+    def __init__(self, services: Services) -> None:
+        """Raises SettingsError for a malformed secret, or a key that cannot be read."""
+        settings = services.settings
+        self._records = services.records
+        self._spool = open_spool(settings, services.engine)
         self._poster = LatePoster()
-        locator = Locator(settings, secret_maker(settings))
+        locator = Locator(settings, SecretMaker(secret_keys(settings)))
         self._has_set_operator = False
         self._sender = WebhookSender(
             self._spool,
@@ -123,10 +95,8 @@ class WebhookDuty:
             chance=lambda: secrets.randbelow(_CHANCES) / _CHANCES,
         )
         self._tasks = [
-            PeriodicTask("send webhooks", self._round, webhooks.INTERVAL_S),
-            PeriodicTask(
-                "tidy webhooks", Tidying(self._spool.tidy).round, webhooks.TIDY_INTERVAL_S
-            ),
+            PeriodicTask("send webhooks", self._round, sender.INTERVAL_S),
+            PeriodicTask("tidy webhooks", Tidying(self._spool.tidy).round, sender.TIDY_INTERVAL_S),
         ]
 
     def start(self) -> None:
@@ -159,4 +129,4 @@ class WebhookDuty:
     async def _record(self, delivery: Delivery) -> CallRecord | None:
         if delivery.account_id is None:
             return None
-        return await self._stores.records.get(delivery.account_id, delivery.call_id)
+        return await self._records.get(delivery.account_id, delivery.call_id)

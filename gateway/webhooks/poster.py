@@ -18,7 +18,7 @@ import yarl
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from gateway.post.threads import in_thread
-from gateway.post.webhooks import TIMEOUT_S, Answer
+from gateway.webhooks.sender import TIMEOUT_S, Answer
 from gateway.webhooks.target import Target, is_public
 
 CONNECTIONS_MAX: Final = 128

@@ -21,14 +21,8 @@ from billing.clock import Clock, utc_now
 from billing.news import News
 from billing.stores.freezes import is_used
 from database.engine import TIMEOUT_S, reading, upsert, writing
+from gateway.settings import Settings
 from gateway.stores.mail_outbox import queue_notice
-from gateway.stores.webhook_tables import (
-    DATA_LENGTH_MAX,
-    REASON_LENGTH_MAX,
-    attempts,
-    deliveries,
-    endpoints,
-)
 from gateway.webhooks.events import CALL_ENDED, OF_ACCOUNTS, OF_OPERATOR, Told, event_id
 from gateway.webhooks.ports import (
     OPERATOR,
@@ -41,6 +35,13 @@ from gateway.webhooks.ports import (
     called,
 )
 from gateway.webhooks.schedule import NEW_FOR, Verdict, is_given_up, rest_of
+from gateway.webhooks.tables import (
+    DATA_LENGTH_MAX,
+    REASON_LENGTH_MAX,
+    attempts,
+    deliveries,
+    endpoints,
+)
 
 PER_ACCOUNT_MAX: Final = 4
 """Endpoints of one account that are sent to at once, from all processes."""
@@ -381,6 +382,11 @@ async def disable(connection: AsyncConnection, endpoint_id: str, why: Ended, at:
         .where(_E.id == endpoint_id, _E.disabled_at.is_(None))
         .values(disabled_at=at, disabled_why=why)
     )
+
+
+def open_spool(settings: Settings, engine: AsyncEngine) -> SqlWebhookSpool:
+    """Return the spool of a process; the operator's endpoint is part of it where one is set."""
+    return SqlWebhookSpool(engine, has_operator=bool(settings.events_url))
 
 
 def endpoint_in(row: _Row, now: datetime) -> Endpoint:

@@ -8,9 +8,9 @@ from structlog.testing import capture_logs
 
 from database.errors import StoreUnavailableError
 from gateway.post.patience import DELAYS_S, WAITING_MAX
-from gateway.post.webhook_queue import WebhookQueue
 from gateway.webhooks.events import event_id
-from tests.gateway.post.webhook_world import World, receiving
+from gateway.webhooks.queue import WebhookQueue
+from tests.gateway.webhooks.world import World, receiving
 
 WARNING = {"account_id": "alice", "call_id": "c1", "cause": "credit", "seconds_left": 30}
 PAID = {"account_id": "alice", "payment_id": "p1", "reference": "top-up:p1"}

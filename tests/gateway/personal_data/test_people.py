@@ -25,9 +25,9 @@ from accounts.stores.holders import erase_holder
 from billing.stores import tables
 from database.engine import TIMEOUT_S, create_engine, reading, writing
 from database.errors import StoreUnavailableError
+from gateway.personal_data.erasing import SqlErasing
+from gateway.personal_data.people import SqlPeople
 from gateway.stores.accounts import SqlAccountStore
-from gateway.stores.erasing import SqlErasing
-from gateway.stores.people import SqlPeople
 from tests.postgres import sqlite_threads_ended
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)

@@ -19,11 +19,13 @@ from accounts.ports import Held
 from accounts.stores import tables as people
 from billing.stores import tables
 from database.engine import TIMEOUT_S, reading
-from gateway.stores import button_tables, fraud, webhook_tables
+from gateway.apps import personal_rows
+from gateway.stores import button_tables, fraud
 from gateway.stores.mail_outbox import mail_outbox
 from gateway.stores.supervision import supervision_rules
 
 PAGE_ROWS: Final = 2_000
+_OF_APPS: Final = personal_rows().values()
 
 TABLES: Final[Mapping[str, sa.Table]] = {
     **people.metadata.tables,
@@ -32,7 +34,7 @@ TABLES: Final[Mapping[str, sa.Table]] = {
     **button_tables.metadata.tables,
     mail_outbox.name: mail_outbox,
     supervision_rules.name: supervision_rules,
-    **webhook_tables.metadata.tables,
+    **{table.name: table for rows in _OF_APPS for table in rows.tables},
 }
 """Every table that the data map may name."""
 
@@ -41,8 +43,8 @@ _ORDER: Final[Mapping[str, tuple[str, ...]]] = {
     "transfers": ("at", "reference"),
     "payments": ("created_at", "id"),
     "mail_outbox": ("created_at", "id"),
-    "webhook_deliveries": ("created_at", "id"),
     "credits": ("sequence",),
+    **{name: order for rows in _OF_APPS for name, order in rows.order.items()},
 }
 """Table -> what orders the rows of one account; for others the primary key."""
 

@@ -24,8 +24,6 @@ from gateway.operators import Order
 from gateway.scopes import Scope
 from gateway.stores.button_editors import may_change, record
 from gateway.stores.mail_outbox import tell_holder
-from gateway.stores.webhook_spool import delivery_in, disable, endpoint_in, rows_of
-from gateway.stores.webhook_tables import attempts, deliveries, endpoints
 from gateway.webhooks.events import TEST, Told, event_id
 from gateway.webhooks.ports import (
     ENDPOINTS_MAX,
@@ -40,6 +38,8 @@ from gateway.webhooks.ports import (
     NotDone,
     called,
 )
+from gateway.webhooks.spool import delivery_in, disable, endpoint_in, rows_of
+from gateway.webhooks.tables import attempts, deliveries, endpoints
 
 TESTS_MAX: Final = 6
 """Test events of an endpoint in a minute by its owner, who is no tool to hit others with."""

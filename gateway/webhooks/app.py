@@ -1,0 +1,76 @@
+"""Declares webhooks as an app. Each part imports what it returns, when a process takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from gateway.app import App, PersonalRows, Services, Work
+
+if TYPE_CHECKING:
+    from gateway.http.access import DeclaredRoute
+    from gateway.http.bearer import Authenticator
+    from gateway.http.site.door import Door
+    from gateway.ports import Velocity
+
+
+def _apis() -> Sequence[type]:
+    from gateway.webhooks.api import WebhooksApi
+
+    return (WebhooksApi,)
+
+
+def _routes(services: Services, auth: Authenticator, velocity: Velocity) -> Sequence[DeclaredRoute]:
+    from gateway.stores.secret_keys import secret_keys
+    from gateway.webhooks.acts import WebhookActs
+    from gateway.webhooks.api import WebhooksApi
+    from gateway.webhooks.endpoint_store import SqlWebhookEndpoints
+    from gateway.webhooks.signature import SecretMaker
+
+    settings = services.settings
+    endpoints = SqlWebhookEndpoints(services.engine)
+    maker = SecretMaker(secret_keys(settings))
+    acts = WebhookActs(endpoints, maker, settings.webhook_private_hosts)
+    return WebhooksApi(auth, acts, velocity).routes()
+
+
+def _page_types() -> Sequence[type]:
+    from gateway.webhooks.pages import PAGES
+
+    return PAGES
+
+
+def _page_routes(services: Services, door: Door) -> Sequence[DeclaredRoute]:
+    from gateway.stores.secret_keys import secret_keys
+    from gateway.webhooks.endpoint_store import SqlWebhookEndpoints
+    from gateway.webhooks.pages import WebhookPages
+    from gateway.webhooks.signature import SecretMaker
+
+    settings = services.settings
+    endpoints = SqlWebhookEndpoints(services.engine)
+    maker = SecretMaker(secret_keys(settings))
+    return WebhookPages(door, endpoints, maker, settings.webhook_private_hosts).routes()
+
+
+def _work(services: Services) -> Work:
+    from gateway.webhooks.work import WebhookWork
+
+    return WebhookWork(services)
+
+
+def _personal_rows() -> PersonalRows:
+    from gateway.webhooks.tables import PERSONAL_ROWS
+
+    return PERSONAL_ROWS
+
+
+WEBHOOKS: Final = App(
+    name="webhooks",
+    heading="Webhooks",
+    apis=_apis,
+    routes=_routes,
+    page_types=_page_types,
+    page_routes=_page_routes,
+    work=_work,
+    personal_rows=_personal_rows,
+)
