@@ -1,8 +1,8 @@
-"""Tells until when all that has arrived has been read; silence is judged up to then, not up to now.
+"""Tracks until when all that has arrived has been read; silence is judged up to then, not to now.
 
 A process that stood still (stopped, suspended with its machine, starved) wakes to overdue timers
 and full sockets. Judging a peer by the clock at that moment would end calls that are alive. Pure:
-time is an argument.
+takes the time as an argument.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Final
 
 STANDSTILL_NS: Final = 500_000_000
-"""Time between two looks, of which there are fifty a second, from which the process has stood
-still. What a shorter pause has left is read within a few passes of the loop."""
+"""Gap between two looks, of which there are fifty a second, from which the process counts as having
+stood still. A shorter pause leaves only what is read within a few passes of the loop."""
 READING_NS: Final = 5_000_000_000
 """How long reading what has waited may take: connections still to be accepted and to shake hands,
 seconds of audio of a thousand calls, a peer whose TCP probes a full window ever more rarely, two of
@@ -24,7 +24,7 @@ class Backlog:
     def __init__(self, now_ns: int) -> None:
         self._looked_ns = now_ns
         self._read_ns = now_ns
-        """Until when all has been read, while what has waited is being read."""
+        """Until when all has been read, while the backlog is being read."""
         self._reading_until_ns = now_ns
 
     def read_until(self, now_ns: int) -> int:
@@ -33,8 +33,8 @@ class Backlog:
         That is now or, for a while after a standstill, the beginning of the standstill.
         """
         if now_ns - self._looked_ns > STANDSTILL_NS:
-            # What arrived before the last look had been read by then; all later may still wait. One
-            # standstill after another, before all is read, counts from its own beginning.
+            # What arrived before the last look had been read by then; anything later may still
+            # wait. A further standstill, before all is read, counts from its own beginning.
             self._read_ns = self._looked_ns
             self._reading_until_ns = now_ns + READING_NS
         self._looked_ns = now_ns

@@ -1,4 +1,4 @@
-"""Ends tasks that wait in libraries. Knows nothing of their work."""
+"""Cancels tasks reliably, even while they wait inside libraries."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ CANCELLATION_S: Final = 1.0
 
 
 async def cancelled(task: asyncio.Task[Any]) -> bool:
-    """Cancel a task and wait for its end; False where it goes on all the same.
+    """Cancel a task and wait for its end; False if it is still running.
 
     A cancellation that arrives just as a library gives up waiting, or connects, can get lost in it,
     so it is repeated.

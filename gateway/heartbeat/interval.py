@@ -1,8 +1,7 @@
 """Calls a function at intervals shorter than an event loop's own timers can measure.
 
 uvloop counts whole milliseconds. Linux has timers that are file descriptors, timerfd_create(2),
-which any loop can watch like a socket; Python has them from 3.13 on, the C library always. Knows
-nothing of what is called.
+which any loop can watch like a socket; Python has them from 3.13 on, the C library always.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ class _Times(ctypes.Structure):
 
 
 class LoopInterval:
-    """Calls a function repeatedly; several missed periods are called once."""
+    """Calls a function repeatedly; several missed periods make one call."""
 
     def __init__(self) -> None:
         self._descriptor = -1
@@ -55,8 +54,8 @@ class LoopInterval:
         self._descriptor = descriptor = _make_timer(period_ns)
 
         def fire() -> None:
-            # Reading takes all expirations together, and makes the descriptor quiet again: the loop
-            # watches it level-triggered.
+            # Reading takes all expirations together and clears the descriptor: the loop watches it
+            # level-triggered.
             try:
                 os.read(descriptor, _COUNT_BYTES)
             except BlockingIOError:
@@ -71,7 +70,7 @@ class LoopInterval:
             self._handle.cancel()
             self._handle = None
         if self._descriptor >= 0:
-            # Before it is closed: its number may belong to another file the moment after.
+            # Before it is closed: its number may belong to another file a moment later.
             asyncio.get_running_loop().remove_reader(self._descriptor)
             os.close(self._descriptor)
             self._descriptor = -1

@@ -3,7 +3,7 @@
 Being woken for each frame costs the kernel and the loop about as much as the frame itself. When
 many arrive, the next one is due within microseconds anyway: the loop then watches one timer instead
 of all the sockets, and reads them together each time it fires. Everything else wakes the loop as
-usual. Knows no frame and no call.
+usual.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ BUSY_PER_S: Final = 4_500
 CALM_PER_S: Final = 3_000
 """Reads per second below which it does not. One batch may read what would have been two."""
 LOOKS_MAX: Final = 8
-"""Consecutive reads for what a pause of the loop has left; then others get their turn."""
+"""Consecutive reads of what has built up during a pause of the loop; then others get their turn."""
 
 
 class PacedReader(Protocol):
@@ -81,7 +81,7 @@ class Moderation:
             self._pace(is_busy)
 
     def read(self) -> None:
-        """Read everything that the loop does not read itself, before it is missed."""
+        """Read everything that the loop does not read itself, before it is judged late."""
         if self._is_paced:
             for reader in self._readers:
                 for _ in range(LOOKS_MAX):
@@ -97,7 +97,7 @@ class Moderation:
     def _pace(self, paced: bool) -> None:
         if not paced:
             self._interval.stop()
-        # Before the loop stops reading: without a descriptor for the timer nobody would read.
+        # Before the loop stops reading: without a descriptor for the timer no one would read.
         elif not self._has_started():
             return
         self._is_paced = paced
@@ -108,7 +108,7 @@ class Moderation:
         try:
             self._interval.start(PERIOD_NS, self._look)
         except OSError:
-            # The loop reads on by itself, and the next judgement tries again.
+            # The loop keeps reading by itself, and the next judgement tries again.
             return False
         return True
 

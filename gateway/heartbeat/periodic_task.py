@@ -1,7 +1,6 @@
 """Runs the periodic tasks of a node: work repeated beside the calls.
 
-No failure ends a task. An outage is logged once when it begins and once when it ends. Knows nothing
-of the work.
+No failure ends a task. An outage is logged once when it begins and once when it ends.
 """
 
 from __future__ import annotations
@@ -34,8 +33,8 @@ class PeriodicTask:
         """Start on the running loop."""
         self._task = asyncio.get_running_loop().create_task(self._run(), name=self._name)
 
-    def hurry(self) -> None:
-        """Do the work now; once more where it is being done."""
+    def run_now(self) -> None:
+        """Run the work now, or once more if it is already running."""
         self._is_due.set()
 
     async def stop(self) -> None:
@@ -54,7 +53,7 @@ class PeriodicTask:
         while True:
             self._is_due.clear()
             await self._attempt()
-            # A timer that sets it costs a third of a time-out, which ends by an exception.
+            # A timer that sets it costs a third of a time-out, which ends with an exception.
             pause = asyncio.get_running_loop().call_later(self._interval_s, self._is_due.set)
             try:
                 await self._is_due.wait()

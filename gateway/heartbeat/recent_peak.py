@@ -1,4 +1,4 @@
-"""Keeps the highest value of the last while, for any number of readers. Knows no clock."""
+"""Tracks the recent maximum of a value, for any number of readers. Time is an argument."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from __future__ import annotations
 class RecentPeak:
     """The highest value noted within the last one to two windows.
 
-    Reading changes nothing, so that readers hide nothing from one another: whoever reads once a
+    Reading changes nothing, so readers hide nothing from one another: one that reads once a
     window misses no peak.
     """
 
@@ -17,7 +17,7 @@ class RecentPeak:
         self._peak = self._previous_peak = 0
 
     def note(self, value: int, now_ns: int) -> None:
-        """Take a value into account; it must not be negative."""
+        """Record a value; it must not be negative."""
         self._turn(now_ns)
         self._peak = max(self._peak, value)
 

@@ -1,4 +1,4 @@
-"""Base class of what a node caches of data shared by all nodes, and refreshes regularly."""
+"""Base class for a node's cached copy of shared data, refreshed regularly."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ class Refreshed(ABC):
     """A cached object, which is only ever replaced as a whole."""
 
     NAME: ClassVar[str]
-    """What it is called in the log."""
+    """Its name in the log."""
 
     def __init__(self) -> None:
         self._failure = ""
 
     @abstractmethod
     async def load(self) -> None:
-        """Load what is in force, at a node's start. Raises BillingError, StoreUnavailableError."""
+        """Load the version in force, at start. Raises BillingError, StoreUnavailableError."""
 
     async def refresh(self) -> None:
-        """Look for a newer one; keep the present one if none can be had.
+        """Look for a newer version; keep the present one if there is none.
 
-        Raises neither of them: a failure is logged, once per outage.
+        Raises neither error: a failure is logged, once per outage.
         """
         failure = ""
         try:
             await self.load()
         except (BillingError, StoreUnavailableError) as error:
             failure = error.code
-        # Another code is another fault: a store that is back may hold data that cannot be read.
+        # Another code means another fault: a store that is back may hold data that cannot be read.
         if failure and failure != self._failure:
             hint = _AWAY if failure == StoreUnavailableError.code else _UNREADABLE
             log.error("shared data not refreshed", what=self.NAME, code=failure, hint=hint)

@@ -1,7 +1,7 @@
-"""Remembers what was read of accounts, for as long as nothing says that it has changed.
+"""Caches what was read about accounts until it may have changed.
 
-A value counts only in the key epoch in which it was read: each change of a key, an account or a
-person's credentials ends the epoch for all processes. Knows no store and no request.
+A value is valid only in the key epoch in which it was read: each change of a key, an account or a
+person's credentials ends the epoch for all processes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class _Kept(NamedTuple, Generic[_Value]):
 
 
 class Remembered(Generic[_Value]):
-    """Values by name; of too many, those that were kept first are forgotten."""
+    """Values by name; if there are too many, the oldest are forgotten."""
 
     def __init__(self, epochs: KeyEpochs, count_max: int) -> None:
         self._epochs = epochs
@@ -33,14 +33,14 @@ class Remembered(Generic[_Value]):
         return len(self._kept)
 
     def __contains__(self, name: str) -> bool:
-        """Whether anything is remembered, of whatever epoch and age."""
+        """Whether anything is cached under this name, of any epoch and age."""
         return name in self._kept
 
     async def epoch(self) -> str:
-        """Return the key epoch, to be asked for before what is read in it.
+        """Return the key epoch; ask before reading the values to be kept in it.
 
-        A change in between makes invalid what was read. Empty while the store is away, which
-        matches nothing that is remembered.
+        A change in between makes those values invalid. Empty while the store is away, which matches
+        nothing in the cache.
         """
         try:
             return await self._epochs.current()
@@ -48,14 +48,14 @@ class Remembered(Generic[_Value]):
             return ""
 
     def find(self, name: str, epoch: str, now_ns: int, age_ns_max: int) -> _Value | None:
-        """Return what was read in this epoch, and less long ago than this."""
+        """Return what was read in this epoch, at most `age_ns_max` ago."""
         kept = self._kept.get(name)
         if kept is None or kept.epoch != epoch or now_ns - kept.asked_ns >= age_ns_max:
             return None
         return kept.value
 
     def keep(self, name: str, value: _Value, epoch: str, asked_ns: int) -> None:
-        """Remember what was read in an epoch; nothing without one, which could not end."""
+        """Cache what was read in an epoch; without an epoch nothing, as it would never expire."""
         if not epoch:
             return
         self._kept.pop(name, None)
@@ -64,5 +64,5 @@ class Remembered(Generic[_Value]):
             self._kept.popitem(last=False)
 
     def forget(self, name: str) -> None:
-        """Forget what is remembered under a name, if anything is."""
+        """Forget what is cached under a name, if anything."""
         self._kept.pop(name, None)

@@ -1,10 +1,10 @@
 """The 20 ms clock of a process: calls everything that is due. Frames are forwarded on arrival.
 
-Deadlines are absolute, so that a late beat never moves the next one. Each beat serves the tones
+Deadlines are absolute, so that a late beat never delays the next one. Each beat serves the tones
 that are playing, the deadlines that have passed and one fiftieth of the once-a-second duties. Those
 run a few at a time, and between them the loop reads what has arrived, so that no frame waits for
-all of them. Twice a beat the ticker polls all who wait for audio that may never come, and in
-between those whose deadlines come before the next time. Knows no call and no socket.
+all of them. Twice a beat the ticker polls everything that waits for audio that may never come, and
+in between only those whose deadlines come before the next poll.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ BEATS_PER_SECOND = 50
 POLL_NS = 10_000_000
 """How often all waiters are polled."""
 URGENT_NS = 2_500_000
-"""How often those are polled whose deadlines come before all are, while there are any."""
+"""How often the waiters are polled whose deadlines come before the next poll of all."""
 REREAD_NS = 100_000_000
-"""How often the backlog is looked at after the process stood still, until all has been read."""
+"""How often the backlog is checked after the process stood still, until all has been read."""
 LAG_WINDOW_NS = 60_000_000_000
-"""How often a monitor must look at least, to miss no delay of a beat."""
+"""A monitor that looks at least this often misses no delay of a beat."""
 DUTY_PARTS = 8
 """Passes of the loop over which the duties of a beat are spread."""
 _CATCH_UP_BEATS_MAX = 10
@@ -61,7 +61,7 @@ class Deadline:
     def __init__(self, action: Callable[[], None], until_ns: int = 0) -> None:
         self.action: Callable[[], None] | None = action
         self.until_ns = until_ns
-        """All that came until then is read before it is called."""
+        """Everything that arrived until then is read before it is called."""
 
     def cancel(self) -> None:
         """Never call it."""
@@ -102,7 +102,7 @@ class Ticker:
 
     def start(self) -> None:
         """Begin to beat on the running loop."""
-        # Made again: the time since the constructor is no standstill.
+        # Renewed: the time since the constructor is not a standstill.
         self._backlog = Backlog(self.clock_ns())
         self._due_ns = self.clock_ns() + BEAT_NS
         self._poll_ns = self._urgent_ns = self._due_ns - POLL_NS
@@ -121,7 +121,7 @@ class Ticker:
 
     @property
     def read_ns(self) -> int:
-        """Until when all that has come has been read; silence of a peer is judged up to there."""
+        """Until when all that arrived has been read; a peer's silence is judged up to there."""
         return self._backlog.read_until(self.clock_ns())
 
     def at(self, due_ns: int, action: Callable[[], None]) -> Deadline:
@@ -129,9 +129,9 @@ class Ticker:
         return self._set(due_ns, Deadline(action))
 
     def when_read(self, due_ns: int, action: Callable[[], None]) -> Deadline:
-        """Call `action` at the first beat at which all that came until `due_ns` has been read.
+        """Call `action` at the first beat at which all that arrived until `due_ns` has been read.
 
-        For what ends a peer that has not said something in time.
+        For ending a peer that has not sent something in time.
         """
         return self._set(due_ns, Deadline(action, due_ns))
 
@@ -150,13 +150,13 @@ class Ticker:
     def add_waiter(self, waiter: Waiter, polled: Polled) -> None:
         """Poll `polled` within a tick of the waiter after each of its deadlines.
 
-        A deadline is seen when all are polled: a tick shorter than POLL_NS is kept where that was
-        set POLL_NS ahead at least.
+        A deadline is noticed when all are polled: a tick shorter than POLL_NS is kept only if the
+        deadline was set at least POLL_NS ahead.
         """
         is_first = not self._waiters
         self._waiters[waiter] = polled
         if is_first and self._handle is not None:
-            # Nobody was polled until now: the series goes on from here.
+            # There were no waiters until now: the series continues from here.
             self._poll_ns = self._urgent_ns = _next_ns(self._poll_ns, POLL_NS, self.clock_ns())
             self._handle.cancel()
             self._arm()
@@ -199,7 +199,7 @@ class Ticker:
         is_for_all = now_ns >= self._poll_ns
         loop.call_soon(loop.call_soon, self._poll_after_reading, is_for_all)
         self._poll_ns = _next_ns(self._poll_ns, POLL_NS, now_ns)
-        # While nothing is urgent its series falls on that of all, and wakes the loop for nobody.
+        # While nothing is urgent its series falls on that of all, and causes no extra wake-up.
         self._urgent_ns = self._poll_ns
         if self._urgent:
             self._urgent_ns = _next_ns(self._urgent_ns - POLL_NS, URGENT_NS, now_ns)
@@ -261,7 +261,7 @@ class Ticker:
 
     def _begin_beat(self, now_ns: int) -> None:
         """Serve what cannot wait; its duties are owed from now on."""
-        # Looked at in every beat, whether anybody asks or not: the gap between two looks is what
+        # Looked at in every beat, whether anyone asks or not: the gap between two looks is what
         # shows a standstill.
         self._backlog.read_until(now_ns)
         # A copy: a player that has played its last frame removes itself.
@@ -276,7 +276,7 @@ class Ticker:
             if deadline.action is None:
                 continue
             if deadline.until_ns and self.read_ns < deadline.until_ns:
-                # The same deadline again, so that whoever holds it can still cancel it.
+                # The same deadline again, so that its owner can still cancel it.
                 self._set(self.clock_ns() + REREAD_NS, deadline)
             else:
                 _guarded(deadline.action)

@@ -172,7 +172,7 @@ def of_books(
     )
     if metering is not None:
         # A gate that calls wait for is not left empty for an interval.
-        metering.on_emptied = compared.hurry
+        metering.on_emptied = compared.run_now
     return (
         compared,
         PeriodicTask("watch on the outbox", alarms.outbox.look, outbox_alarm.INTERVAL_S),

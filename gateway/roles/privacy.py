@@ -114,7 +114,7 @@ class PrivacyDuty:
 
     def empty_files(self) -> None:
         """Let the database's files lose now what was just deleted: it was the last of a person."""
-        self._emptying.hurry()
+        self._emptying.run_now()
 
     async def stop(self) -> None:
         """Stop; what is not finished is taken up by the next process."""

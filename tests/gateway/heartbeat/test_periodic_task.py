@@ -66,8 +66,8 @@ async def test_a_task_that_is_hurried_works_at_once_and_again_after_the_work_und
     task.start()
     for pause_s in (1, 4):
         await asyncio.sleep(pause_s)
-        task.hurry()
-        task.hurry()
+        task.run_now()
+        task.run_now()
     await asyncio.sleep(16)
     await task.stop()
     assert times == [0, 2, 5, 17]

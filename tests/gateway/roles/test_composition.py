@@ -209,7 +209,7 @@ async def test_a_gate_that_calls_wait_for_is_compared_at_once(office):
     metering, drain = Metering(), office.carrier_side.settler.drain
     compared, *_ = periodic_tasks.of_books(office.stores, drain, office.alarms, metering=metering)
     assert compared._name == "comparison of credit store and books"
-    assert metering.on_emptied == compared.hurry
+    assert metering.on_emptied == compared.run_now
 
 
 class Tls:
