@@ -1,8 +1,8 @@
-"""What a carrier reports of a call, as events of the call.
+"""Translates a carrier's reports of a call into events of that call.
 
-Reports come twice, out of order, or never. Each is turned into the event it proves; the call's
-transition table absorbs what it already knows, and terminal states are final. Knows no carrier's
-own words: its adapter translates them.
+Reports arrive twice, out of order, or never. Each becomes the event it proves; the call's
+transition table absorbs repeats, and terminal states are final. The carrier's adapter has already
+translated the carrier's own words.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from gateway.cause import Cause, from_sip
 
 
 class CarrierState(Enum):
-    """How a call stands at its carrier."""
+    """The state of a call at its carrier."""
 
     QUEUED = "queued"
     """Accepted; the carrier has not dialled yet."""
     DIALLING = "dialling"
-    """The carrier has dialled; no phone rings yet."""
+    """The carrier has dialled; the phone is not ringing yet."""
     RINGING = "ringing"
     ANSWERED = "answered"
     COMPLETED = "completed"
@@ -33,8 +33,8 @@ class CarrierState(Enum):
     FAILED = "failed"
     CANCELLED = "cancelled"
     UNKNOWN = "unknown"
-    """The carrier does not show the call, or says what its adapter cannot read; it may show it a
-    moment later."""
+    """The carrier does not show the call (it may a moment later), or reports a state that its
+    adapter cannot read."""
 
 
 TERMINAL: Final = frozenset(
@@ -64,7 +64,8 @@ class CarrierStatus:
     """Whole seconds from answer to end; known only at the end."""
     sip_response: int = 0
     answered_at: datetime | None = None
-    """Known only at the end, and by two figures that are whole seconds: up to two too early."""
+    """Known only at the end; computed from two whole-second figures, so up to two seconds too
+    early."""
     ended_at: datetime | None = None
     """By the carrier's clock, to the second."""
 
@@ -74,7 +75,7 @@ class CarrierStatus:
         return self.state in TERMINAL
 
     def event(self) -> Event | None:
-        """Return what the report proves, or None where that is nothing new."""
+        """Return the event that the report proves; None if it proves nothing new."""
         if self.state is CarrierState.RINGING:
             return Ringing()
         if self.state is CarrierState.ANSWERED:

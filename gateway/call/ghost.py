@@ -1,6 +1,6 @@
-"""Describes ghosts: calls at the carrier that were made for us, and that nobody here has any more.
+"""Describes ghosts: calls at the carrier that were made for us but that no node has any more.
 
-They cost money until they are ended. Knows no store and no carrier.
+They cost money until they are ended.
 """
 
 from __future__ import annotations
@@ -15,28 +15,28 @@ GHOSTS_MAX: Final = 1_000
 
 
 class Ghost(msgspec.Struct, frozen=True, kw_only=True):
-    """A carrier call that was made for us, and rings or talks for nobody."""
+    """A carrier call that was made for us and now rings or talks with no one on our side."""
 
     call_id: str
-    """The call of ours that it was made for."""
+    """Our call that it was made for."""
     node: str
     """The node that this call belongs to."""
     noted_s: float
     due_s: float
-    """When to try next to end it. Both are seconds of the wall clock, on which the nodes agree."""
+    """When to try next to end it. Both are wall-clock seconds, on which the nodes agree."""
 
 
 class GhostStore(Protocol):
     """The list of ghosts that all nodes share. Raises StoreUnavailableError."""
 
     async def note(self, carrier_call_id: str, ghost: Ghost) -> Ghost | None:
-        """Add a ghost and return it, or the one noted before; None if the list is full."""
+        """Add a ghost and return it, or the one already there; None if the list is full."""
 
     async def all(self) -> Mapping[str, Ghost]:
-        """Return the carrier's id of each -> the ghost."""
+        """Return the ghosts by carrier call id."""
 
     async def claim(self, carrier_call_id: str, seen: Ghost, claimed: Ghost) -> bool:
-        """Replace `seen` by `claimed`; return False if another node was faster."""
+        """Replace `seen` with `claimed`; return False if another node got there first."""
 
     async def forget(self, carrier_call_id: str) -> None:
         """Remove a ghost from the list."""

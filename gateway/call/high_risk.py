@@ -18,7 +18,6 @@ open, their premium and shared-cost ranges (such as +371 81 and +371 90) are ref
 The carrier's own list, which `caller rates sync-high-risk` reads, is applied beside this one. Of
 Twilio's two kinds of high-risk ranges it holds the special services; those of toll fraud "are not
 available for download" (Dialing Permissions Country resource) and are closed in Twilio's console.
-This module knows no settings and parses no numbers.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The state machine of one phone call: events in, commands out.
 
 The bridge feeds it what the two legs, the carrier and the meter report, and carries out the
-returned commands in order. Knows no socket, clock, price or vendor.
+returned commands in order. Pure: takes the time as an argument.
 
     NEW ─ FUNDING ─ DIALLING ─ RINGING ─ ANSWERED ⇄ ON_HOLD
              │          └─────────┴─────────┴──────────┴──── ENDING ─ SETTLING ─ SETTLED
@@ -159,11 +159,11 @@ def _rows(
 def _ignored(
     states: Iterable[State], *events: type[Event]
 ) -> dict[tuple[State, type[Event]], _Row]:
-    """Return rows for late or repeated events, which leave the call in its state."""
+    """Return rows for late or repeated events, which do not change the state."""
     return {(state, event): (state, ()) for state in states for event in events}
 
 
-# The meter stops first: the report of the end tells its final figures.
+# The meter stops first: the report of the end contains its final figures.
 _END = (C.STOP_METER, C.HANG_UP_CARRIER, C.CLOSE_CARRIER_SOCKET, C.REPORT_END)
 _END_CONFIRMED = (C.STOP_METER, C.CLOSE_CARRIER_SOCKET, C.REPORT_END, C.SETTLE)
 _ANSWER = (C.START_METER, C.REPORT_ANSWER)
@@ -174,7 +174,7 @@ TRANSITIONS: dict[tuple[State, type[Event]], _Row] = {
     (S.NEW, Requested): (S.FUNDING, (C.PLACE_HOLD,)),
     (S.FUNDING, HoldPlaced): (S.DIALLING, (C.DIAL,)),
     (S.FUNDING, HoldRefused): (S.SETTLED, (C.REPORT_END, C.RELEASE)),
-    # The hold may be placed by now: the caller is let go, the call waits to give it back.
+    # The hold may already be placed: the caller is released, the call waits in order to return it.
     (S.FUNDING, Ended): (S.CANCELLING, (C.REPORT_END,)),
     (S.CANCELLING, HoldPlaced): (S.SETTLING, (C.SETTLE,)),
     (S.CANCELLING, HoldRefused): (S.SETTLED, (C.RELEASE,)),
@@ -226,7 +226,7 @@ TRANSITIONS: dict[tuple[State, type[Event]], _Row] = {
 
 
 _FAILED_ON_THE_WAY: Final = (Cause.BEARERCAPABILITY_NOTAVAIL, Cause.GATEWAY_DOWN)
-"""The carrier's way to us failed: for the stream, or for its callbacks."""
+"""The carrier could not reach us: for the stream, or for its callbacks."""
 _OF_THE_CALLEE: Final = (Cause.USER_BUSY, Cause.NO_USER_RESPONSE, Cause.NO_ANSWER)
 """Ends that explain themselves."""
 
@@ -254,7 +254,7 @@ class Call:
         self.ended_by: EndedBy = "gateway"
         self.carrier_seconds: int | None = None
         self.carrier_refusal: CarrierRefusal | None = None
-        """What the carrier says of it, where that or a failure there has ended the call."""
+        """What the carrier said about it, where a refusal or failure there ended the call."""
         self.ringing_ns: int | None = None
         self.answered_ns: int | None = None
         self.ended_ns: int | None = None
@@ -266,7 +266,7 @@ class Call:
 
     @property
     def is_unexplained(self) -> bool:
-        """Whether the carrier took the call and failed it, and has not said why by a code."""
+        """Whether the carrier accepted the call, then failed it, and gave no code that says why."""
         if not self.carrier_call_id or (self.carrier_refusal and self.carrier_refusal.code):
             return False
         if self.cause in _FAILED_ON_THE_WAY:
@@ -275,14 +275,14 @@ class Call:
         return is_refused and self.cause not in (None, *_OF_THE_CALLEE)
 
     def explain(self, refusal: CarrierRefusal) -> None:
-        """Learn why the carrier failed the call."""
+        """Record why the carrier failed the call."""
         if self.is_unexplained:
             self.carrier_refusal = refusal
 
     def receive(self, event: Event, now_ns: int) -> tuple[Command, ...]:
         """Advance by one event; return the commands for the bridge, in order.
 
-        Raises UnexpectedEventError for a pair that the table does not hold.
+        Raises UnexpectedEventError for a pair that is not in the table.
         """
         row = TRANSITIONS.get((self.state, type(event)))
         if row is None:
@@ -307,7 +307,7 @@ class Call:
             case CarrierEnded(cause, ended_by, carrier_seconds):
                 self.carrier_seconds = self._first_known(carrier_seconds)
                 self._end(cause, ended_by, now_ns)
-            # Where it is ignored, because the phone rings or talks all the same, it ends nothing.
+            # Ignored if the phone rings or talks anyway: it then ends nothing.
             case DialFailed(cause, refusal) if self.state in (*_CLOSED, State.ENDING):
                 if self.cause is None:
                     self.carrier_refusal = refusal
@@ -319,6 +319,6 @@ class Call:
         return carrier_seconds if self.carrier_seconds is None else self.carrier_seconds
 
     def _end(self, cause: Cause, ended_by: EndedBy, now_ns: int) -> None:
-        # The first proof counts, for the charge as for the record.
+        # The first proof counts, for both the charge and the record.
         if self.cause is None:
             self.cause, self.ended_by, self.ended_ns = cause, ended_by, now_ns

@@ -1,6 +1,6 @@
 """Parses a dialled number and refuses destinations that may never be called.
 
-Knows no account, price or store. Whether a destination has a price is for the rate deck to say.
+Whether a destination has a price is decided by the rate deck.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from gateway.call.high_risk import SHIPPED, ClosedList
 from gateway.errors import RequestRefusedError
 
 WORLD = "001"
-"""UN M.49 code that phonenumbers returns for numbers of no country, such as +800."""
+"""UN M.49 code that phonenumbers returns for numbers without a country, such as +800."""
 
 DIGITS_MIN = 8
 """Fewest digits dialled, country code included: shorter ones are service or emergency codes."""
@@ -41,7 +41,7 @@ _BARRED_TYPES = frozenset(
 )
 
 _BARRED_COUNTRY_CODES = frozenset({870, 878, 881, 882, 883, 888, 979})
-"""Satellite, international network and premium codes of ITU-T E.164: expensive, and of no
+"""Satellite, international network and premium codes of ITU-T E.164: expensive, and without a
 country."""
 
 
@@ -52,31 +52,31 @@ class Destination:
     number: str
     """E.164 with its plus sign."""
     country: str
-    """ISO 3166 alpha-2; empty for numbers of no country."""
+    """ISO 3166 alpha-2; empty for numbers without a country."""
 
 
 def load_numbering_plans() -> None:
-    """Load at start what phonenumbers otherwise loads per country, at first use."""
+    """Load at start what phonenumbers otherwise loads for each country on first use."""
     phonenumbers.PhoneMetadata.load_all()
     for country_code in (None, *range(1000)):
         _emergency_codes(country_code)
 
 
 def countries() -> frozenset[str]:
-    """Return the countries that numbers can be of, ISO 3166 alpha-2."""
+    """Return the countries that have numbers, ISO 3166 alpha-2."""
     return frozenset(phonenumbers.SUPPORTED_REGIONS)
 
 
 def destination(text: str, closed: ClosedList = SHIPPED) -> Destination:
     """Return the destination that a text dials. Raises RequestRefusedError with the reason.
 
-    Premium and satellite numbers stay refused, whatever the closed list opens.
+    Premium and satellite numbers stay refused, even if the operator opens their prefixes.
     """
     if len(text) > TEXT_CHARACTERS_MAX:
         raise RequestRefusedError("number_invalid", field="destination")
     number = _SEPARATORS.sub("", text.strip().removeprefix("tel:"))
     digits = number.removeprefix("+")
-    # E.164 has at most fifteen digits. `isdigit` alone accepts those of every script.
+    # E.164 has at most fifteen digits. `isdigit` alone accepts digits of every script.
     if not digits.isascii() or not digits.isdigit() or len(digits) > 15:
         raise RequestRefusedError("number_invalid", field="destination")
     # Checked before the plus sign is required, so that "112" is refused for the right reason.
@@ -98,7 +98,7 @@ def _classified(number: str) -> Destination:
     except phonenumbers.NumberParseException:
         raise RequestRefusedError("number_invalid", field="destination") from None
     kind = phonenumbers.number_type(parsed)
-    # Personal numbers cost the caller extra, except +1 5xx, which are charged as ordinary ones.
+    # Personal numbers cost the caller extra, except +1 5xx, which is charged as ordinary.
     personal = kind == PhoneNumberType.PERSONAL_NUMBER and parsed.country_code != 1
     barred = kind in _BARRED_TYPES or parsed.country_code in _BARRED_COUNTRY_CODES
     if barred or personal:

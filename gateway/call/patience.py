@@ -1,4 +1,4 @@
-"""Decides when a call ends that nobody answers, or whose media has gone silent. Pure."""
+"""Decides when to end a call that no one answers or whose media has gone silent. Pure."""
 
 from __future__ import annotations
 
@@ -25,14 +25,15 @@ def overdue(
         settings: How long is too long.
         dialled_ns: When the carrier was asked for it.
         heard_ns: When the phone was last heard, None where no stream has begun.
-        read_ns: Until when all that has come has been read; monotonic, as the others.
+        read_ns: Until when all that arrived has been read; monotonic, like the others.
 
     """
     if call.state in (State.DIALLING, State.RINGING):
         if read_ns > dialled_ns + settings.ring_timeout_s * SECOND_NS + DIAL_MARGIN_NS:
             return Ended(Cause.NO_ANSWER, "limit"), read_ns
     elif call.state in TALKING:
-        # Before the stream begins nothing can be heard, which takes longer to count as a fault.
+        # Before the stream begins nothing can be heard, and silence takes longer to count as a
+        # fault.
         allowed_s = settings.stream_timeout_s if heard_ns is None else settings.media_silence_s
         since_ns = call.answered_ns if heard_ns is None else heard_ns
         if read_ns > (since_ns or read_ns) + allowed_s * SECOND_NS:

@@ -1,8 +1,7 @@
 """Makes and checks the tokens by which a browser resumes a call after losing its socket.
 
 A token signs the call id and the number of resumes so far (HMAC-SHA256, RFC 2104, with a key of the
-node). It can therefore be checked before anything is looked up, and each is valid once. Knows no
-call.
+node). It can therefore be checked before anything is looked up, and each is valid once.
 """
 
 from __future__ import annotations
@@ -20,9 +19,9 @@ def resume_token(key: bytes, call_id: str, generation: int) -> str:
 def generation_of(key: bytes, call_id: str, token: str) -> int | None:
     """Return the generation of a genuine token of this call; None for any other text."""
     number, _, _ = token.partition(".")
-    # A stranger's text: `int` of thousands of digits is slow, and raises in the end.
+    # Untrusted text: `int` of thousands of digits is slow, and raises in the end.
     if not (number.isascii() and number.isdigit() and len(number) <= 9):
         return None
-    # Made again and compared whole, so that one call and generation has one spelling of its token.
+    # Rebuilt and compared whole, so that each call and generation has exactly one valid token.
     expected = resume_token(key, call_id, int(number))
     return int(number) if hmac.compare_digest(token.encode(), expected.encode()) else None
