@@ -1,7 +1,6 @@
 """Decides who may place a call: prices it, checks funds, caps and velocity, and issues its token.
 
-Every request for a call passes through here. Takes and returns plain values, or raises the refusal;
-knows no HTTP and no live call.
+Every request for a call passes through here. Takes and returns plain values, or raises the refusal.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ from gateway.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Buyer:
-    """Who asks for a call."""
+    """Who is asking for a call."""
 
     account: Account
     """The account that pays, as found by its key."""
@@ -45,10 +44,10 @@ class Buyer:
     is_proven: bool = True
     """Whether a person has proven their address; programs need not."""
     credentials_epoch: int | None = None
-    """The holder's when they signed in; None for a program."""
+    """The holder's, when they signed in; None for a program."""
 
     def refuse_calls(self) -> None:
-        """Refuse an account that may place no call. Raises RequestRefusedError."""
+        """Raises RequestRefusedError for an account that may not place calls."""
         if self.account.frozen:
             raise frozen_account(restricted=self.account.is_restricted)
         if not self.is_proven:
@@ -56,7 +55,7 @@ class Buyer:
 
     @property
     def subjects(self) -> tuple[str, str, str]:
-        """Account, key and address, whose uses velocity limits count."""
+        """Account, key and address: what the velocity limits count by."""
         return self.account.id, self.account.key_id, self.address
 
 
@@ -112,7 +111,7 @@ class Admission:
     closed_destinations: ClosedDestinations
     risk: Risk
     choose_node: Callable[[], str | None]
-    """Returns the node that is to hold a new call; None where none takes any."""
+    """Returns the node that is to hold a new call; None if no node accepts any."""
     on_refusal: Callable[[str, str], None] = lambda _account_id, _code: None
     """Called with an account and the code of the refusal of its call token."""
     on_balance: Callable[[str, int], None] = lambda _account_id, _micros: None
@@ -125,7 +124,7 @@ class Admission:
         Raises TooFastError only where quotes are asked for too fast; a call that the velocity
         limits would refuse is a RequestRefusedError like any other.
         """
-        # First of all: a node remembers who is over a limit, so that a flood costs no look-up.
+        # First: a node remembers who is over a limit, so that a flood costs no look-up.
         refuse(await self.velocity.hit(quote_uses(*buyer.subjects)))
         quoted = await self.price(buyer, number, is_binding=False)
         uses = call_uses(*buyer.subjects, quoted.order.destination)
@@ -137,8 +136,8 @@ class Admission:
 
     async def admit(self, buyer: Buyer, request: CallRequest) -> tuple[Quote, Ticket]:
         """Return a call's quote and its one-use token; a refusal is logged."""
-        # Not inside the `try`: one line for each request of a flood would fill the log. A limit
-        # that is reached is logged by itself, without naming anybody.
+        # Not inside the `try`: one line for each request of a flood would fill the log. Reaching a
+        # limit is logged separately, without naming anyone.
         refuse(await self.velocity.hit(token_uses(*buyer.subjects)))
         try:
             return await self._admit(buyer, request)
@@ -147,7 +146,7 @@ class Admission:
             raise
 
     def note_refusal(self, account_id: str, code: str) -> None:
-        """Log and count that an account's call was refused."""
+        """Log and count the refusal of an account's call."""
         self.on_refusal(account_id, code)
         call_events.refused(code, node=self.settings.node, account=account_id)
 
@@ -188,14 +187,14 @@ class Admission:
         return quote, await self.issue(order)
 
     def require_node(self) -> None:
-        """Refuse a call that no node would take."""
+        """Refuse a call if no node would accept it."""
         if self.choose_node() is None:
             raise RequestRefusedError("gateway_draining")
 
     async def check_velocity(self, buyer: Buyer, uses: Sequence[Use]) -> tuple[str, ...]:
-        """Refuse a call that the velocity limits would; return the rules that had to be lifted."""
-        # Only looked at: a call is counted when its token is redeemed, so that tokens saved up do
-        # not pass, and nobody gets a token that would be refused then.
+        """Refuse a call over the velocity limits; return the rules that had to be lifted."""
+        # Only checked: a call is counted when its token is redeemed, so that saved-up tokens do not
+        # get through, and no one gets a token that would then be refused.
         refusal = await self.velocity.look(uses)
         if refusal is None:
             return ()
@@ -206,7 +205,7 @@ class Admission:
         return tuple(sorted(lifted))
 
     async def price(self, buyer: Buyer, number: str, *, is_binding: bool) -> Quote:
-        """Return the order of a call by all rules but those of velocity, and what it would cost."""
+        """Return the order of a call by all rules except velocity, and what it would cost."""
         account = buyer.account
         buyer.refuse_calls()
         dialled = destination(number, self.closed_destinations.closed)
@@ -215,7 +214,7 @@ class Admission:
         if entry is None:
             raise RequestRefusedError("destination_not_priced", field="destination")
         balance = await self._balance(account.id, entry.rate.cost(1))
-        bound = await self.risk.new_card_bound(account, buyer.key_epoch, anew=is_binding)
+        bound = await self.risk.new_card_bound(account, buyer.key_epoch, recheck=is_binding)
         limits = account.limits if bound is None else within_day(account.limits, account.id, bound)
         order = CallOrder(
             account_id=account.id,
@@ -244,11 +243,11 @@ class Admission:
         """Return the balance in micros. Raises RequestRefusedError if it is not enough."""
         balance = await self.gate.balance(account_id)
         if balance < needed_micros:
-            # A credit may be booked that the spend gate has yet to see: SQL comes first.
+            # A credit may be booked that the spend gate has not seen yet: SQL comes first.
             await bring_credits(self.gate, self.ledger, account_id)
             balance = await self.gate.balance(account_id)
         if balance < needed_micros:
-            # May start an automatic top-up; this call is refused all the same.
+            # May start an automatic top-up; this call is still refused.
             self.on_balance(account_id, balance)
             raise RequestRefusedError("insufficient_credit")
         return balance
@@ -290,20 +289,20 @@ class Admission:
         return Quote(order, rate, balance, seconds, lack)
 
     def allowed_origin(self, origin: str) -> str:
-        """Return the page origin that a token is bound to; empty binds it to none."""
+        """Return the page origin that a token is bound to; empty if it is not bound."""
         if origin and origin not in self.settings.page_origins:
             raise RequestRefusedError("bad_origin", field="origin")
         return origin
 
     async def issue(self, order: CallOrder) -> Ticket:
-        """Return the token of an order that is admitted."""
+        """Return the token of an admitted order."""
         token = await self.tokens.issue(order)
         return self.ticket(token, order, self.tokens.ttl_s)
 
     def ticket(self, token: str, order: CallOrder, left_s: int) -> Ticket:
-        """Return a token of this order that is good for so long, with what its client needs."""
+        """Return a token of this order, valid for `left_s`, with what its client needs."""
         expires_at = self.utc_now() + timedelta(seconds=left_s)
-        # None where the last node has begun to drain since: it says so itself.
+        # None if the last node has begun to drain since: it reports that itself.
         node = self.choose_node() or self.settings.node
         url = media_url(self.settings, node, order.origin)
         return Ticket(token, expires_at, left_s, url, order.codec)

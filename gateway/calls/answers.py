@@ -1,4 +1,4 @@
-"""Answers what other processes ask of the calls of a node. Knows no letter and no store."""
+"""Answers other processes' questions about the calls of a node."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from gateway.ports import LiveCall
 
 
 class HeldCalls(Protocol):
-    """The calls of one node; an account of None stands for all."""
+    """The calls of one node; an account of None means all accounts."""
 
     async def of_account(
         self, account_id: str | None, since: datetime | None = None
     ) -> Sequence[LiveCall]:
-        """Return an account's calls, or those of them that began at a time or later."""
+        """Return an account's calls, or only those that began at or after a time."""
 
     async def show(self, account_id: str | None, call_id: str) -> LiveCall | None:
         """Return one of them."""
 
     async def end(self, account_id: str | None, call_id: str) -> LiveCall | None:
-        """End one of them, and return it as it stands."""
+        """End one of them, and return its current state."""
 
     def take_calls(self, takes: bool, /) -> bool:
-        """Take new calls, or none; return whether that is so now."""
+        """Accept new calls, or stop accepting them; return whether the node now accepts them."""
 
 
 async def answer(

@@ -1,7 +1,7 @@
 """Runs one call: feeds its state machine and performs the commands that come back.
 
 It takes the reports of the legs, the carrier and the meter, and owns the order in which things
-happen. `call.machine` decides what may happen, `charging` what it costs; knows no carrier's API.
+happen. `call.machine` decides what may happen, `charging` what it costs.
 """
 
 from __future__ import annotations
@@ -54,11 +54,11 @@ from gateway.sound.media_path import MediaPath
 log = structlog.get_logger(__name__)
 
 END_TONE_NS = 2_400_000_000
-"""How long the tone of a failed or cut-off call is played before the caller is told in words."""
+"""How long the tone of a failed or cut-off call plays before the caller is shown the reason."""
 
 _LOST_CODES = frozenset({1001, 1006})
 """Close codes of a browser that reloads its page or has lost its network (RFC 6455 7.4.1): it may
-come back. Any other code was meant."""
+come back. Any other code was intentional."""
 
 CONNECTING_NS = 1_500_000_000
 """How long a caller may hear nothing before a tone says that the call is being placed."""
@@ -87,7 +87,7 @@ class Bridge:
         on_change: Callable[[Bridge], None],
         on_release: Callable[[Bridge], None],
     ) -> None:
-        """Prepare a call; `on_change` is told each second, and when its state has changed."""
+        """Prepare a call; `on_change` is called each second, and when its state has changed."""
         self.call_id = call_id
         self.account_id = order.account_id
         self.order = order
@@ -160,7 +160,7 @@ class Bridge:
         if isinstance(event, _NEWS):
             self.news_ns = at_ns
         if isinstance(event, CarrierEnded):
-            # Before its commands: `owns` and the line's requests go by it.
+            # Before its commands: `owns` and the line's requests depend on it.
             self._line.is_over = True
         elif isinstance(event, DialAccepted):
             self._s.spawn(self.charge.name_carrier_call(event.carrier_call_id))
@@ -169,7 +169,7 @@ class Bridge:
         try:
             commands = self.call.receive(event, at_ns)
         except UnexpectedEventError as error:
-            # A bug of ours that the call survives: its deadlines and the carrier still end it.
+            # A bug of ours, which the call survives: its deadlines and the carrier still end it.
             ids = {"call_id": self.call_id}
             log.exception("unexpected call event", **ids, received=error.event, state=error.state)
             return
@@ -179,8 +179,8 @@ class Bridge:
         self._on_change(self)
 
     def owns(self, carrier_call_id: str) -> bool:
-        """Whether this call uses a carrier call made for it; the first that proves itself is it."""
-        # Once it is over, by the carrier's word or not, what rings or talks on is a ghost.
+        """Whether this call uses a carrier call made for it: the first one that is proven."""
+        # Once it is over, confirmed by the carrier or not, what still rings or talks is a ghost.
         is_held = self.call.state in LIVE or self.call.state is State.ENDING
         return is_held and bool(carrier_call_id) and self._line.named(carrier_call_id)
 
@@ -190,13 +190,13 @@ class Bridge:
         is_heard = self._carrier_leg is not None and self.call.state in LIVE
         if self._is_ours(status.carrier_call_id) and event is not None:
             self.receive(event)
-            # A stream stops before its call ends: one that goes on contradicts the callback.
+            # A stream stops before its call ends: one that continues contradicts the callback.
             if is_heard and status.is_terminal:
                 self._s.stray(status.carrier_call_id, self.call_id)
 
     def stream_failed(self, carrier_call_id: str, refusal: CarrierRefusal | None = None) -> None:
-        """Note that the carrier could not open the media stream: nobody will be heard."""
-        # Once a stream has begun its own socket says how it ends, and better.
+        """Note that the carrier could not open the media stream, so nothing will be heard."""
+        # Once a stream has begun, its own socket reports its end, and more precisely.
         if self._carrier_leg is None and self._is_ours(carrier_call_id):
             self.receive(Ended(Cause.BEARERCAPABILITY_NOTAVAIL, "carrier", refusal))
 
@@ -208,19 +208,19 @@ class Bridge:
         return is_ours
 
     def stream_started(self, leg: CarrierLeg, carrier_call_id: str) -> bool:
-        """Take the stream proven to be made for this call; False if late or of another call."""
+        """Accept the stream proven to be this call's; False if it is late or another call's."""
         if self._carrier_leg is not None or self.call.state not in LIVE:
             return False
         if not self.owns(carrier_call_id):
             return False
         self._carrier_leg = leg
-        # From here on the stream itself tells when the call ends.
+        # From here on the stream itself shows when the call ends.
         self._s.polling.remove(self)
         self.receive(StreamStarted())
         return True
 
     def stream_digit(self, digit: str) -> None:
-        """Tell the caller which key was pressed at the phone."""
+        """Tell the caller which key was pressed on the phone."""
         self.tell(wire.DtmfReceived(digit=digit))
 
     def stream_ended(self, how: StreamEnd) -> None:
@@ -262,7 +262,7 @@ class Bridge:
             self.end(reports.caller_cause(self.call), "caller")
 
     def resume(self, leg: BrowserLeg, generation: int) -> bool:
-        """Continue with this socket in place of the last; False if the token was used before."""
+        """Continue on this socket instead of the last; False if the token was already used."""
         if generation != self._resumed or self.call.state not in LIVE:
             return False
         self._resumed += 1
@@ -270,7 +270,7 @@ class Bridge:
         self._wait_no_longer()
         before, self._browser = self._browser, leg
         if before is not None:
-            # It may not know of its loss yet: its end must not be taken for the caller's.
+            # It may not have noticed its loss yet: its end must not be taken for the caller's.
             before.listener = None
             before.take_audio(None)
             before.close(1000, "taken up elsewhere")
@@ -300,7 +300,7 @@ class Bridge:
         )
 
     def _tell_state(self) -> None:
-        """Tell a caller who is back how the call stands."""
+        """Tell a caller who has returned the state of the call."""
         if self.call.state is State.RINGING:
             self.tell(wire.Ringing())
         elif self.call.state in TALKING:
@@ -334,7 +334,7 @@ class Bridge:
     def used(self) -> tuple[int, int]:
         """Return the seconds charged for so far and their price in micros.
 
-        Nothing where another node may have settled the call, until what it has posted is known.
+        Both are 0 if another node may have settled the call, until what it posted is known.
         """
         is_talked = self.call.answered_ns is not None and self.call.ended_ns is None
         return (self.charge.used() if is_talked else self.charge.final) or (0, 0)
@@ -461,23 +461,23 @@ class Bridge:
     def _miss_callbacks(self) -> None:
         """Poll at once if the carrier should have reported by now and has not."""
         if self._line.is_silent:
-            # Older than any other call's news, so that polling takes it first.
+            # Older than any other call's news, so that polling takes this call first.
             self.news_ns = 0
 
     # Messages to the caller.
 
     def tell(self, *messages: wire.GatewayMessage) -> None:
-        """Tell the caller."""
+        """Send messages to the caller."""
         if self._browser is not None:
             self._browser.send(*messages)
 
     def bad_frame(self) -> None:
-        """Refuse a frame of the wrong size: the program does not speak the codec it requested."""
+        """Refuse a frame of the wrong size: the client does not send the codec it asked for."""
         if self._browser is not None:
             self._browser.refuse("bad_message")
 
     def sound_began(self) -> None:
-        """Note the first audio from the phone: the call is owed, from its answer on."""
+        """Note the first audio from the phone: from here the call is owed, back to its answer."""
         self.charge.heard()
 
 

@@ -1,8 +1,8 @@
 """Decides whether a visitor may call with a button, and issues the token.
 
-Beside the rules of any call (`admission`) those of the button hold: hours, pause, amounts, calls at
-once, the longest time; its budgets are its API key's. What a visitor is told says nothing of the
-owner's money. Knows no HTTP.
+In addition to the rules of any call (`admission`), the button's own apply: hours, pause, amounts,
+concurrent calls, the longest time; its budgets are those of its API key. What a visitor sees
+reveals nothing about the owner's money.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Visit:
 
     standing: Standing
     account: Account
-    """Of the button's API key."""
+    """The account that owns the button's API key."""
     key_epoch: str
     """Key epoch of that look-up; empty if unknown."""
     address: str
@@ -61,12 +61,12 @@ class Visit:
 
 @dataclass(frozen=True, slots=True)
 class SignedCall:
-    """A call that the owner's back end asks for in the name of a visitor."""
+    """A call that the owner's back end requests on behalf of a visitor."""
 
     destination: str
-    """As typed; empty for the button's own."""
+    """As typed; empty for the button's own number."""
     visitor: str
-    """Whom the back end knows them as."""
+    """The back end's own identifier for the visitor."""
     codec: str
     page_origin: str
     signer_key_id: str
@@ -74,22 +74,22 @@ class SignedCall:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What a visitor's page has done for a call."""
+    """What a visitor's page has done to be allowed a call."""
 
     solution: str
-    """Of a challenge, ALTCHA's payload in base64."""
+    """Solution of a challenge: ALTCHA's payload in base64."""
     human: str = field(default="", repr=False)
-    """What the operator's check of persons has given the page; empty for nothing."""
+    """What the operator's human check gave the page; empty for nothing."""
 
 
 class Phase(StrEnum):
-    """Whether a button takes calls; the value is told to visitors."""
+    """Whether a button takes calls; visitors see the value."""
 
     OPEN = "open"
     CLOSED = "closed"
     PAUSED = "paused"
     UNAVAILABLE = "unavailable"
-    """Its owner can pay for none."""
+    """Its owner cannot pay for any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +106,9 @@ class ButtonAdmission:
     eras: ButtonEras
     buttons: ButtonKeys
     humans: HumanCheck | None = None
-    """Says whether a person is calling; None where the operator has none."""
+    """Checks whether a person is calling; None if the operator has no such check."""
     turned_away: Callable[[str, str], None] = lambda _button_id, _code: None
-    """Called with a button and the code of the refusal of its visitor."""
+    """Called with a button and the code of its visitor's refusal."""
     utc_now: Clock = utc_now
 
     async def phase(self, visit: Visit) -> tuple[Phase, datetime | None]:
@@ -127,7 +127,7 @@ class ButtonAdmission:
         return Phase.OPEN, None
 
     async def admit(self, visit: Visit, proof: Proof, page_origin: str) -> Ticket:
-        """Return the token of a visitor's call; the solved challenge is used up."""
+        """Return the token of a visitor's call; uses up the solved challenge."""
         try:
             return await self._admit(visit, proof, page_origin)
         except RequestRefusedError as error:
@@ -135,14 +135,14 @@ class ButtonAdmission:
             raise _for_visitors(error) from None
 
     def turn_away(self, visit: Visit, code: str) -> None:
-        """Count a visitor who is refused; those of a test key miss nothing."""
+        """Count a refused visitor, unless the key is a test key."""
         if visit.standing.mode is Mode.LIVE:
             self.turned_away(visit.standing.button_id, code)
 
     async def _admit(self, visit: Visit, proof: Proof, page_origin: str) -> Ticket:
         standing = visit.standing
         self._require_open(visit)
-        # Before a limit is spent: what it takes to use up those of a visitor is work.
+        # Before a limit is spent: using up a visitor's limits takes work.
         match await self.challenges.spend(standing.key, visit.address, proof.solution):
             case Spent.WRONG:
                 raise RequestRefusedError("challenge_wrong")
@@ -156,7 +156,7 @@ class ButtonAdmission:
         origin = self.admission.allowed_origin(page_origin)
         if standing.mode is Mode.TEST:
             return await self.admission.issue(self._echo(visit, terms, origin))
-        # Nobody but the owner's back end names a number.
+        # Only the owner's back end may name a number.
         if standing.rules.is_signed:
             raise RequestRefusedError("bad_token")
         order = await self._order(visit, terms, standing.rules.destination)
@@ -165,7 +165,7 @@ class ButtonAdmission:
     async def admit_signed(self, visit: Visit, call: SignedCall) -> Ticket:
         """Return the token of a call that the owner's back end asks for.
 
-        Refusals are meant for the back end, and say what any call would be refused for.
+        Refusals are meant for the back end, and use the codes of any call.
         """
         try:
             return await self._admit_signed(visit, call)
@@ -176,7 +176,7 @@ class ButtonAdmission:
     async def _admit_signed(self, visit: Visit, call: SignedCall) -> Ticket:
         standing = visit.standing
         rules = standing.rules
-        # First of all, as for any token: a flood costs no look-up.
+        # First, as for any token: a flood costs no look-up.
         refuse(await self.admission.velocity.hit(token_uses(*visit.buyer.subjects)))
         if call.codec not in FRAME_BYTES:
             raise RequestRefusedError("codec_unknown", field="codec")
@@ -186,7 +186,8 @@ class ButtonAdmission:
         self._require_open(visit)
         terms = await self._terms(
             standing,
-            # What they call people may be an address: it stands in no store, not for a minute.
+            # A visitor's identifier may be an e-mail address: it is never stored, not even for a
+            # minute.
             visitor=named_digest(_counted_as(standing), call.visitor),
             is_signed=rules.is_signed,
             signer_key_id=call.signer_key_id,
@@ -200,18 +201,19 @@ class ButtonAdmission:
         return await self.admission.issue(order)
 
     async def show(self, visit: Visit, token: str) -> Ticket:
-        """Return what a page needs beside a token that the owner's back end has given it."""
+        """Return what a page needs besides a token that the owner's back end gave it."""
         looked = await self.admission.tokens.look(token)
         if looked is None:
             raise RequestRefusedError("bad_token")
         order, left_s = looked
-        # Another button's token is another owner's, or has other rules.
+        # Another button may have another owner, and has other rules.
         if order.visitor is None or order.visitor.button_id != visit.standing.button_id:
             raise RequestRefusedError("bad_token")
-        # A page with the test key says that the call is none, and one with the live key that it is.
+        # A page with the test key shows that the call is not real, one with the live key that it
+        # is.
         if order.is_check is not (visit.standing.mode is Mode.TEST):
             raise RequestRefusedError("bad_token")
-        # Signed with another key of the button's, which may have ended since.
+        # Signed with another key of this button, which may have expired since.
         key = order.visitor.key
         if key != visit.standing.key and await self.buttons.by_key(key) is None:
             raise RequestRefusedError("bad_token")
@@ -227,7 +229,7 @@ class ButtonAdmission:
     async def _allow(self, terms: VisitorTerms, mode: Mode) -> None:
         """Count a token; refuse one whose call would be refused. Calls count when they begin."""
         velocity = self.admission.velocity
-        # One after the other: who is refused for themselves uses up nothing of anybody else.
+        # One after the other: a visitor refused by their own limits uses up no one else's.
         for uses in terms.token_uses:
             refuse(await velocity.hit(uses))
         shared = terms.button_uses if mode is Mode.LIVE else ()
@@ -258,7 +260,7 @@ class ButtonAdmission:
         )
 
     async def _order(self, visit: Visit, terms: VisitorTerms, number: str) -> CallOrder:
-        """Return the order of a call; a refusal is logged and counted as that of any call."""
+        """Return the order of a call; a refusal is logged and counted like that of any call."""
         try:
             return await self._admitted(visit, terms, number)
         except RequestRefusedError as error:
@@ -271,14 +273,14 @@ class ButtonAdmission:
         dialled = quote.order.destination
         uses = button_call_uses(visit.account.id, dialled, is_signed=terms.is_signed)
         lifted = await self.admission.check_velocity(buyer, uses)
-        # Only looked at, as the spend gate counts for good when the call begins.
+        # Only checked: the spend gate counts when the call begins.
         calls = await self.gate.calls_of_key(visit.account.id, standing.key_id)
         if calls >= standing.rules.calls_at_once:
             raise RequestRefusedError("button_busy")
         return msgspec.structs.replace(quote.order, lifted=lifted, visitor=terms)
 
     def _echo(self, visit: Visit, terms: VisitorTerms, origin: str) -> CallOrder:
-        """Return the order of a call that reaches nobody, and costs nothing."""
+        """Return the order of an echo call, which reaches no one and costs nothing."""
         account = visit.account
         if account.frozen or account.is_unproven:
             raise RequestRefusedError("button_unavailable")
@@ -300,7 +302,7 @@ class ButtonAdmission:
 
 
 def _counted_as(standing: Standing) -> str:
-    """Return whose visitors are counted: those of a test key use up nobody's calls."""
+    """Return under whose name visitors are counted: those of a test key use up no one's calls."""
     is_live = standing.mode is Mode.LIVE
     return standing.button_id if is_live else f"{standing.button_id} test"
 

@@ -1,4 +1,4 @@
-"""Takes the row of a call that those who watch see, and how its last second sounded."""
+"""Builds the row of a call for live viewers, with how its last second sounded."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ _TAGS: Final[Mapping[str, Tag]] = {
     "no-audio-from-phone": "silence",
     "no-audio-from-browser": "silence",
 }
-"""A standing warning of the line -> what it is called."""
+"""An active line warning -> its name."""
 
 
 def row_of(bridge: Bridge) -> tuple[CallRow, Sound | None]:
-    """Return a call as it stands; no sound of one in which nobody can talk.
+    """Return a call's row; no sound for a call in which no one can talk.
 
-    Nor of one whose holder objects to figures of how their calls sound.
+    Nor for one whose holder objects to figures on how their calls sound.
     """
     call, opened, date = bridge.call, bridge.opened, bridge.wall.date_or_none
     seconds, cost_micros = bridge.used()
@@ -76,7 +76,7 @@ def row_of(bridge: Bridge) -> tuple[CallRow, Sound | None]:
         cause=call.cause,
         cause_name="" if call.cause is None else call.cause.name,
         ended_by="" if call.cause is None else call.ended_by,
-        # 0 is the carrier's silence on a code.
+        # 0 means that the carrier gave no code.
         carrier_code=(call.carrier_refusal.code or None) if call.carrier_refusal else None,
         path="" if sample is None else sample.path,
         pdd_ms=pdd_ms,

@@ -1,7 +1,4 @@
-"""Shows one call to its account: by the API, and by webhooks.
-
-Pure conversions; knows no HTTP and no store.
-"""
+"""Shows one call to its account, in the API and in webhooks. Pure conversions."""
 
 from __future__ import annotations
 
@@ -23,7 +20,7 @@ class CallView(msgspec.Struct, kw_only=True, omit_defaults=False):
 
     id: str
     state: Literal["live", "settling", "ended"]
-    """`settling` is a call that has ended and whose record is still being written."""
+    """`settling`: the call has ended and its record is still being written."""
     destination: str
     country: str
     codec: str
@@ -33,7 +30,7 @@ class CallView(msgspec.Struct, kw_only=True, omit_defaults=False):
     ended_at: datetime | None = None
     seconds: int = 0
     cost: wire.Money | None
-    """What a live call has used and an ended one was charged, never what is held; null while a call
+    """What a live call has used or an ended one was charged, never what is held; null while a call
     is settling."""
     cause: int | None = None
     cause_name: str | None = None
@@ -44,7 +41,7 @@ class CallView(msgspec.Struct, kw_only=True, omit_defaults=False):
     browser: LegQuality | None = None
     carrier: LegQuality | None = None
     feedback: Feedback | None = None
-    """What the caller has said of it."""
+    """What the caller said about it."""
 
 
 def _view(opened: CallOpened, **fields: Any) -> CallView:
@@ -60,7 +57,7 @@ def _view(opened: CallOpened, **fields: Any) -> CallView:
 
 
 def live_view(call: LiveCall) -> CallView:
-    """Show a call that a node has: live, or ended and not settled yet."""
+    """Show a call that a node has: live, or ended but not settled."""
     view = _view(
         call.opened,
         state="live",
@@ -69,8 +66,8 @@ def live_view(call: LiveCall) -> CallView:
         cost=money(call.cost_micros, call.opened.currency),
         carrier_call_id=call.carrier_call_id or None,
     )
-    # Ended but not settled: the carrier has not confirmed the end, so the price may still change,
-    # and none is shown.
+    # Ended but not settled: the carrier has not confirmed the end, so the price may still change
+    # and is not shown.
     if call.ended_at is not None:
         cause = call.cause or Cause.NORMAL_TEMPORARY_FAILURE
         view.state, view.cost, view.ended_at = "settling", None, call.ended_at
@@ -82,7 +79,7 @@ def live_view(call: LiveCall) -> CallView:
 def unbooked_view(record: CallRecord, *, is_own: bool) -> CallView:
     """Show a call by a record whose end is not booked.
 
-    One that this node began and no longer has is over; another node's may be live.
+    One that this node began and no longer has is over; one of another node may be live.
     """
     used = money(record.cost_micros, record.opened.currency)
     return _view(
@@ -90,13 +87,13 @@ def unbooked_view(record: CallRecord, *, is_own: bool) -> CallView:
         # This node keeps its calls in memory while they live, so a missing one has ended.
         state="settling" if is_own else "live",
         seconds=record.used_s,
-        # The price of the confirmed seconds; what the row calls spent is the hold.
+        # The price of the confirmed seconds; the row's spent amount is the hold.
         cost=None if is_own else used,
     )
 
 
 def ended_view(record: CallRecord, closed: CallClosed) -> CallView:
-    """Show a call by its record and the end of it."""
+    """Show a call by its record and its end."""
     return _view(
         record.opened,
         state="ended",

@@ -1,8 +1,8 @@
 """Places and ends one call at its carrier, and decides how long to keep asking.
 
-Placing is never repeated, and a call is never searched for: if no answer came, only a message of
-the carrier to the call's own addresses proves that it was placed. Ending is repeated until the
-carrier confirms it. Knows no media and no money.
+Placing is never repeated, and a call is never searched for: if there was no reply, only a message
+from the carrier to the call's own addresses proves that it was placed. Ending is repeated until the
+carrier confirms it.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ PROOF_WAIT_S = 4.0
 callback takes, short enough for a caller who hears that the call is being placed."""
 
 WHY_S_MAX = 2.0
-"""How long a call that has failed at the carrier may wait for the reason before it is settled.
-Nothing is owed for it; its hold goes back that much later."""
+"""How long a call that failed at the carrier may wait for the reason before it is settled. Nothing
+is owed for it; its hold is returned that much later."""
 
 CONFIRM_S = 60.0
-"""How long after its end a call may wait for the carrier to confirm it, whatever the requests take:
-until then its record stays live and its credit held."""
+"""How long after its end a call may wait for the carrier's confirmation, however long requests
+take: until then its record stays live and its credit held."""
 
 _CONFIRM_DELAYS_S = (0.0, 0.5, 1.0, 2.0)
 _CONFIRM_DELAY_S_MAX = 4.0
-"""When to ask again whether an ended call is over: no further apart than the end of a call may go
-unnoticed. The status callback is usually faster."""
+"""Longest pause before asking again whether an ended call is over: no longer than the end of a call
+may go unnoticed. The status callback is usually faster."""
 
 
 class CarrierLine:
@@ -72,7 +72,7 @@ class CarrierLine:
         reachability: Reachability,
         stray: Callable[[str, str], None],
     ) -> None:
-        """`stray` is given a carrier call made for this one that must end, and this one, by id."""
+        """`stray` takes the id of an unmatched carrier call to end, and the id of this call."""
         self._carrier = carrier
         self._order = order
         self._on_event = on_event
@@ -80,7 +80,7 @@ class CarrierLine:
         self._ordered_ns = self._placed_ns = reachability.clock_ns()
         self._stray = stray
         self._naming: asyncio.Event | None = None
-        """Set when the carrier's id comes, for whoever waits for it."""
+        """Set when the carrier's id is known."""
         self.carrier_call_id = ""
         self.is_over = False
         self._is_ending = False
@@ -88,7 +88,7 @@ class CarrierLine:
         """Loop time until which an ended call waits for the carrier; 0 before its end."""
 
     def named(self, carrier_call_id: str) -> bool:
-        """Learn the carrier's id of the call from whatever names it first; return if it is this."""
+        """Take the carrier's id from the first message that has it; return if it is this one."""
         if not self.carrier_call_id:
             # Set before it is reported: a call that has ended meanwhile is hung up by this id.
             self.carrier_call_id = carrier_call_id
@@ -117,7 +117,7 @@ class CarrierLine:
             )
             self._on_event(DialFailed(error.cause, error.refusal))
         else:
-            # A callback has overtaken the reply and named another call: this one rings beside it.
+            # A callback overtook the reply and named another call: this one rings as well.
             if not self.named(carrier_call_id):
                 self._stray(carrier_call_id, self._order.call_id)
 
@@ -147,15 +147,15 @@ class CarrierLine:
         if await self._reachability.is_cut_off(status, self._ordered_ns, self._placed_ns):
             self._on_event(Ended(Cause.GATEWAY_DOWN, "gateway"))
         # Reported even so: a call that the carrier shows as over needs no order to end. A callback
-        # may have told the same during either await.
+        # may have reported the same during either await.
         event = status.event()
         if event is not None and not self.is_over:
             self._on_event(event)
 
     async def why_failed(self) -> CarrierRefusal | None:
-        """Return what the carrier has noted of a call that it failed; None where that is not known.
+        """Return why the carrier failed the call, from its own notes; None if that is not known.
 
-        Asked once, and for a moment only: the call is settled behind it.
+        Asked once and briefly: settling the call waits for it.
         """
         ids = {"call_id": self._order.call_id, "carrier_call_id": self.carrier_call_id}
         try:
@@ -173,8 +173,8 @@ class CarrierLine:
         return said
 
     async def end(self) -> None:
-        """End the call and make sure that it is over; a call without an id yet is ended later."""
-        # The minute counts from the first order, also where the carrier's id is learnt after it.
+        """End the call and make sure that it is over; without an id yet it is ended later."""
+        # The minute runs from the first order, even if the carrier's id is learnt after it.
         self._confirm_s = self._confirm_s or asyncio.get_running_loop().time() + CONFIRM_S
         if self._is_ending or not self.carrier_call_id:
             return
@@ -186,7 +186,7 @@ class CarrierLine:
                     if self.is_over or await self._ask_to_end():
                         return
         except TimeoutError:
-            # A callback has confirmed the end while the last request hung.
+            # A callback confirmed the end while the last request hung.
             if self.is_over:
                 return
         log.error(
@@ -194,8 +194,8 @@ class CarrierLine:
             call_id=self._order.call_id,
             carrier_call_id=self.carrier_call_id,
         )
-        # In this order: until it gives up waiting the call owns its carrier call, and what a call
-        # owns is not taken for a ghost.
+        # In this order: until the call gives up waiting it owns its carrier call, and a call that
+        # is owned is not taken for a ghost.
         self._on_event(ConfirmationAbandoned())
         self._stray(self.carrier_call_id, self._order.call_id)
 

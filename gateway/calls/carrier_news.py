@@ -1,6 +1,6 @@
-"""Gives what the carrier has called back to the calls of a node, and to other nodes theirs.
+"""Passes the carrier's callbacks to the calls of this node, and on to the nodes they belong to.
 
-Knows no HTTP: which callbacks there are, and whether they are genuine, is found out before.
+Callbacks have already been parsed and their signatures checked.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from gateway.fleet.messages import CarrierNews, Question, Reply
 from gateway.ports import CarrierCallbacks
 
 TELLING_MAX: Final = 1000
-"""Nodes that are being told at once: as many as questions wait for their answers."""
+"""Nodes that can be notified at once: as many as there can be questions waiting for answers."""
 Ask = Callable[[str, Question], Awaitable[Reply]]
 """Asks a node; raises NodeSilentError, StoreUnavailableError."""
 
@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 
 
 def take(calls: CarrierCallbacks, news: CarrierNews) -> None:
-    """Take news of a call that is of this node, if of any."""
+    """Apply news to the call it is about, if this node has it."""
     calls.carrier_reached()
     if news.status is not None:
         calls.carrier_status(news.call_id, news.status)
@@ -34,22 +34,22 @@ def take(calls: CarrierCallbacks, news: CarrierNews) -> None:
 
 
 class Elsewhere:
-    """Tells other nodes what has come here and is theirs, behind the answer to the carrier.
+    """Passes on callbacks that belong to other nodes, once the carrier has its reply.
 
-    A node that does not hear, because it is gone, stands still or cannot be asked, finds out by
-    itself: it asks the carrier for what it has had no news of, and whoever settles its calls does,
-    too. What runs at the carrier is noted then, so that it is ended unless the node lives.
+    A node that does not hear of one (it is gone, frozen, or unreachable) finds out by itself: it
+    asks the carrier about calls without news, and so does any node that settles them for it. The
+    running carrier call is noted then, so that it is ended unless its node lives.
     """
 
     def __init__(self, ask: Ask, stray: Callable[[str, str, str], None]) -> None:
-        """Take what notes a call of the carrier: its id there, the id here, the call's node."""
+        """`stray` notes a carrier call: its id, the id of our call, and that call's node."""
         self._ask = ask
         self._stray = stray
         self._telling: set[asyncio.Task[None]] = set()
 
     def tell(self, node: str, news: CarrierNews) -> None:
-        """Tell a node."""
-        # Only what the carrier has signed comes here: to be full is to be cut off.
+        """Notify a node, in the background."""
+        # Only what the carrier has signed gets here: a full list means that we are cut off.
         if len(self._telling) >= TELLING_MAX:
             self._not_heard(node, news)
             return
@@ -59,7 +59,7 @@ class Elsewhere:
         task.add_done_callback(self._telling.discard)
 
     async def stop(self) -> None:
-        """Wait until all has been told; each node is waited for a moment only."""
+        """Wait until all nodes have been notified; each only briefly."""
         await asyncio.gather(*self._telling, return_exceptions=True)
 
     async def _tell(self, node: str, news: CarrierNews) -> None:

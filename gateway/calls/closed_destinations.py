@@ -1,7 +1,4 @@
-"""Keeps a node's list of closed high-risk destinations up to date with the last one synced.
-
-Knows no database and no carrier: the store of the lists is passed in.
-"""
+"""Keeps a node's list of closed high-risk destinations up to date with the last one synced."""
 
 from __future__ import annotations
 
@@ -28,7 +25,7 @@ class HighRiskLists(Protocol):
     """The lists read from the carrier. Raises StoreUnavailableError."""
 
     async def version(self) -> int | None:
-        """Return the version in force; None if none was ever synced."""
+        """Return the version in force; None if no list was ever synced."""
 
     async def newest(self) -> _SyncedList | None:
         """Return the list in force."""
@@ -48,15 +45,15 @@ class ClosedDestinations(Refreshed):
         self.closed = ClosedList(self._opened)
 
     async def load(self) -> None:
-        """Take the list in force into use, at a node's start. Raises StoreUnavailableError."""
-        # The version alone first: a list has thousands of prefixes and is looked for every 15 s.
+        """Start using the list in force, at a node's start. Raises StoreUnavailableError."""
+        # The version alone first: a list has thousands of prefixes and is checked every 15 s.
         if await self._lists.version() == self._version:
             return
         found = await self._lists.newest()
         if found is None:
-            # A list that cannot be read leaves the present one in use: none would open its numbers.
+            # If a list cannot be read, the present one stays: no list would open its numbers.
             return
         self.closed = ClosedList(self._opened, found.prefixes)
-        # Of what was read, which may be newer than the version that was asked for first.
+        # Of what was read, which may be newer than the version that was checked first.
         self._version = found.version
         log.info("high-risk list in use", version=found.version, prefixes=len(found.prefixes))

@@ -1,8 +1,7 @@
 """Counts calls against the velocity limits when they begin, since tokens may have been saved up.
 
-What a visitor's call uses of its button and of the account is counted once its hold is placed: the
-tokens of a flood that begin no call must not close a button, or its owner's own phone. Knows no
-leg and no money.
+What a visitor's call uses of its button and of the account is counted once its hold is placed: a
+flood of tokens that begin no call must not close a button, or its owner's own phone.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ from gateway.ports import CallOrder, Velocity
 async def begun(velocity: Velocity, order: CallOrder, peer: str) -> Refusal | None:
     """Count a call, or an echo of a test key, whose token was redeemed by a peer's address.
 
-    Returns why it may not begin. Of what a visitor shares with others it is only looked whether
-    anything is left; `held` counts it.
+    Returns why it may not begin. What a visitor shares with others is only checked here; `held`
+    counts it.
     """
     terms = order.visitor
     if terms is None:
@@ -35,9 +34,9 @@ async def begun(velocity: Velocity, order: CallOrder, peer: str) -> Refusal | No
 async def held(velocity: Velocity, order: CallOrder) -> str:
     """Count what a visitor's call, whose hold is placed, shares with others.
 
-    Returns the code of why it may not go on; empty where it may, and for all other calls.
+    Returns the code of why it may not continue; empty if it may, and for all other calls.
     """
-    # In one step over all nodes: of many that begin at once no more are let in than may be.
+    # In one step over all nodes: of many that begin at once no more get in than the limit.
     refusal = await velocity.hit(_shared(order))
     return "" if refusal is None else refusal.limit.code
 

@@ -1,7 +1,7 @@
-"""Proves that a number is an account's: a call speaks a code there, which is typed back.
+"""Proves that a number belongs to an account: a call speaks a code, which is typed back.
 
-The operator pays these calls. So they go where admission lets calls of the account go, they are
-few, and only accounts that have paid before get them. Knows no HTTP and no carrier's messages.
+The operator pays for these calls. They are therefore few, go only where admission lets the account
+call, and are only for accounts that have paid before.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ class Accounts(Protocol):
 
 
 class ProvenNumbers(Protocol):
-    """Keeps the numbers that are proven. Raises StoreUnavailableError."""
+    """Stores the numbers that are proven. Raises StoreUnavailableError."""
 
     async def destinations(self, account_id: str) -> Sequence[ProvenDestination]:
-        """Return an account's."""
+        """Return an account's numbers."""
 
     async def note_proven(
         self, account_id: str, credentials_epoch: int | None, number: str
@@ -57,7 +57,7 @@ class Announcer(Protocol):
     """Reaches phones. Bounded in time; raises CarrierError."""
 
     async def announce(self, number: str, text: str, language: str) -> None:
-        """Call a number and say a text."""
+        """Call a number and speak a text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class DestinationProofs:
     secret: str
     """Shared by all nodes."""
     service: str
-    """Who calls, as the phone is told."""
+    """Name of the caller, as spoken on the phone."""
 
     async def start(self, caller: ProofCaller, number: str) -> ProofStart:
         """Call a number, as typed by a person, and speak a code."""
@@ -95,7 +95,7 @@ class DestinationProofs:
             return ProofStart.TOO_MANY
         if not await self.risk.has_paid(account):
             return ProofStart.NEVER_PAID
-        # Spent last of all, as it is few, and before the call.
+        # Spent last, as it is scarce, and before the call.
         uses = proof_call_uses(account.id, dialled.number, caller.address)
         refuse(await self.velocity.hit(uses))
         return await self._call(account.id, dialled.number, caller.language)
@@ -103,7 +103,7 @@ class DestinationProofs:
     async def _call(self, account_id: str, number: str, language: str) -> ProofStart:
         code = code_of(self.new_number(10**CODE_DIGITS))
         place = self._place(account_id, number)
-        # Before the call: the code may be typed while the voice still speaks.
+        # Before the call: the code may be typed while the voice is still speaking.
         await self.codes.keep(place, self._digest(place, code))
         tag, text = spoken(code, language, self.service)
         try:
@@ -117,13 +117,13 @@ class DestinationProofs:
                 )
                 await self.codes.forget(place)
                 return ProofStart.NOT_REACHED
-            # It may ring: the code stays good.
+            # It may ring: the code stays valid.
         return ProofStart.CALLED
 
     async def try_code(
         self, account_id: str, credentials_epoch: int | None, number: str, code: str
     ) -> CodeTry:
-        """Compare a code; the number is the account's from then on where it is right."""
+        """Compare a code; if it is right, the number belongs to the account from then on."""
         dialled = destination(number, self.closed_destinations.closed).number
         place = self._place(account_id, dialled)
         typed = self._digest(place, tidied_code(code))
@@ -133,7 +133,7 @@ class DestinationProofs:
             case Comparison.OVER:
                 return CodeTry.OVER
         noted = await self.numbers.note_proven(account_id, credentials_epoch, dialled)
-        # After it: whoever dies in between types the code once more.
+        # Afterwards: if the process dies in between, the code can simply be typed again.
         if noted is CodeTry.PROVEN:
             await self.codes.forget(place)
         return noted

@@ -1,6 +1,6 @@
-"""Says whether a node takes new calls, and how long those that run still have. Pure.
+"""Decides whether a node takes new calls, and how long the running ones still have.
 
-Which calls there are is not known here; time is read from the clock that is given.
+The clock is passed in.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from typing import Final
 from gateway.nanoseconds import SECOND_NS
 
 NOTICE_S: Final = 3.0
-"""How long others may send calls here that have not heard of a drain: what they know of a node is a
-second old, and a call is begun within another one of getting its token."""
+"""How long nodes that have not heard of a drain may still send calls here: what they know of a node
+is up to a second old, and a call begins within another second of getting its token."""
 
 
 @dataclass(slots=True)
 class Draining:
-    """Begins with a node that takes calls."""
+    """The drain state of one node; at first it takes calls."""
 
     clock_ns: Callable[[], int]
     is_draining: bool = field(default=False, init=False)
@@ -29,9 +29,9 @@ class Draining:
     """When calls that still run are ended; None unless the node stops."""
 
     def take_calls(self, takes: bool) -> bool:
-        """Take new calls, or none until told otherwise; return whether that is so now.
+        """Accept new calls, or stop until told otherwise; return whether the node now accepts them.
 
-        A node that stops takes none for good.
+        A node that is stopping never accepts calls again.
         """
         if self._ends_ns is None and takes is self.is_draining:
             self.is_draining = not takes
@@ -39,7 +39,7 @@ class Draining:
         return takes is not self.is_draining
 
     def stop(self, timeout_s: float, notice_s: float) -> None:
-        """Take no new calls once `notice_s` is over; those that run have `timeout_s`."""
+        """Stop accepting calls once `notice_s` has passed; running ones have `timeout_s`."""
         now_ns = self.clock_ns()
         self.is_draining, self._closed_ns = True, now_ns + round(notice_s * SECOND_NS)
         self._ends_ns = now_ns + round(timeout_s * SECOND_NS)

@@ -1,6 +1,6 @@
-"""Joins the live calls of all nodes: those of this process, and those that others are asked for.
+"""Joins the live calls of all nodes: those of this process, and those that other nodes report.
 
-Knows no store: which node holds a call is the spend gate's word.
+The spend gate says which node holds a call.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class FleetCalls:
     async def of_account(
         self, account_id: str, since: datetime | None = None
     ) -> Sequence[LiveCall]:
-        """Return an account's calls, or those since a time; of a node that is silent none.
+        """Return an account's calls, or those since a time; none of a node that does not answer.
 
-        So are those of all others while the store is away.
+        While the store is away only this process's own calls are returned.
         """
         own = await self.own.of_account(account_id, since)
         others = await self._nodes_elsewhere(account_id)
@@ -53,7 +53,7 @@ class FleetCalls:
         return found[0] if found else None
 
     async def end(self, account_id: str, call_id: str) -> LiveCall | None:
-        """End one of an account's calls, and return how it stands; None if there is none.
+        """End one of an account's calls and return its state; None if there is none.
 
         Raises RequestRefusedError where its node does not answer.
         """
@@ -68,7 +68,7 @@ class FleetCalls:
         return reply.calls[0] if isinstance(reply, Calls) and reply.calls else None
 
     async def charge_elsewhere(self, account_id: str) -> None:
-        """Let the other nodes charge an account's calls now; those that are silent do so soon."""
+        """Make the other nodes charge an account's calls now; silent ones do so soon anyway."""
 
         async def charge(node: str) -> None:
             with suppress(NodeSilentError, StoreUnavailableError):

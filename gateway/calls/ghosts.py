@@ -1,14 +1,14 @@
-"""Ends the carrier's calls that ring, or talk, for nobody.
+"""Ends the carrier's calls that ring or talk with no one on our side.
 
-A ghost is a call of the carrier that has proved to be ours, by a signed callback at the address of
-one of our calls or by the token of its media stream, although our call is over, unknown, or uses
-another call of the carrier. It is ended, repeatedly, until the carrier confirms it. Ghosts are kept
-in a list that all nodes share, so that they outlive this process. Only the node that a call belongs
-to knows whether it lives: that node judges while it is alive itself, the others once it is gone.
-The address may name another call, or another node, than the one that uses the carrier's call: one
-that a living node holds according to the spend gate is no ghost. Callbacks come late and out of
-order, so that the carrier is asked first whether there is still anything to end. Ending is
-idempotent, so two nodes that end the same ghost do no harm. Knows no media and no money.
+A ghost is a carrier call that has proved to be ours, by a signed callback at the address of one of
+our calls or by the token of its media stream, although our call is over, unknown, or uses another
+carrier call. It is ended, repeatedly, until the carrier confirms it. Ghosts are kept in a list that
+all nodes share, so that they outlive this process. Only the node that a call belongs to knows
+whether it is live: that node decides while it is alive itself, the others once it is gone. The
+address may name another call, or another node, than the one that uses the carrier call: one that a
+living node holds according to the spend gate is not a ghost. Callbacks come late and out of order,
+so the carrier is first asked whether there is still anything to end. Ending is idempotent, so two
+nodes that end the same ghost do no harm.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ AT_ONCE_MAX = 10
 ATTEMPT_S = 10.0
 """How long one attempt may take, the adapter's retries included."""
 _READ_S = 5.0
-"""How much of that the first question may take: calls are ended also where reads get no answer."""
+"""How much of that the first question may take: calls are ended even if reads get no answer."""
 _PAUSE_S_MAX = 60.0
 OVER_MAX = 1_000
-"""Carrier calls known to be over that are remembered: late callbacks cause no request then."""
+"""Carrier calls known to be over that are remembered, so that late callbacks cause no request."""
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-"""What may stand in a request to the carrier and in the shared list."""
+"""Ids allowed in a request to the carrier and in the shared list."""
 
 log = structlog.get_logger(__name__)
 
@@ -67,7 +67,7 @@ class Ghosts:
             carrier: ends calls.
             owns: takes a call id and a carrier call id; whether a live call here uses the latter.
             open_calls: the calls of all nodes that the spend gate holds credit for.
-            lifetime_s: how long a call of the carrier can last at most, queue and ringing included.
+            lifetime_s: how long a carrier call can last at most, including queue and ringing.
             wall_clock_s: a clock on which all nodes agree within a few seconds.
 
         """
@@ -82,28 +82,28 @@ class Ghosts:
         self._unnoted: dict[str, Ghost] = {}
         """Those that the shared list could not take yet, by carrier call id."""
         self._noted: dict[str, Ghost] = {}
-        """This node's own that are in the shared list, which may lose them with all its data."""
+        """This node's own that are in the shared list, which may lose all its data."""
         self._certain: set[str] = set()
-        """Those of `_unnoted` that this node knows to be nobody else's, whatever the gate has."""
+        """Those of `_unnoted` that this node knows no other node uses, whatever the gate has."""
         self._over: dict[str, None] = {}
         """Carrier calls that the carrier has shown to be over, oldest first."""
         self._listing: asyncio.Task[Mapping[str, set[str]]] | None = None
-        """The listing of what the gate's open calls use that is under way."""
+        """The running listing of the carrier calls that the gate's open calls use."""
         self._trying: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def found(self, carrier_call_id: str, call_id: str, node: str = "") -> None:
         """Take a carrier call that has proved to be ours; end it unless a live call uses it.
 
-        `node` is the node of the call it was made for; empty for this one. That the call uses no
-        other node's is asked of the spend gate; while that is away, nothing is ended.
+        `node` is the node of the call it was made for; empty for this one. The spend gate is asked
+        whether another node's call uses it; while the gate is away, nothing is ended.
         """
         owner = node or self._node
         if not all(_ID.fullmatch(text) for text in (carrier_call_id, call_id, owner)):
             return
         if carrier_call_id in self._over or self._owns(call_id, carrier_call_id):
             return
-        # Every further callback of a ghost comes here as well; one attempt at a time is enough.
+        # Every further callback of a ghost ends up here; one attempt at a time is enough.
         if carrier_call_id in self._trying or carrier_call_id in self._unnoted:
             return
         if len(self._unnoted) >= GHOSTS_MAX:
@@ -118,9 +118,9 @@ class Ghosts:
         task.add_done_callback(self._tasks.discard)
 
     def left(self, carrier_call_id: str, call_id: str) -> None:
-        """End a carrier call that a call here has ordered, or used, and does not live on.
+        """End a carrier call that a call here ordered or used and no longer needs.
 
-        It is ended also while the spend gate is away.
+        It is ended even while the spend gate is away.
         """
         self.found(carrier_call_id, call_id)
         if carrier_call_id in self._unnoted:
@@ -134,7 +134,7 @@ class Ghosts:
             log.warning(
                 "ghost not noted yet", carrier_call_id=carrier_call_id, call_id=ghost.call_id
             )
-        # Another node's is left to that node, which finds it in the list.
+        # A ghost of another node is left to that node, which finds it in the list.
         if ghost.node == self._node:
             # The next round tries it again.
             with contextlib.suppress(StoreUnavailableError):
@@ -155,12 +155,12 @@ class Ghosts:
     async def note(self) -> None:
         """Note the ghosts that the shared list has not taken yet. Raises StoreUnavailableError.
 
-        A process that is no node does this and no more: it can judge none.
+        A process that is not a node does only this: it cannot judge any.
         """
         for carrier_call_id, ghost in tuple(self._unnoted.items()):
             await self._note(carrier_call_id, ghost)
             if carrier_call_id in self._unnoted:
-                # The list is full, for those behind it as well.
+                # The list is full, for those after it as well.
                 break
 
     async def round(self) -> int:
@@ -173,7 +173,7 @@ class Ghosts:
         try:
             await self.note()
             # Taken before the list is read: a ghost that is noted meanwhile is not in the copy, and
-            # would be taken for one that the list has lost.
+            # would look like one that the list has lost.
             known = tuple(self._noted)
             listed = await self._store.all()
             self._note_lost([i for i in known if i not in listed])
@@ -209,8 +209,8 @@ class Ghosts:
     def _note_lost(self, carrier_call_ids: Sequence[str]) -> None:
         """Note again the ghosts that the list has lost; those being tried follow next time.
 
-        One that other nodes have ended while this one was thought gone is ended once more, which
-        does no harm.
+        One that other nodes ended while this one was thought gone is ended again, which is
+        harmless.
         """
         for carrier_call_id in carrier_call_ids:
             if carrier_call_id in self._trying:
@@ -226,13 +226,13 @@ class Ghosts:
         return {i: ghost for i, ghost in listed.items() if ghost.node in judged}
 
     async def _work_off(self, carrier_call_id: str, ghost: Ghost) -> None:
-        """Try once to end a ghost; forget it, or say when it is due again."""
+        """Try once to end a ghost; forget it, or set when it is due again."""
         if carrier_call_id in self._trying:
             return
         self._trying.add(carrier_call_id)
         try:
-            # Not due for as long as the attempt may take: other nodes leave it alone meanwhile, and
-            # take over if this one dies.
+            # Not due for as long as the attempt may take: other nodes leave it alone until then,
+            # and take over if this one dies.
             claimed = msgspec.structs.replace(ghost, due_s=self._clock_s() + ATTEMPT_S)
             if not await self._put(carrier_call_id, ghost, claimed):
                 return
@@ -256,7 +256,7 @@ class Ghosts:
             await self._store.forget(carrier_call_id)
 
     async def _is_done(self, carrier_call_id: str, ghost: Ghost) -> bool:
-        # Another node may have noted it for a callback that went astray: here its call lives.
+        # Another node may have noted it for a misdirected callback: its call is live here.
         if self._owns(ghost.call_id, carrier_call_id):
             return True
         try:
@@ -286,11 +286,11 @@ class Ghosts:
         try:
             is_held = await self._is_held(carrier_call_id)
         except StoreUnavailableError:
-            # The living call of another node must not be ended by a word about this one.
+            # A misdirected callback must not end the live call of another node.
             if carrier_call_id not in self._certain:
                 raise
             is_held = False
-        # Asked again: the reply that names it to its call may have come meanwhile.
+        # Asked again: the reply that tells our call its id may have come meanwhile.
         if is_held or self._owns(ghost.call_id, carrier_call_id):
             return True
         status = await self._carrier.hang_up(carrier_call_id)
@@ -307,7 +307,7 @@ class Ghosts:
             return False
 
     async def _is_held(self, carrier_call_id: str) -> bool:
-        """Whether a call of another node, which may live, uses a carrier call.
+        """Whether a call of another node that may be live uses a carrier call.
 
         Raises StoreUnavailableError.
         """
@@ -330,7 +330,7 @@ class Ghosts:
         return nodes
 
     async def stop(self) -> None:
-        """Leave what is noted to the other nodes, and to this node's next run."""
+        """Leave the noted ghosts to the other nodes, and to this node's next run."""
         tasks = [*self._tasks, *([self._listing] if self._listing else ())]
         for task in tasks:
             task.cancel()
@@ -338,6 +338,6 @@ class Ghosts:
 
 
 def _tried(ghost: Ghost, now_s: float) -> Ghost:
-    """Return a ghost with its next attempt: after half its age, within 1 s and a minute."""
+    """Return a ghost with its next attempt: after half its age, at least 1 s, at most a minute."""
     pause_s = min(max(1.0, (now_s - ghost.noted_s) / 2), _PAUSE_S_MAX)
     return msgspec.structs.replace(ghost, due_s=now_s + pause_s)

@@ -1,6 +1,6 @@
-"""Asks the operator's own check whether a person is calling, and refuses what it does not confirm.
+"""Asks the operator's own check whether a person is calling, and refuses if it does not confirm.
 
-Fails closed: no answer is no. Knows no HTTP, and nothing of what a check asks whom.
+Fails closed: no answer means no.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ log = structlog.get_logger(__name__)
 
 TIMEOUT_S: Final = 5.0
 AT_ONCE_MAX: Final = 100
-"""Checks of this process that run at the same time; a check that hangs holds no more up."""
+"""Concurrent checks of this process; checks that hang hold up no more than these."""
 
 
 @dataclass(frozen=True, slots=True)
 class HumanRequest:
-    """Who asks for a call."""
+    """Who is asking for a call."""
 
     button_key: str
     """The publishable key."""
@@ -34,7 +34,7 @@ class HumanRequest:
 
 
 VerifyHuman = Callable[[HumanRequest, str], Awaitable[bool]]
-"""Takes who asks, and what the check has given their page. It is cancelled after `TIMEOUT_S`."""
+"""Takes the request and what the check gave the page. It is cancelled after `TIMEOUT_S`."""
 
 
 class HumanCheck:
@@ -55,12 +55,12 @@ class HumanCheck:
             async with asyncio.timeout(TIMEOUT_S):
                 is_human = await self._verify(request, response)
         except Exception as error:
-            # Its kind alone: the text may have the response in it, or the operator's secret.
+            # The error's type only: its text may contain the response, or the operator's secret.
             log.warning("human check failed", kind=type(error).__name__)
             raise RequestRefusedError("human_check_unavailable") from None
         finally:
             self._running -= 1
-        # What is merely true, such as an answer that nobody has read, is no yes.
+        # A value that is merely truthy, such as an unread response object, is not a yes.
         if is_human is not True:
             raise RequestRefusedError("human_check_failed")
 

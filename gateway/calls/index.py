@@ -1,7 +1,6 @@
 """Finds an account's calls wherever they are: live on any node, or in the records.
 
-Knows no bridge: live calls are behind a port, so that the same index serves a process that holds
-calls and one that holds none.
+Live calls are behind a port, so that the same index serves processes with and without calls.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from gateway.errors import RequestRefusedError
 from gateway.ports import LiveCall, LiveCalls
 
 _ENTRIES_MAX = 1_000
-"""Entries of an outbox looked at for a call: it holds a second's, unless the book is away."""
+"""Outbox entries searched for a call: it holds about a second's worth, unless the book is away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +25,7 @@ class CallIndex:
     """An account's calls. Every method raises StoreUnavailableError."""
 
     node: str
-    """This process's own node, whose calls are within its memory."""
+    """This process's own node, whose calls are in its memory."""
     live: LiveCalls
     records: CdrStore
     gate: SpendGate
@@ -34,30 +33,30 @@ class CallIndex:
     async def live_calls(
         self, account_id: str, since: datetime | None = None
     ) -> Sequence[LiveCall]:
-        """Return the calls that are live on any node, or those since a time, newest first."""
+        """Return the calls live on any node, or only those since a time, newest first."""
         found = await self.live.of_account(account_id, since)
         return sorted(found, key=_created_at, reverse=True)
 
     async def page(
         self, account_id: str, *, limit: int, before: str | None, only: CallFilter = ANY_CALL
     ) -> tuple[Sequence[LiveCall | CallRecord], str | None]:
-        """Return a page of calls, newest first, and the call that the following page comes before.
+        """Return a page of calls, newest first, and the call that the next page comes before.
 
-        The first page begins with calls whose record is not written yet, unless some calls `only`
+        The first page begins with calls whose record is not written yet, unless `only` some calls
         are asked for.
         """
         is_first = before is None and only == ANY_CALL
         # Before the records: a call is booked before it leaves the outbox.
         ended = await self._unbooked(account_id) if is_first else {}
-        # One more than is shown tells whether another page follows.
+        # One more than is shown, to see whether another page follows.
         records = await self.records.page(account_id, limit=limit + 1, before=before, only=only)
         shown = records[:limit]
         following = shown[-1].opened.call_id if len(records) > limit else None
-        # What is live and older than this page has its record, and stands where that does.
+        # A live call older than this page has its record, and is listed where the record is.
         oldest = shown[-1].opened.created_at if following else None
         found = await self.live_calls(account_id, oldest)
         live = {call.opened.call_id: call for call in found}
-        # The live view goes before the record, which knows no price until the call is booked.
+        # The live view replaces the record, which has no price until the call is booked.
         calls = [live.pop(record.opened.call_id, record) for record in shown]
         if not is_first:
             return calls, following
@@ -68,7 +67,7 @@ class CallIndex:
         return [*unshown, *calls], following
 
     async def credit(self, account_id: str) -> int:
-        """Return the micros that an account has left: what is held is spent only once used."""
+        """Return the micros that an account has left: held credit is spent only once it is used."""
         balance = await self.gate.balance(account_id)
         return balance + sum(call.unused_micros for call in await self.live_calls(account_id))
 
@@ -81,7 +80,7 @@ class CallIndex:
         return found
 
     async def end(self, account_id: str, call_id: str) -> LiveCall:
-        """End a call and return how it stands; the carrier has yet to confirm its end.
+        """End a call and return its state; the carrier has yet to confirm its end.
 
         Raises RequestRefusedError with the reason why it cannot be ended: there is none, it has
         ended, or its node does not answer.
@@ -91,7 +90,7 @@ class CallIndex:
             return ended
         record = await self._recorded(account_id, call_id)
         # The records lag behind the spend gate at both ends: a call of another node is in the gate
-        # before its record is opened, and has left it before its record is closed.
+        # before its record is opened, and has left the gate before its record is closed.
         if record is None or record.closed is None:
             node = (await self.gate.nodes_of(account_id)).get(call_id)
             if node is not None and node != self.node:
@@ -101,7 +100,7 @@ class CallIndex:
         raise RequestRefusedError("call_ended")
 
     async def _recorded(self, account_id: str, call_id: str) -> CallRecord | None:
-        """Return the record of a call, or what it will be once the book has it."""
+        """Return the record of a call, or what it will be once booked."""
         record = await self.records.get(account_id, call_id)
         if record is None:
             record = (await self._unbooked(account_id)).get(call_id)
@@ -109,7 +108,7 @@ class CallIndex:
         return record or await self.records.get(account_id, call_id)
 
     async def _unbooked(self, account_id: str) -> Mapping[str, CallRecord]:
-        """Return the ended calls of which the book has not heard, by id.
+        """Return the ended calls that are not booked yet, by id.
 
         A call that ends within its first second is over before its opening is booked.
         """

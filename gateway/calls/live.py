@@ -1,7 +1,4 @@
-"""Holds the live calls of one node: assigns each media socket to its call, and drains the node.
-
-Knows no HTTP beyond the opening handshake and no price.
-"""
+"""Holds the live calls of one node: assigns each media socket to its call, and drains the node."""
 
 from __future__ import annotations
 
@@ -72,7 +69,7 @@ _ID_LENGTH = 12
 where it is written once a second."""
 
 _TIME_LIMIT_MARGIN_S = 30
-"""How much longer the carrier lets a call last than we do; its time, too, begins at the answer."""
+"""How much longer than us the carrier lets a call last; its time, too, begins at the answer."""
 
 _END_TIMEOUT_S = 20.0
 """How long ended calls may take to be confirmed and settled when the node stops."""
@@ -104,10 +101,11 @@ class Calls:
     ) -> None:
         """Serve calls.
 
-        `stray` ends a carrier call that was made for one of them and that it does not use; `found`
-        does where only the carrier's word says whose it is. `probe` checks the public origin when
-        the carrier does not seem to reach it. `turned_away` is told of a button and the code of the
-        refusal of its visitor's call, `on_change` of a call each second, and when it has changed.
+        `stray` ends a carrier call that was made for a call here and that it does not use; `found`
+        does the same if only the carrier says which call it belongs to. `probe` checks the public
+        origin when the carrier does not seem to reach it. `turned_away` is called with a button and
+        the code of the refusal of its visitor's call, `on_change` with a call each second and
+        whenever it has changed.
         """
         self._turned_away = turned_away
         self._on_change = on_change
@@ -120,7 +118,7 @@ class Calls:
         self._found = found
         self.refused_signatures = RefusedSignatures(ticker)
         polling = Polling(self._spawn)
-        # A duty runs once a second, and polling looks ten times: one duty for each look.
+        # A duty runs once a second, and polling looks ten times a second: one duty for each look.
         for slot in range(0, BEATS_PER_SECOND, INTERVAL_BEATS):
             ticker.add_duty(slot, polling.look)
         self._services = Services(
@@ -138,7 +136,7 @@ class Calls:
             count=partial(counting.held, velocity),
             refused=self._note_refused,
             endpoint=endpoint,
-            # Of this run only: no call outlives its process, so that no token needs to.
+            # For this run only: no call, and so no token, outlives its process.
             resume_key=secrets.token_bytes(32),
         )
         self._calls: dict[str, Bridge] = {}
@@ -159,27 +157,27 @@ class Calls:
         return self._draining.is_draining
 
     def take_calls(self, takes: bool) -> bool:
-        """Take new calls, or none until told otherwise; return whether that is so now."""
+        """Accept new calls, or stop until told otherwise; return whether it now accepts them."""
         log.info("told to take new calls" if takes else "told to take no new calls")
         return self._draining.take_calls(takes)
 
     def holds(self, call_id: str) -> bool:
-        """Whether this node holds a call, live or not settled yet."""
+        """Whether this node holds a call, live or not yet settled."""
         return call_id in self._calls
 
     async def of_account(
         self, account_id: str | None, since: datetime | None = None
     ) -> Sequence[LiveCall]:
-        """Return an account's calls on this node, None: everybody's; or those since a time."""
+        """Return an account's calls on this node (None: all accounts'), or those since a time."""
         return await live_views(self._calls.values(), account_id, since)
 
     async def show(self, account_id: str | None, call_id: str) -> LiveCall | None:
-        """Return one of an account's calls; None where it is not on this node."""
+        """Return one of an account's calls; None if it is not on this node."""
         call = self._of(account_id, call_id)
         return None if call is None else live_view(call)
 
     async def end(self, account_id: str | None, call_id: str) -> LiveCall | None:
-        """End one of an account's calls on request and return how it stands."""
+        """End one of an account's calls on request and return its state."""
         call = self._of(account_id, call_id)
         if call is None:
             return None
@@ -187,12 +185,12 @@ class Calls:
         return live_view(call)
 
     def visitors(self) -> Sequence[VisitorTerms]:
-        """Return what holds for each call here that a visitor has begun, also with a test key."""
+        """Return the terms of each call here that a visitor began, including with a test key."""
         orders = (*(call.order for call in self._calls.values()), *self._checks.values())
         return [order.visitor for order in orders if order.visitor is not None]
 
     def end_visitors(self, is_over: Callable[[VisitorTerms], bool]) -> None:
-        """End the visitors' calls here for which this holds."""
+        """End the visitors' calls here for which `is_over` holds."""
         for call in tuple(self._calls.values()):
             if call.order.visitor is not None and is_over(call.order.visitor):
                 call.end(Cause.MANAGER_REQUEST, "operator")
@@ -208,7 +206,7 @@ class Calls:
         """Whether a carrier call, made for `call_id`, is one that a call here uses."""
         if (call := self._calls.get(call_id)) is not None and call.owns(carrier_call_id):
             return True
-        # Whatever call the address names, what any live call here uses must not be hung up.
+        # Whichever call the address names, what any live call here uses must not be hung up.
         return any(
             other.call.carrier_call_id == carrier_call_id and other.call.is_live
             for other in self._calls.values()
@@ -225,7 +223,7 @@ class Calls:
     # Browser legs.
 
     def _route_browser(self, request: HandshakeRequest) -> Acceptance | Refusal:
-        # Browsers always name the page's origin (RFC 6455 10.2); a program, which need not, is
+        # Browsers always send the page's origin (RFC 6455 10.2); a program, which need not, is
         # judged by its token alone.
         origin = request.headers.get("origin", "")
         if origin and origin not in self._settings.page_origins:
@@ -254,8 +252,8 @@ class Calls:
 
     def _resume(self, leg: BrowserLeg, message: Resume) -> None:
         key = self._services.resume_key
-        # The token is verified before the call is looked up: a refusal tells a stranger nothing
-        # about which calls exist.
+        # The token is verified before the call is looked up: a refusal does not tell a stranger
+        # which calls exist.
         generation = generation_of(key, message.call_id, message.token)
         bridge = None if generation is None else self._calls.get(message.call_id)
         if bridge is None or generation is None:
@@ -270,11 +268,11 @@ class Calls:
 
     async def _redeem(self, leg: BrowserLeg, token: str) -> None:
         redeemed = await self._tokens.redeem(token)
-        # The token is used up all the same: it allows one attempt.
+        # The token is still used up: it allows one attempt.
         if leg.is_closed:
             return
         if redeemed is None:
-            # Anyone can send a token that is none, so that is no event of a call.
+            # Anyone can send an invalid token, so this is not an event of a call.
             leg.refuse("bad_token")
             return
         order, refusal = redeemed
@@ -320,7 +318,7 @@ class Calls:
             echo.start(datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"))
 
     def _refuse(self, leg: BrowserLeg, order: CallOrder, code: str, wait_s: int = 0) -> None:
-        """Refuse a call whose token is good."""
+        """Refuse a call whose token is valid."""
         self._note_refused(order, code)
         if not order.is_check:
             call_events.refused(code, node=self._settings.node, account=order.account_id)
@@ -365,11 +363,11 @@ class Calls:
         self._calls.pop(bridge.call_id, None)
         call = bridge.call
         # By its true length, not by the seconds charged: the limit on short calls looks for
-        # dialling patterns, and a call without sound, which costs nothing, belongs to them.
+        # dialling patterns, and a call without sound, which costs nothing, is part of them.
         if call.answered_ns is not None and call.ended_ns is not None:
             seconds = (call.ended_ns - call.answered_ns) // SECOND_NS
             number, terms = bridge.order.destination, bridge.order.visitor
-            # To a number of the account's own nobody pays for short calls.
+            # No one earns from short calls to the account's own number.
             counts = terms is None or terms.is_signed
             for outcome in outcomes(bridge.account_id, number, seconds) if counts else ():
                 self._spawn(self._velocity.count(outcome))
@@ -379,18 +377,18 @@ class Calls:
     # The carrier's callbacks. The caller has checked their signatures.
 
     def carrier_reached(self) -> None:
-        """Note that something signed by the carrier has come."""
+        """Note that something signed by the carrier has arrived."""
         self._services.reachability.reached()
 
     def carrier_status(self, call_id: str, status: CarrierStatus) -> None:
-        """Take a call's status."""
+        """Pass a status to its call."""
         if (call := self._calls.get(call_id)) is not None:
             call.carrier_status(status)
 
     def stream_failed(
         self, call_id: str, carrier_call_id: str, refusal: CarrierRefusal | None
     ) -> None:
-        """Note that the carrier could not open the media stream of a call, and what it says."""
+        """Note that the carrier could not open a call's media stream, and what it says about it."""
         if (call := self._calls.get(call_id)) is not None:
             call.stream_failed(carrier_call_id, refusal)
 
@@ -401,7 +399,7 @@ class Calls:
         if isinstance(verdict, Refusal):
             self.refused_signatures.note(request.peer, "media handshake", CARRIER_HINT)
         else:
-            # Signed, and through the public origin: as good a proof as a callback.
+            # Signed, and through the public origin: proves as much as a callback.
             self.carrier_reached()
         return verdict
 
@@ -432,8 +430,8 @@ class Calls:
     ) -> None:
         """Take no new calls; let running ones finish, and settle them all.
 
-        Those that still run are ended after `timeout_s`, or when `end_now` is set. Whoever was sent
-        here before others know of the drain is taken for `notice_s` more.
+        Calls still running are ended after `timeout_s`, or when `end_now` is set. Callers sent here
+        by nodes that have not heard of the drain are accepted for `notice_s` more.
         """
         self._draining.stop(timeout_s, notice_s)
         for call in self._calls.values():
@@ -450,7 +448,7 @@ class Calls:
             await _any((self._idle,), _END_TIMEOUT_S)
         if self._calls:
             log.critical("calls not settled before the end", calls=len(self._calls))
-        # What still runs waits for a store or carrier that is away. The gate keeps these calls
+        # What still runs is waiting for a store or carrier that is away. The gate keeps these calls
         # open: this node's next run, or another node, settles them.
         for task in tuple(self._tasks):
             task.cancel()
@@ -462,21 +460,21 @@ class Calls:
 
 
 async def _answered(leg: BrowserLeg, begun: Awaitable[None]) -> None:
-    """Do what a token is for, or tell whoever brings it that it cannot be done."""
+    """Act on a token, or tell its client that this failed."""
     try:
         await begun
     except StoreUnavailableError:
         leg.refuse("store_unavailable")
     except Exception:
-        # A bug of ours: without an answer they would wait, for nothing times this out.
+        # A bug of ours: without an answer the client would wait, because nothing times this out.
         log.exception("token not redeemed")
         leg.refuse("internal_error")
 
 
 async def _any(events: Sequence[asyncio.Event | None], timeout_s: float) -> None:
-    """Wait until one of the events is set that there are, or the time is over."""
+    """Wait until one of the given events is set, or the time is over."""
     waiting = [asyncio.ensure_future(event.wait()) for event in events if event is not None]
-    # Nobody sets this one: without an event it is the time that is waited for.
+    # Never set: without events this just waits for the time-out.
     waiting.append(asyncio.ensure_future(asyncio.Event().wait()))
     try:
         await asyncio.wait(waiting, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
@@ -490,9 +488,9 @@ def _new_call_id() -> str:
 
 
 def _time_limit_s(order: CallOrder, most_s: int) -> int:
-    """Return after how many seconds the carrier is to end a call that nobody else has ended."""
-    # The cap per call is fixed for the call. The balance does not bound it: a top-up may raise that
-    # while the call runs, and the carrier's limit is set once.
+    """Return after how many seconds the carrier ends a call that has not been ended before."""
+    # The cap per call is fixed for the call. The balance does not limit it: a top-up may raise the
+    # balance while the call runs, and the carrier's limit is set once.
     limit_micros = order.limits.call_micros
     if order.visitor is not None:
         most_s = min(most_s, order.visitor.seconds_max + _TIME_LIMIT_MARGIN_S)

@@ -1,4 +1,4 @@
-"""Takes the snapshot of a call that other rooms and other processes see."""
+"""Takes the snapshot of a call that other packages and processes see."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from gateway.calls.bridge import Bridge
 from gateway.ports import LiveCall
 
 VIEWED_AT_ONCE: Final = 25
-"""Calls that are looked at before the loop goes on: a tenth of a millisecond."""
+"""Calls viewed before the loop gets a turn: a tenth of a millisecond."""
 
 
 def live_view(call: Bridge) -> LiveCall:
-    """Return a call as it stands."""
+    """Return a snapshot of a call."""
     seconds, cost_micros = call.used()
     date = call.wall.date_or_none
     return LiveCall(
@@ -34,9 +34,9 @@ def live_view(call: Bridge) -> LiveCall:
 async def live_views(
     calls: Iterable[Bridge], account_id: str | None, since: datetime | None
 ) -> Sequence[LiveCall]:
-    """Return an account's calls as they stand, None: everybody's; or those since a time.
+    """Return snapshots of an account's calls (None: all accounts'), or only those since a time.
 
-    A few at a time: frames do not wait for whoever asks for all.
+    A few at a time, so that frames do not wait when all are asked for.
     """
     theirs = [
         call

@@ -1,4 +1,4 @@
-"""Says where a page opens the media socket of a node. Pure."""
+"""Decides at which address a page opens the media socket of a node. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost"})
 
 
 def media_url(settings: Settings, node: str, page_origin: str) -> str:
-    """Return the address of a node's socket, on the page's own origin where there is one."""
+    """Return the address of a node's socket, on the page's own origin if it has one."""
     own = urlsplit(settings.origin)
     page = urlsplit(page_origin)
     is_own_page = page_origin and page.port == own.port and page.scheme == own.scheme

@@ -1,4 +1,4 @@
-"""Stands for the live calls of a process that holds none."""
+"""Replaces the live calls in a process that holds none."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gateway.ports import LiveCall
 
 
 class NoCalls:
-    """`ports.LiveCalls` and `ports.NodeLoad` without a call."""
+    """`ports.LiveCalls` and `ports.NodeLoad` with no calls."""
 
     def __init__(self) -> None:
         self.is_draining = False
@@ -24,11 +24,11 @@ class NoCalls:
         account_id: str,  # noqa: ARG002
         since: datetime | None = None,  # noqa: ARG002
     ) -> Sequence[LiveCall]:
-        """Return no call."""
+        """Return no calls."""
         return ()
 
     async def show(self, account_id: str, call_id: str) -> LiveCall | None:  # noqa: ARG002
-        """Return no call."""
+        """Return None."""
         return None
 
     async def drain(
@@ -38,9 +38,9 @@ class NoCalls:
         *,
         notice_s: float = 0.0,  # noqa: ARG002
     ) -> None:
-        """Say that the process stops; there is nothing to wait for."""
+        """Note that the process is stopping; there is nothing to wait for."""
         self.is_draining = True
 
     async def end(self, account_id: str, call_id: str) -> LiveCall | None:  # noqa: ARG002
-        """Find none to end."""
+        """Return None: there is nothing to end."""
         return None

@@ -1,4 +1,4 @@
-"""Says in one word how a call went, and how its line was. Knows no words and no store."""
+"""Classifies how a call went and how good its line was."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ class Outcome(StrEnum):
     """How a call went, as its caller sees it."""
 
     LIVE = "live"
-    """It goes on, or its end is still being booked."""
+    """It is live, or its end is still being booked."""
     ANSWERED = "answered"
     BUSY = "busy"
     NO_ANSWER = "no_answer"
     CANCELLED = "cancelled"
-    """The caller hung up before anybody answered."""
+    """The caller hung up before anyone answered."""
     FAILED = "failed"
-    """It did not come about, for any other reason."""
+    """It was not connected, for any other reason."""
 
 
 class Quality(StrEnum):
-    """How the line was."""
+    """How good the line was."""
 
     GOOD = "good"
     FAIR = "fair"
     POOR = "poor"
     UNKNOWN = "unknown"
-    """Not measured, as of a call that was not answered."""
+    """Not measured, for example because the call was not answered."""
 
 
 _BY_CAUSE: Final[Mapping[int, Outcome]] = {
@@ -63,7 +63,7 @@ def causes_of(outcome: Outcome) -> frozenset[int]:
 
 
 def quality_of(call: LiveCall | CallRecord) -> Quality:
-    """Return how the line was: as the one of its two legs that was worse."""
+    """Return how good the line was: that of the worse of its two legs."""
     if isinstance(call, LiveCall) or call.closed is None:
         return Quality.UNKNOWN
     legs: tuple[LegQuality, ...] = (call.closed.browser, call.closed.carrier)

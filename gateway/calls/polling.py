@@ -1,6 +1,6 @@
 """Polls the carrier for calls that it has been silent about for a while: callbacks may be lost.
 
-A node asks at a bounded rate, longest without news first. Knows no carrier.
+A node asks at a bounded rate, the call longest without news first.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Protocol
 
 QUIET_NS = 3_000_000_000
 """How long a call may be without news. Its end must be known within eight seconds, which leaves
-five for a request that is answered late or is repeated once."""
+five for a request that is answered late or repeated once."""
 
 INTERVAL_BEATS = 5
 """Beats of the ticker between two looks: a tenth of a second."""
@@ -19,7 +19,7 @@ POLLS_PER_LOOK = 2
 """Twenty requests a second at most: 100 calls are then asked for every five seconds."""
 
 POLLS_AT_ONCE_MAX = 40
-"""Requests that may wait for an answer at once: a carrier that hangs is asked no more questions."""
+"""Requests that may wait for an answer at once; a carrier that hangs gets no more of them."""
 
 
 class PolledCall(Protocol):

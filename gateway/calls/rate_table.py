@@ -1,7 +1,4 @@
-"""Keeps the rates of each country at hand for pages, made anew when deck or closed list change.
-
-Knows no page.
-"""
+"""Caches each country's rates for pages; rebuilt when the deck or the closed list changes."""
 
 from __future__ import annotations
 

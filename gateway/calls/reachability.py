@@ -3,7 +3,7 @@
 A carrier that can reach the public origin reports a call as soon as it dials, and opens the media
 stream as soon as the phone is answered. If nothing has arrived for any call since a call was
 placed, although the carrier's own record shows that it dialled, the origin cannot be reached: the
-phone would ring, and be answered, for nobody. Knows no HTTP.
+phone would ring, and be answered, with no one on the line.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import structlog
 from gateway.call.carrier_status import TERMINAL, CarrierState, CarrierStatus
 
 UNREACHED_NS: Final = 8_000_000_000
-"""How long the first callback of a placed call may take: two attempts by the carrier, each given
-up after four seconds, as its adapter requests."""
+"""How long the first callback of a placed call may take: two attempts by the carrier, each
+abandoned after four seconds, as its adapter requests."""
 PROBED_NS: Final = 30_000_000_000
 """How long the result of probing the public origin is reused."""
 PERIOD_NS: Final = 60_000_000_000
@@ -43,7 +43,7 @@ _log = structlog.get_logger(__name__)
 
 
 async def not_looked_at() -> str:
-    """Stand in for a probe where nobody probes the origin."""
+    """Replace the probe where the origin is not probed."""
     return ""
 
 
@@ -78,7 +78,7 @@ class Reachability:
     async def is_cut_off(self, status: CarrierStatus, ordered_ns: int, placed_ns: int) -> bool:
         """Whether the carrier cannot report a call to us, judged by its own record of the call.
 
-        A call that was not answered keeps its own cause; the operator is warned all the same.
+        A call that was not answered keeps its own cause; the operator is still warned.
 
         Args:
             status: The carrier's record.
@@ -90,11 +90,11 @@ class Reachability:
         # lost by itself says nothing against it.
         if not self.is_silent_since(ordered_ns):
             return False
-        # By what has been read: after a standstill the callbacks may still lie in a socket.
+        # Judged by what has been read: after a standstill the callbacks may still be in a socket.
         is_late = self._read_ns() - placed_ns >= UNREACHED_NS
         is_answered = status.state in _ANSWERED
-        # A call that goes on is asked about again; one that is over never is, so that this is the
-        # last moment to tell the operator.
+        # A call still running is asked about again; one that is over never is, so this is the last
+        # chance to tell the operator.
         if not status.is_terminal and not (is_late and (is_answered or status.state in _RINGING)):
             return False
         fault = await self._look()
@@ -108,22 +108,22 @@ class Reachability:
         return is_cut_off
 
     async def _look(self) -> str | None:
-        """Return what is wrong with the origin, None if that cannot be said.
+        """Return what is wrong with the origin, None if that is unknown.
 
-        All who ask at once share one probe.
+        Concurrent callers share one probe.
         """
         now_ns = self.clock_ns()
         if self._probing is None or now_ns - self._probed_ns >= PROBED_NS:
             self._probed_ns = now_ns
             self._probing = asyncio.ensure_future(self._found())
-        # A call that is cancelled while it waits must not take the probe from the others.
+        # A call that is cancelled while it waits must not cancel the probe for the others.
         return await asyncio.shield(self._probing)
 
     async def _found(self) -> str | None:
         try:
             return await self._probe()
         except Exception:
-            # A probe that fails says nothing of the origin; the calls that ask go on.
+            # A failed probe says nothing about the origin; the calls that asked continue.
             _log.exception("public origin not looked at")
             return None
 

@@ -1,7 +1,7 @@
-"""Says by which rules a visitor's call begins: those of its button when the token is redeemed.
+"""Decides by which rules a visitor's call begins: those its button has when the token is redeemed.
 
-The price is as it was promised with the token. The account's own limits are the tighter ones of
-then and now. Knows no store.
+The price is the one promised with the token. Of the account's own limits, then and now, the tighter
+ones apply.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from gateway.ports import CallOrder
 def as_button_stands(
     order: CallOrder, terms: VisitorTerms, standing: Standing, limits: SpendLimits, at: datetime
 ) -> tuple[CallOrder, str]:
-    """Return an order under its button's rules of now, and why its call may not begin.
+    """Return an order under its button's current rules, and why its call may not begin.
 
     Args:
         order: Of a visitor's call.
-        terms: What the order says of the visitor.
+        terms: The order's terms for the visitor.
         standing: The button now.
         limits: Of the account and of the button's API key, now.
         at: Now.
 
-    The second is a code of `embed.refusals`, empty where the call may begin. Whether its budgets
-    leave enough for the call is the spend gate's to say.
+    The second is a code of `embed.refusals`, empty if the call may begin. The spend gate decides
+    whether its budgets leave enough for the call.
 
     """
     holder, promised = holder_name("key", order.key_id), order.limits
-    # The button's own are as they are now, be they larger.
+    # The button's own limits are the current ones, even if they are larger.
     others = tuple(each for each in promised.budgets if each.holder != holder)
     promised = msgspec.structs.replace(promised, budgets=others)
     visitor = terms.under(standing.rules)
@@ -46,7 +46,7 @@ def as_button_stands(
 
 
 def _still_calls(rules: Rules, order: CallOrder, terms: VisitorTerms) -> bool:
-    """Return whether the order's number is one that the button calls."""
+    """Return whether the button may still call the order's number."""
     if order.is_check:
         return True
     return terms.is_signed if rules.is_signed else order.destination == rules.destination

@@ -1,8 +1,7 @@
-"""Counts by account, hour and rule which calls were refused, and has the counts kept.
+"""Counts refused calls by account, hour and rule, and stores the counts.
 
-A try costs an addition, however many come: they are written once a minute, whole, so that writing
-them again changes nothing. A process that is killed loses its last minute. Knows no store and no
-number.
+A refusal costs one addition, however many there are: whole counts are written once a minute, so
+that writing them again changes nothing. A process that is killed loses its last minute.
 """
 
 from __future__ import annotations
@@ -19,24 +18,24 @@ from gateway.limits.fraud import COUNTED
 
 INTERVAL_S: Final = 60.0
 COUNTS_MAX: Final = 10_000
-"""Counts kept at a time; what no count is left for is not counted, only logged by its call."""
+"""Counts kept at a time; refusals beyond them are not counted, only logged by their calls."""
 _HOUR: Final = timedelta(hours=1)
 
 
 class RefusalBook(Protocol):
-    """Keeps counts. Raises StoreUnavailableError."""
+    """Stores counts. Raises StoreUnavailableError."""
 
     async def save_refusals(
         self, run: str, counts: Mapping[tuple[str, datetime, str], int]
     ) -> None:
-        """Keep (account, hour, rule) -> the whole count of a run."""
+        """Store (account, hour, rule) -> the total count of a run."""
 
 
 class RefusalCounts:
     """What one process has refused and not yet forgotten."""
 
     def __init__(self, book: RefusalBook, run: str, clock: Clock) -> None:
-        """Take where counts are kept, and a name that no other run has."""
+        """Take where counts are stored, and a name that is unique to this run."""
         self._book = book
         self._run = run
         self._clock = clock
@@ -56,7 +55,7 @@ class RefusalCounts:
         self._unsaved.add(name)
 
     async def save(self) -> None:
-        """Write what has changed, and forget what is complete. Raises StoreUnavailableError."""
+        """Write what has changed, and forget finished hours. Raises StoreUnavailableError."""
         if self._unsaved:
             taken = {name: self._counts[name] for name in self._unsaved}
             await self._book.save_refusals(self._run, taken)
@@ -68,6 +67,6 @@ class RefusalCounts:
                 del self._counts[name]
 
     async def close(self) -> None:
-        """Write what has changed, if it can be written."""
+        """Write what has changed, if possible."""
         with contextlib.suppress(StoreUnavailableError):
             await self.save()

@@ -1,7 +1,7 @@
-"""Says what the calls of a node do, to whoever watches, a few times a second.
+"""Reports the calls of a node to live viewers, a few times a second.
 
-Nothing here waits, and nobody who watches is known: what cannot be said now is not kept, for the
-next second says it all again.
+Nothing here waits or depends on who is watching. What cannot be sent now is dropped, because the
+next second reports it again.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ from gateway.calls.call_row import row_of
 from gateway.monitor.rows import COUNTED_BYTES_MAX, Batch, CallRow, Sound, encode
 
 CHANGED_MAX: Final = 4000
-"""Calls that are noted at once; beyond the live ones these can only be calls that have ended."""
+"""Calls noted at once; any beyond the live ones can only be calls that have ended."""
 _ROWS: Final = 20
-"""As many as usually fit into one message: some 600 bytes each, and half as many of its sound."""
+"""As many as usually fit into one message: about 600 bytes each, and half that for its sound."""
 
 log = structlog.get_logger(__name__)
 
 
 class Reporter:
-    """The calls of one node that have changed since it last spoke of them."""
+    """The calls of one node that have changed since its last report."""
 
     def __init__(self, node: str) -> None:
         self._node = node
         self._changed: dict[str, Bridge] = {}
 
     def note(self, call: Bridge) -> None:
-        """Note that a call has changed, or another second of it is over."""
+        """Note that a call has changed, or that another second of it has passed."""
         if len(self._changed) < CHANGED_MAX or call.call_id in self._changed:
             self._changed[call.call_id] = call
 
     def batches(self) -> list[bytes]:
-        """Return what there is to say, as it travels."""
+        """Return the messages to send, encoded."""
         changed, self._changed = self._changed, {}
         calls: list[CallRow] = []
         sounds: dict[str, Sound] = {}
@@ -44,7 +44,7 @@ class Reporter:
             try:
                 row, sound = row_of(call)
             except Exception:
-                # A bug of ours: the others must be told of all the same.
+                # A bug of ours: the other calls must still be reported.
                 log.exception("live call not told", call_id=call.call_id)
                 continue
             calls.append(row)

@@ -1,8 +1,8 @@
-"""Asks the book for what the rules of admission look at, as seldom as can be, and applies them.
+"""Reads what the rules of admission depend on from the book, as rarely as possible; applies them.
 
-Nothing is asked for accounts of programs, nor for a rule that is off; whether a rule is lifted is
-asked only once it refuses. What was read is remembered for some seconds within one key epoch, which
-ends with each change that matters here. Knows no HTTP and no price.
+Nothing is read for accounts of programs, nor for a rule that is off; whether a rule is lifted is
+checked only once it refuses. Results are cached for some seconds within one key epoch, which ends
+with each change that matters here.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ from gateway.nanoseconds import SECOND_NS
 from gateway.ports import Account, KeyEpochs
 
 _FRESH_NS: Final = 10 * SECOND_NS
-"""As long as accounts of keys and of sessions are remembered."""
+"""How long accounts of keys and of sessions are cached."""
 _STALE_NS: Final = 60 * SECOND_NS
-"""How long while SQL is away."""
+"""The same while SQL is away."""
 _KNOWN_MAX: Final = 10_000
 
 
 class RiskBook(Protocol):
-    """What is kept of accounts. Raises StoreUnavailableError."""
+    """What is stored about accounts. Raises StoreUnavailableError."""
 
     async def standing(self, account_id: str) -> Standing:
-        """Return what the rules look at."""
+        """Return what the rules depend on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Risk:
-    """The rules that look at the book."""
+    """The rules that depend on the book."""
 
     policy: Policy
     book: RiskBook
@@ -56,7 +56,7 @@ class Risk:
     _known: Remembered[Standing] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Begin with nothing remembered."""
+        """Start with an empty cache."""
         object.__setattr__(self, "_known", Remembered(self.epochs, _KNOWN_MAX))
 
     async def check_country(self, account: Account, epoch: str, country: str) -> None:
@@ -70,21 +70,21 @@ class Risk:
         if not may_call_country(self.policy, standing, country, self.utc_now()):
             raise RequestRefusedError("country_closed", field="destination")
 
-    async def new_card_bound(self, account: Account, epoch: str, *, anew: bool) -> int | None:
-        """Return the most micros that may be spent today while the card is new; None: no bound.
+    async def new_card_bound(self, account: Account, epoch: str, *, recheck: bool) -> int | None:
+        """Return the most micros that may be spent today while the card is new; None: no limit.
 
-        With `anew` an account that had not paid yet is asked for again: its first payment may have
+        With `recheck` an account that had not paid yet is read again: its first payment may have
         come since. Raises StoreUnavailableError.
         """
         if not account.has_holder or not self.policy.new_card_days:
             return None
         standing = await self._standing(account.id, epoch)
-        if anew and standing.first_paid_at is None:
+        if recheck and standing.first_paid_at is None:
             standing = await self._read(account.id, epoch)
         return new_card_bound(self.policy, standing, self.utc_now())
 
     async def has_paid(self, account: Account) -> bool:
-        """Return whether an account has ever paid; one of a program its operator vouches for.
+        """Return whether an account has ever paid; for a program's account the operator vouches.
 
         Raises StoreUnavailableError.
         """
@@ -93,7 +93,7 @@ class Risk:
         return (await self._read(account.id, "")).first_paid_at is not None
 
     async def lifted(self, account: Account, epoch: str) -> frozenset[Allowance]:
-        """Return the rules that an operator has lifted; none while nobody can say."""
+        """Return the rules that an operator has lifted; none while the book is away."""
         with contextlib.suppress(StoreUnavailableError):
             return (await self._standing(account.id, epoch)).lifted_at(self.utc_now())
         return frozenset()
@@ -116,10 +116,10 @@ class Risk:
 
 
 def within_day(limits: SpendLimits, account_id: str, micros: int) -> SpendLimits:
-    """Return limits whose budget of the account's day is at most this.
+    """Return limits whose budget for the account's day is at most this.
 
-    It is counted as the account's own daily limit is, so that the spend gate ends calls at it. A
-    partition that Valkey has lost is filled without it: it counts from zero then.
+    It is counted like the account's own daily limit, so that the spend gate ends calls at it. A
+    partition that Valkey has lost is refilled without it, and then counts from zero.
     """
     day = Budget(holder_name("account", account_id), Period.DAY, micros)
     return SpendLimits(None, (day,)).within(limits)

@@ -1,4 +1,4 @@
-"""Declares the services that all calls of a node share; made once and handed to each."""
+"""Declares the services that all calls of a node share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from media.repair_budget import RepairBudget
 
 
 def _left_alone(_carrier_call_id: str, _call_id: str) -> None:
-    """Do nothing: nobody ends stray calls of the carrier."""
+    """Do nothing: unmatched calls of the carrier are not ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,12 +24,12 @@ class Services(ChargeServices):
     polling: Polling
     reachability: Reachability
     stray: Callable[[str, str], None] = _left_alone
-    """Takes a carrier call id and a call id: ends a carrier call that was made for a call of ours
-    which does not use it."""
+    """Takes a carrier call id and a call id: ends a carrier call that was made for this call of
+    ours but is not used by it."""
     endpoint: AudioEndpoint | None = None
-    """Takes WebRTC offers; None where WebRTC is off."""
+    """Takes WebRTC offers; None if WebRTC is off."""
     resume_key: bytes = b""
     """Signs resume tokens."""
     repairs: RepairBudget = field(default_factory=RepairBudget)
     # One for all calls: after a stall every call wants to repair its sound at the same moment.
-    """Bounds what the playouts of all calls together may spend on repairs."""
+    """Limits what the playouts of all calls together may spend on repairs."""

@@ -1,6 +1,6 @@
-"""Lets supervisors into the calls of a node: by a grant, noted before they hear anything.
+"""Lets supervisors into the calls of a node: by a grant, audited before they hear anything.
 
-What they may is asked again while they are there. Knows no store, and no sound but to switch it.
+Their permission is checked again at intervals while they are there.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from gateway.nanoseconds import SECOND_NS
 from gateway.sound.directions import FRAME_BYTES
 
 SUPERVISORS_MAX: Final = 16
-"""In all calls of a node together: each costs as much as half a call."""
+"""In all calls of a node together: each costs half as much as a call."""
 LOOK_NS: Final = 5 * SECOND_NS
-"""How often it is asked whether a supervisor still may what they do."""
+"""How often it is checked that a supervisor may still do what they do."""
 
 log = structlog.get_logger(__name__)
 
 
 class Grants(Protocol):
-    """Where grants are, and what stands behind them. Every method raises StoreUnavailableError."""
+    """Stores grants and checks what they rest on. Every method raises StoreUnavailableError."""
 
     async def redeem(self, token: str) -> Grant | None:
         """Return the grant of a token and delete it; None for a wrong, used or expired one."""
@@ -40,7 +40,7 @@ class Grants(Protocol):
     async def rule(self, grant: Grant) -> Rule:
         """Return what the account allows now.
 
-        Raises RequestRefusedError where whoever has the grant may nothing any more.
+        Raises RequestRefusedError if the grant no longer allows anything.
         """
 
     async def note(self, grant: Grant, mode: Mode) -> None:
@@ -62,19 +62,19 @@ class Supervisor:
     ) -> None:
         """Take a part in the call's sound; `enter` begins it.
 
-        `ask` is called when another mode is wanted, `left` once the supervisor is out.
+        `ask` is called when another mode is requested, `left` once the supervisor is out.
         """
         self.leg = leg
         self.grant = grant
         self.rule = rule
         self.call = call
         self.wanted = Mode.LISTEN
-        """What was asked for last."""
+        """The mode requested last."""
         self.sound = call.media.supervise(
             leg.connection, announces=rule.announces, on_over=self._over, on_stuck=self._stuck
         )
         self.is_in = self.is_asking = False
-        """Whether they are in, and whether a change of mode is under way."""
+        """Whether they are in the call, and whether a change of mode is in progress."""
         self.look: Deadline | None = None
         self._ask, self._left = ask, left
 
@@ -95,7 +95,7 @@ class Supervisor:
         self.tell_mode()
 
     def tell_mode(self) -> None:
-        """Say what holds: to the supervisor, and to the caller where it is announced."""
+        """Send the current mode to the supervisor, and to the caller if it is announced."""
         self.leg.send(wire.Supervise(mode=self.sound.mode))
         self._tell_caller(self.sound.mode)
 
@@ -117,12 +117,12 @@ class Supervisor:
         self.leave()
 
     def refuse(self, code: str) -> None:
-        """Put the supervisor out, and say why."""
+        """Remove the supervisor, and tell them why."""
         self.leg.refuse(code)
         self.leave()
 
     def leave(self) -> None:
-        """Leave the parties alone; repeating it is harmless."""
+        """Leave the call; repeating this is harmless."""
         if self.is_in:
             self.is_in = False
             self.leg.listener = None
@@ -137,13 +137,13 @@ class Supervisor:
         self.refuse("call_ended")
 
     def _stuck(self) -> None:
-        """Let the caller back in whose place was taken by somebody of whom nothing comes."""
+        """Give the caller their place back when the supervisor who took it sends nothing."""
         self.wanted = Mode.LISTEN
         self.call.media.set_mode(Mode.LISTEN)
         self.tell_mode()
 
     def _frame(self, payload: bytes) -> None:
-        # One form only: frames of another size are another codec, which would be noise.
+        # One size only: frames of another size are another codec, which would be noise.
         if len(payload) == FRAME_BYTES:
             self.sound.voice(payload)
         else:
@@ -156,16 +156,16 @@ class SupervisorDesk:
 
     grants: Grants
     find: Callable[[str], Bridge | None]
-    """Returns a call of this node by its id."""
+    """Finds a call of this node by its id."""
     ticker: Ticker
     spawn: Spawn
     node: str
     _entering: set[str] = field(default_factory=set, init=False)
-    """Ids of calls that somebody is about to enter."""
+    """Ids of calls that a supervisor is about to enter."""
     _supervisors: set[Supervisor] = field(default_factory=set, init=False)
 
     async def begin(self, leg: BrowserLeg, token: str) -> None:
-        """Let whoever brings a token into its call, or tell them why not.
+        """Let the holder of a token into its call, or tell them why not.
 
         Raises StoreUnavailableError.
         """
@@ -201,7 +201,7 @@ class SupervisorDesk:
         if rule.most is None:
             leg.refuse("supervision_refused")
             return
-        # First, so that nobody hears anything of which no line tells.
+        # First, so that no one hears anything that is not in the audit log.
         await self.grants.note(grant, Mode.LISTEN)
         call = self.find(grant.call_id)
         if leg.is_closed:
@@ -222,7 +222,7 @@ class SupervisorDesk:
         log.info("supervisor left", call_id=call_id, account=account, node=self.node)
 
     def _ask(self, supervisor: Supervisor) -> None:
-        """Change what a supervisor does, once that is noted; what is asked for last holds."""
+        """Change a supervisor's mode, once that is audited; the last request wins."""
         if not supervisor.is_asking:
             supervisor.is_asking = True
             self.spawn(self._change(supervisor))
@@ -232,7 +232,7 @@ class SupervisorDesk:
         try:
             while supervisor.is_in and supervisor.wanted is not sound.mode:
                 wanted = supervisor.wanted
-                # What is less was noted with what is more, and needs no leave.
+                # A lesser mode was audited with the greater one, and needs no permission.
                 if not sound.mode.allows(wanted):
                     rule = await self.grants.rule(supervisor.grant)
                     if rule.most is None or not rule.most.allows(wanted):
@@ -256,18 +256,18 @@ class SupervisorDesk:
         )
 
     async def _look(self, supervisor: Supervisor) -> None:
-        """Put out whoever may not be there any more."""
+        """Remove a supervisor who may no longer be there."""
         try:
             rule = await self.grants.rule(supervisor.grant)
         except StoreUnavailableError:
-            # As it was: the call goes on as well.
+            # Keep the last known rule: the call continues as well.
             rule = supervisor.rule
         except RequestRefusedError as refused:
             if supervisor.is_in:
                 supervisor.refuse(refused.code)
             return
         except Exception:
-            # A bug of ours, after which nobody would ask again what they may.
+            # A bug of ours, after which permission would never be checked again.
             supervisor.refuse("internal_error")
             raise
         if not supervisor.is_in:
@@ -276,10 +276,10 @@ class SupervisorDesk:
         if rule.most is None or not rule.most.allows(supervisor.sound.mode):
             supervisor.refuse("supervision_refused")
             return
-        # They come back with a tone, if they like.
+        # They may come back, with a tone.
         if rule.announces and not began_with.announces:
             supervisor.refuse("supervision_changed")
             return
-        # Whom a tone has announced it goes on to announce, and who was told is told of the end.
+        # Announced supervision stays announced: who heard it begin also hears it end.
         supervisor.rule = Rule(rule.most, began_with.silent_reason)
         self._look_later(supervisor)

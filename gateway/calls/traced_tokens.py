@@ -1,4 +1,4 @@
-"""Takes a call's trace from the request for its token to the node that redeems it, in the order."""
+"""Carries a call's trace, in the order, from its token request to the node that redeems it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from gateway.ports import CallOrder, CallTokens
 from gateway.telemetry.tracer import RequestTrace, Tracer
 
 REQUEST: Final[ContextVar[RequestTrace | None]] = ContextVar("request_trace", default=None)
-"""The trace of the request that is answered in this context."""
+"""The trace of the request being answered in this context."""
 
 
 class TracedTokens:
-    """Call tokens, as `tokens` issues and redeems them; lines that are checked are not traced."""
+    """Call tokens, as `tokens` issues and redeems them; line checks are not traced."""
 
     def __init__(self, tokens: CallTokens, tracer: Tracer) -> None:
         self._tokens = tokens
@@ -33,12 +33,12 @@ class TracedTokens:
         return await self._tokens.issue(order)
 
     async def look(self, token: str) -> tuple[CallOrder, int] | None:
-        """Return what the tokens do."""
+        """Do as the wrapped tokens do."""
         return await self._tokens.look(token)
 
     async def redeem(self, token: str) -> tuple[CallOrder, str] | None:
-        """Return what the tokens do; what follows in this task is about the call that it allows."""
-        # A task has the context of whatever made it, which may have been about another call.
+        """Redeem a token; from then on this task is traced as part of the call it allows."""
+        # A task inherits the context of its creator, which may have been about another call.
         call_events.FOLLOWER.set(None)
         call_events.ON_REFUSAL.set(None)
         clock_ns = self._tracer.clock_ns
@@ -51,7 +51,7 @@ class TracedTokens:
         call_events.ON_REFUSAL.set(_at(clock_ns, trace.refused))
         task = asyncio.current_task()
         assert task is not None
-        # By then the call has begun or was refused, unless its caller had gone meanwhile.
+        # By then the call has begun or was refused, unless its caller left meanwhile.
         task.add_done_callback(lambda _task: trace.abandon(clock_ns()))
         return redeemed
 

@@ -69,14 +69,14 @@ async def test_while_the_book_is_away_what_was_read_lately_is_used(world):
 async def test_nothing_is_asked_for_home_and_for_programs(world):
     await world.risk.check_country(PERSON, "e1", "US")
     await world.risk.check_country(Account(), "e1", "DE")
-    assert await world.risk.new_card_bound(Account(), "e1", anew=True) is None
+    assert await world.risk.new_card_bound(Account(), "e1", recheck=True) is None
     assert world.book.asked == 0
 
 
 async def test_a_bound_holds_for_persons_who_paid_lately(world):
-    assert await world.risk.new_card_bound(PERSON, "e1", anew=True) == 20
+    assert await world.risk.new_card_bound(PERSON, "e1", recheck=True) == 20
     world.book.kept = replace(world.book.kept, lifted={Allowance.NEW_CARD: AT + timedelta(1)})
-    assert await world.risk.new_card_bound(PERSON, "e2", anew=True) is None
+    assert await world.risk.new_card_bound(PERSON, "e2", recheck=True) is None
     assert await world.risk.lifted(PERSON, "e2") == {Allowance.NEW_CARD}
 
 
