@@ -1,7 +1,6 @@
-"""Deletes an account at an operator's command, and waits until that is done.
+"""Deletes an account at an operator's command, and waits until it is done.
 
-It begins the same deletion that a holder's request ends in (`account_erasure`), without grace.
-Knows no command line, no database and no vendor.
+It begins the same deletion that a holder's request leads to (`account_erasure`), but without grace.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from gateway.operators import Order
 
 LOOK_EVERY_S = 0.5
 HELD_LOOKS_MAX = 4
-"""Looks, 2 s in all, within which a process that lives comes to the next step of a deletion."""
+"""Looks, 2 s in all, within which a live process reaches the next step of a deletion."""
 LOOKS_MAX = 90
 """Looks for what a deletion waits for, 45 s in all: calls of a node that is gone wait for the
 sweeper."""
@@ -30,13 +29,14 @@ class Outcome(Enum):
 
     DELETED = "deleted"
     HAS_CREDIT = "has_credit"
-    """Nothing was changed: what is left must be refunded or written off."""
+    """Nothing was changed: the remaining credit must be refunded or written off."""
     NO_SERVICE = "no_service"
-    """Nothing was changed: the holder wants credit sent back, and here nobody can send it."""
+    """Nothing was changed: the holder wants credit sent back, and no payment service is set up
+    here."""
     CALLS_GO_ON = "calls_go_on"
-    """No new calls are possible, but not all calls have ended: nodes go on with the deletion."""
+    """No new calls are possible, but not all calls have ended: nodes continue the deletion."""
     HELD = "held"
-    """Another process does it, or was killed while it did."""
+    """Another process is doing it, or was killed while it did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +46,16 @@ class Deletion:
     outcome: Outcome
     left_micros: int = 0
     customer_id: str = ""
-    """A customer whom the payment service still knows, because no service is set up here."""
+    """A customer still stored at the payment service, because none is set up here."""
     held_until: datetime | None = None
-    """When another process, if it was killed, stands in the way no longer."""
+    """Until when another process, if it was killed, still blocks the deletion."""
     has_old_files: bool = field(default=False, compare=False)
-    """Whether files that still have what was deleted wait to be written anew, which nodes do."""
+    """Whether old files that still contain deleted data wait to be rewritten, which nodes do."""
 
 
 @dataclass(frozen=True, slots=True)
 class AccountDeletion:
-    """Deletes accounts at once."""
+    """Deletes accounts immediately."""
 
     erasure: AccountErasure
     looks_max: int = LOOKS_MAX
@@ -67,12 +67,12 @@ class AccountDeletion:
     ) -> Deletion:
         """Delete an account; repeating it finishes what is left to do.
 
-        One whose holder has asked for that is deleted as they have chosen.
+        If the holder has asked for the deletion, their choices apply.
 
         Args:
             account_id: The account.
             order: Who wants it, and why, for the audit log; None: that has been written.
-            write_off: Bring what it has left, or owes, to nothing.
+            write_off: Set what it has left, or owes, to zero.
 
         Raises:
             LookupError: no such account.
@@ -94,7 +94,7 @@ class AccountDeletion:
                 return Deletion(Outcome.HAS_CREDIT, left_micros)
         unspent = Unspent.GIVE_UP if write_off else Unspent.KEEP
         if profile.deleted and not (write_off and left_micros):
-            # It only finishes what another has ordered, who has their line.
+            # It only finishes what someone else ordered, whose entry is in the log.
             order = None
         await work.erasures.begin_now(account_id, unspent, Actor.OPERATOR, order)
         customer_id, held, seen = "", 0, None
@@ -102,7 +102,7 @@ class AccountDeletion:
             progress = await work.perform(account_id)
             if progress is not None:
                 customer_id = customer_id or progress.customer_id
-            # Without progress another process has it in hand, or has just finished it.
+            # No progress: another process is working on it, or has just finished it.
             is_erased = progress.is_erased if progress else await work.is_erased(account_id)
             if is_erased:
                 left_micros = await work.gate.balance(account_id)
@@ -112,7 +112,7 @@ class AccountDeletion:
                     Outcome.DELETED, left_micros, customer_id, has_old_files=has_old_files
                 )
             until = await work.erasures.held_until(account_id)
-            # Whoever lives says so with each step.
+            # A live process renews its hold with each step.
             held = held + 1 if until is not None and until == seen else 0
             seen = until
             if held >= self.held_looks_max and self._outlasts(until, look):
@@ -121,19 +121,19 @@ class AccountDeletion:
         return Deletion(Outcome.CALLS_GO_ON, await self._left(account_id))
 
     async def _choice(self, account_id: str) -> Unspent | None:
-        """Return what a holder who has asked for the deletion wants of what is left."""
+        """Return what a holder who asked for the deletion wants done with the remaining credit."""
         erasure = await self.erasure.erasures.find(account_id)
         if erasure is None or not erasure.is_open or erasure.unspent is Unspent.KEEP:
             return None
         return erasure.unspent
 
     def _outlasts(self, until: datetime | None, look: int) -> bool:
-        """Return whether somebody may hold a deletion for longer than looks are left."""
+        """Return whether someone may hold a deletion for longer than the looks that are left."""
         left = timedelta(seconds=(self.looks_max - look) * self.look_every_s)
         return until is not None and until > self.erasure.clock() + left
 
     async def _left(self, account_id: str) -> int:
-        """Return what an account has, its holds included, in micros."""
+        """Return the account's credit including its holds, in micros."""
         gate = self.erasure.gate
         held = sum(
             call.held_micros for call in await gate.open_calls() if call.account_id == account_id

@@ -1,8 +1,8 @@
-"""Deletes accounts, step by step, so that a process that dies leaves nothing undone.
+"""Deletes accounts step by step, so that a process that dies leaves nothing undone.
 
-How far a deletion has come is a row; each step may be repeated, and is begun again by whoever finds
-it. What the books need stays: the account's number, its payments and ledger, and of its calls what
-they cost. Knows no database, no vendor and no page.
+The progress of a deletion is a row; each step may be repeated, and is restarted by any process that
+finds it unfinished. What the books need stays: the account's number, its payments and ledger, and
+the cost of its calls.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from gateway.charging.recovery import Drain, bring_credits
 from gateway.operators import Order
 
 INTERVAL_S: Final = 10.0
-"""How soon a deletion that is due begins, and how often what it waits for is looked at."""
+"""How soon a due deletion begins, and how often what it waits for is checked."""
 REST: Final = timedelta(seconds=10)
 """How long a deletion that waits for something is left alone."""
 FAILURE_FACTOR: Final = 6
-"""How much longer one is left alone that failed."""
+"""How much longer a deletion that failed is left alone."""
 ROUND_MAX: Final = 20
-"""Deletions that one round works on; those behind them wait for the next."""
+"""Deletions that one round works on; the rest wait for the next."""
 BATCHES_MAX: Final = 200
-"""Batches of records that one look works on, so that a heavy caller's do not hold up others."""
+"""Batches of records per look, so that a heavy caller's do not hold up others."""
 LATE_INTERVAL_S: Final = 60.0
-"""How soon credit that comes after a deletion begins to go back."""
+"""How soon credit that arrives after a deletion begins to be returned."""
 CREDIT_ROUNDS_MAX: Final = 4
-"""Attempts to bring a balance to nothing; refunds, and credit that arrives meanwhile, cost one."""
+"""Attempts to bring a balance to zero; refunds, and credit that arrives meanwhile, cost one."""
 
 _BEFORE_NOTED: Final = STEPS[: STEPS.index(Step.PERSON) + 1]
 
@@ -49,48 +49,48 @@ class Erasures(Protocol):
     """The rows of deletions. Raises StoreUnavailableError."""
 
     async def find(self, account_id: str) -> Erasure | None:
-        """Return an account's deletion, however it stands."""
+        """Return an account's deletion, in whatever state."""
 
     async def begin_now(
         self, account_id: str, unspent: Unspent, actor: Actor, order: Order | None = None
     ) -> None:
-        """Note a deletion that is due at once; one that was done is done again.
+        """Note a deletion that is due at once; one that was done is repeated.
 
-        An operator's order closes the account with it.
+        An operator's order also closes the account.
         """
 
     async def held_until(self, account_id: str) -> datetime | None:
-        """Return until when somebody holds a deletion, if they say nothing more; else None."""
+        """Return until when another process holds a deletion if it does not renew, else None."""
 
     async def lease(self, account_id: str) -> Erasure | None:
-        """Take a deletion that is due, or this account's; None where there is none to take."""
+        """Take a deletion that is due, or this account's; None if there is none to take."""
 
     async def proceed(self, account_id: str, step: Step) -> None:
-        """Note that all before this step is done."""
+        """Note that all steps before this one are done."""
 
     async def rest(self, account_id: str, pause: timedelta) -> None:
-        """Give a deletion back; for this long nobody takes it."""
+        """Release a deletion; for this long no process takes it."""
 
     async def waiting_for_files(self) -> Sequence[str]:
-        """Return accounts of which nothing is left but in old files."""
+        """Return accounts of which nothing is left except in old files."""
 
     async def finish(self, account_id: str) -> None:
-        """Note that the last step is done; nothing where a deletion has begun anew meanwhile."""
+        """Note that the last step is done; nothing if a deletion was started again meanwhile."""
 
     async def reopen_paid_late(self) -> Sequence[str]:
-        """Let deletions be done again from the credit on that something was paid after."""
+        """Reopen, at the credit step, deletions of accounts that received payments afterwards."""
 
     async def reopen_failed_refunds(self) -> Sequence[str]:
-        """Let those be done again of which a refund is to be tried again."""
+        """Reopen those with a refund that is to be retried."""
 
     async def has_failed_before(self, erasure: Erasure) -> bool:
-        """Return whether what was on its way to a card before this go has failed."""
+        """Return whether money on its way to a card before this attempt has failed to arrive."""
 
     async def blank_records(self, account_id: str) -> bool:
         """Blank some of an account's calls and payments; return whether none is left."""
 
     async def erase_person(self, account_id: str) -> None:
-        """Erase the holder and all that is kept of the person, and queue the last mail."""
+        """Erase the holder and all data about the person, and queue the last mail."""
 
 
 class Accounts(Protocol):
@@ -100,7 +100,7 @@ class Accounts(Protocol):
         """Freeze an account for good and refuse its keys. Raises LookupError if there is none."""
 
     async def keys_changed(self) -> None:
-        """Let no process believe what it remembers of keys and holders."""
+        """Make all processes drop what they cached about keys and holders."""
 
 
 class Profiles(Protocol):
@@ -112,23 +112,23 @@ class Profiles(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a deletion has come in one go."""
+    """How far a deletion has come in one attempt."""
 
     account_id: str
     next_step: Step | None
-    """What it waits for; None where it is done."""
+    """The step it is waiting for; None if it is done."""
     customer_id: str = ""
-    """A customer whom the payment service still knows, because no service is set up here."""
+    """A customer still stored at the payment service, because none is set up here."""
 
     @property
     def is_erased(self) -> bool:
-        """Whether nothing is left of the person but in files that wait to be written anew."""
+        """Whether nothing is left of the person except in files that wait to be rewritten."""
         return self.next_step in {None, Step.FILES}
 
 
 @dataclass(frozen=True, slots=True)
 class AccountErasure:
-    """Does what deletions need. Raises StoreUnavailableError, PaymentError: a repeat goes on."""
+    """Carries out deletions. Raises StoreUnavailableError, PaymentError; a repeat continues."""
 
     gate: SpendGate
     ledger: LedgerStore
@@ -138,10 +138,10 @@ class AccountErasure:
     drain: Drain
     """Books what waits in the outbox."""
     settle: Callable[[str], Awaitable[None]] | None
-    """Closes an account's pages that could still be paid, and books what was; None without a
-    service."""
+    """Closes an account's payment pages that are still open, and books what was paid; None without
+    a service."""
     send_back: Callable[[str, datetime | None], Awaitable[None]] | None
-    """Sends an account's credit back to the cards it came from, all or what was paid since a
+    """Sends an account's credit back to the cards it came from: all of it, or what was paid since a
     moment; None without a service."""
     forget_customer: Callable[[str], Awaitable[None]] | None
     """Deletes a customer and the saved cards at the payment service; None if none is set up."""
@@ -150,9 +150,9 @@ class AccountErasure:
     require_journal: Callable[[], Awaitable[None]]
     """Makes sure that `note` can write. Raises StoreUnavailableError."""
     note: Callable[[str, datetime], Awaitable[None]]
-    """Writes down outside the database that an account is erased, before it is."""
+    """Records outside the database that an account is erased, before it is."""
     rewrite_files: Callable[[], Awaitable[bool]]
-    """Lets the store write its files anew; False while it must wait for that."""
+    """Makes the store rewrite its files; False while it must wait for that."""
     clock: Clock = utc_now
 
     async def round(self) -> None:
@@ -169,14 +169,14 @@ class AccountErasure:
                 )
 
     async def look_for_late_credit(self) -> None:
-        """Take deletions up again that credit has come after; `round` sends it back."""
+        """Reopen deletions whose accounts received credit afterwards; `round` sends it back."""
         for account_id in await self.erasures.reopen_paid_late():
             log.warning("payment for a deleted account goes back", account=account_id)
         for account_id in await self.erasures.reopen_failed_refunds():
             log.warning("refund of a deleted account is tried again", account=account_id)
 
     async def perform(self, account_id: str = "") -> Progress | None:
-        """Go on with a deletion as far as it goes now; None where there is none to take.
+        """Continue a deletion as far as possible now; None if there is none to take.
 
         Args:
             account_id: Whose; empty for any that is due.
@@ -187,7 +187,7 @@ class AccountErasure:
         erasure = await self.erasures.lease(account_id)
         if erasure is None:
             return None
-        # Whoever asks for one account waits for it, and looks again soon.
+        # The caller that names an account waits for it, and looks again soon.
         pause = timedelta() if account_id else REST
         try:
             progress = await self._go_on(erasure)
@@ -206,7 +206,8 @@ class AccountErasure:
         account_id, customer_id = erasure.account_id, ""
         step: Step | None = erasure.step
         if step in _BEFORE_NOTED:
-            # Before money leaves: who is not noted cannot be erased, and would stay half erased.
+            # Before money leaves: without the note the person cannot be erased, and would stay half
+            # erased.
             await self.require_journal()
         while step is not None:
             if step is Step.CUSTOMER:
@@ -219,7 +220,7 @@ class AccountErasure:
         return Progress(account_id, step, customer_id)
 
     async def is_erased(self, account_id: str) -> bool:
-        """Return whether nothing is left of a person but in old files, or none was to be erased."""
+        """Return whether nothing of a person is left outside old files, or needed erasing."""
         erasure = await self.erasures.find(account_id)
         return erasure is None or erasure.state is State.DONE or erasure.step is Step.FILES
 
@@ -228,22 +229,23 @@ class AccountErasure:
         account_id = erasure.account_id
         match step:
             case Step.CLOSE:
-                # The book first: a gate that is away is brought in line with it later.
+                # The book first: if the gate is away, it is brought in line later.
                 await self.accounts.mark_deleted(account_id)
                 await self.gate.freeze(account_id, True)
             case Step.CALLS:
                 return await self._have_calls_ended(account_id)
             case Step.CREDIT:
-                # Only now: what a live call holds is part of what is left.
+                # Only now: what a live call holds is part of the remaining credit.
                 return await self._clear_credit(erasure)
             case Step.RECORDS:
                 return await self._blank_records(account_id)
             case Step.PERSON:
-                # Before it: an older copy of the database must find the note, whenever it is taken.
+                # Before it: an older copy of the database must find the note, whenever it was
+                # taken.
                 await self.note(account_id, self.clock())
                 await self.erasures.erase_person(account_id)
             case Step.SESSIONS:
-                # Once there is no holder: nobody can sign in any more.
+                # Once there is no holder: no one can sign in any more.
                 await self.end_sessions(account_id)
                 await self.accounts.keys_changed()
             case Step.FILES:
@@ -251,7 +253,7 @@ class AccountErasure:
         return True
 
     async def _rewrite_files(self, account_id: str) -> bool:
-        """Let files be written anew; finish all other deletions that wait for that by now."""
+        """Have the files rewritten; finish all other deletions that wait for that by now."""
         waiting = await self.erasures.waiting_for_files()
         if not await self.rewrite_files():
             return False
@@ -261,7 +263,7 @@ class AccountErasure:
         return True
 
     async def _have_calls_ended(self, account_id: str) -> bool:
-        """Return whether no call is open, and all are booked.
+        """Return whether no call is open and all are booked.
 
         Nodes end the calls of a frozen account within a second; those of a node that is gone wait
         for the sweeper.
@@ -273,10 +275,10 @@ class AccountErasure:
         return True
 
     async def _clear_credit(self, erasure: Erasure) -> bool:
-        """Send credit back, and give up what is left; False if more has come each time."""
+        """Send credit back, and give up the rest; False if more has arrived each time."""
         account_id, unspent = erasure.account_id, erasure.unspent
-        # Nobody has given up, or seen, what was paid after it was asked: a page that was open then
-        # may still have been paid.
+        # No one has given up, or even seen, what was paid after the request: a page that was open
+        # then may still have been paid.
         since = None if unspent is Unspent.REFUND else erasure.asked_at
         for _ in range(CREDIT_ROUNDS_MAX):
             if self.settle is not None:
@@ -287,7 +289,7 @@ class AccountErasure:
             if self.send_back is not None:
                 await self.send_back(account_id, since)
             balance_micros = await self.gate.balance(account_id)
-            # Refunds, or a credit that nobody has tried to send back yet.
+            # Refunds, or a credit that no one has tried to send back yet.
             if await self.gate.credit_sequence(account_id) != sequence:
                 continue
             if balance_micros and not await self._is_kept(erasure):
@@ -296,16 +298,16 @@ class AccountErasure:
         return False
 
     async def _is_kept(self, erasure: Erasure) -> bool:
-        """Return whether what no card takes now stays on the account.
+        """Return whether credit that no card accepts now stays on the account.
 
-        What is refused at once is given up, as the person was told. What was on its way to a card
-        when they left is not: it is tried again, and then left to an operator.
+        A refund that is refused at once is given up, as the person was told. One that was on its
+        way to a card when they left is not: it is tried again, and then left to an operator.
         """
         return erasure.unspent is Unspent.KEEP or await self.erasures.has_failed_before(erasure)
 
     async def _write_off(self, account_id: str, balance_micros: int, sequence: int) -> None:
         # The number of the last credit is part of the reference: a later write-off is another one,
-        # and two deletions at the same time book it once.
+        # and two concurrent deletions book it once.
         await self.ledger.add_credit(
             account_id,
             -balance_micros,
@@ -316,7 +318,7 @@ class AccountErasure:
         await bring_credits(self.gate, self.ledger, account_id)
 
     async def _forget_customer(self, account_id: str) -> str:
-        """Delete the customer at the payment service; return who is left where none is set up."""
+        """Delete the customer at the payment service; return the one left if none is set up."""
         # Read now: a card may have been saved until the account was marked.
         customer_id = (await self.profiles.profile(account_id)).customer_id or ""
         if customer_id and self.forget_customer is not None:

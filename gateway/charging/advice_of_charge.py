@@ -1,6 +1,6 @@
 """Advice of charge: shows a caller once a second what the call costs and how long it can last.
 
-Also warns of the call's coming end. Knows no store.
+Also warns before the call runs out of credit.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ class AdviceOfCharge:
         self._context = context
         self._warnings = EndWarnings()
         self.balance_micros = 0
-        """What the account has left, including what is held for its calls here and not used."""
+        """The account's balance, including what is held for its calls here and not used."""
 
     def bill(self, meter: CallMeter, now_ns: int) -> tuple[wire.Cost | wire.Credit, ...]:
-        """Return what has been used and what is left; nothing for who does not pay."""
+        """Return what has been used and what is left; nothing for a caller who does not pay."""
         if self._context.order.visitor is not None:
             return ()
         currency = self._context.order.currency
@@ -40,8 +40,8 @@ class AdviceOfCharge:
         )
 
     def warn(self, meter: CallMeter, now_ns: int) -> None:
-        """Warn the caller of the coming end, or withdraw the warning."""
-        # By what the call may count on, its share of the balance included, not by its hold, which
+        """Warn the caller that the call will end soon, or withdraw the warning."""
+        # By what the call may count on, including its share of the balance, not by its hold, which
         # lasts a few seconds: so all calls of an account count down to the same end.
         left_s = meter.remaining_s(now_ns)
         change = self._warnings.note(left_s)
@@ -54,7 +54,7 @@ class AdviceOfCharge:
             self._context.call.warn(wire.CreditWarningCleared(seconds_left=left_s))
 
     def standing_warning(self, meter: CallMeter, now_ns: int) -> wire.CreditWarning | None:
-        """Return the warning in force, for a caller who has resumed the call."""
+        """Return the active warning, for a caller who has resumed the call."""
         if not self._warnings.is_standing:
             return None
         left_s = meter.remaining_s(now_ns)

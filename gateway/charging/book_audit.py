@@ -1,7 +1,7 @@
-"""Audits the book and the spend gate once a day, by whichever process comes first.
+"""Audits the book and the spend gate once a day, in whichever process comes first.
 
-What a first audit finds is looked for again a moment later: nodes bring most of what an outage has
-left in line within a minute. Reports and never repairs. Knows no rule and no SQL.
+Findings of a first audit are checked again a moment later, because nodes repair most of what an
+outage leaves behind within a minute. Reports and never repairs.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from gateway.monitor.error_lines import AUDIT_LINE
 DUTY: Final = "audit of the book"
 EVERY: Final = timedelta(days=1)
 AGAIN: Final = timedelta(hours=1)
-"""How soon the next audit follows one that has found something, so that its alarm ends."""
+"""How soon the next audit follows one with findings, so that its alarm ends."""
 LOOK_EVERY_S: Final = 600.0
 """How often a process looks whether the duty is due."""
 CONFIRMED_AFTER_S: Final = 90.0
@@ -32,13 +32,13 @@ log = structlog.get_logger(__name__)
 
 
 class Duties(Protocol):
-    """Who of all processes does something. Every method raises StoreUnavailableError."""
+    """Elects one process for a duty. Every method raises StoreUnavailableError."""
 
     async def is_due(self, name: str, every: timedelta) -> bool:
-        """Return whether it was last done so long ago."""
+        """Return whether it was last done at least so long ago."""
 
     async def take(self, name: str) -> bool:
-        """Take it, or keep it; False while another process does it."""
+        """Take or keep the duty; False while another process does it."""
 
     async def done(self, name: str) -> None:
         """Note that it was done."""
@@ -48,7 +48,7 @@ class Results(Protocol):
     """The result of the last audit. Every method raises StoreUnavailableError."""
 
     async def read(self) -> Audited | None:
-        """Return it; None where it is not known."""
+        """Return it; None if unknown."""
 
     async def write(self, audited: Audited) -> None:
         """Replace it."""
@@ -56,21 +56,21 @@ class Results(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BookAudit:
-    """The duty of one process."""
+    """The audit as a duty of one process."""
 
     audit: Callable[[], Awaitable[Mapping[str, int]]]
-    """Audits everything once; returns how many findings there are of each rule."""
+    """Audits everything once; returns the number of findings per rule."""
     results: Results
     duties: Duties
     clock_s: Callable[[], float]
-    """Since the epoch."""
+    """Seconds since the epoch."""
     sleep: Callable[[float], Awaitable[None]]
 
     async def round(self) -> None:
-        """Audit if it is due and nobody else does. Raises StoreUnavailableError."""
+        """Audit if it is due and no other process does. Raises StoreUnavailableError."""
         last = await self.results.read()
         every = AGAIN if last is not None and last.findings else EVERY
-        # Where the result is lost, so is its alarm.
+        # If the result is lost, so is its alarm.
         if last is not None and not await self.duties.is_due(DUTY, every):
             return
         if not await self.duties.take(DUTY):

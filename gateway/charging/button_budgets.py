@@ -1,7 +1,7 @@
-"""Tells owners of buttons how much of their budgets is used, or held for calls under way.
+"""Tells button owners how much of their budgets is used, or held for calls in progress.
 
-One process of the deployment looks once a minute; what was told is committed with the mails, so
-that each is sent once, whoever is killed when. Knows no mail's words and no SQL.
+One process of the deployment looks once a minute. What was sent is committed together with the
+mails, so that each is sent once even if a process is killed.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from gateway.embed.budget_notices import News, Used, news_of
 from gateway.embed.ports import BudgetBook, Budgeted
 
 INTERVAL_S: Final = 60.0
-"""How soon an owner is told: what bounds the cost is the budget itself."""
+"""How soon an owner is told; the cost itself is limited by the budget."""
 DUTY: Final = "budgets of buttons"
 PAGE_BUTTONS: Final = 500
 
 
 class Duties(Protocol):
-    """Who of all processes does something. Every method raises StoreUnavailableError."""
+    """Elects one process for a duty. Every method raises StoreUnavailableError."""
 
     async def is_due(self, name: str, every: timedelta) -> bool:
-        """Return whether it was last done so long ago."""
+        """Return whether it was last done at least so long ago."""
 
     async def take(self, name: str) -> bool:
         """Take it; False while another process does it."""
@@ -41,7 +41,7 @@ class Duties(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ButtonBudgets:
-    """Looks at all budgets of buttons."""
+    """Checks all budgets of buttons."""
 
     book: BudgetBook
     gate: SpendGate
@@ -49,10 +49,10 @@ class ButtonBudgets:
     utc_now: Clock
 
     async def round(self) -> None:
-        """Tell whoever is to be told, unless another process does. Raises StoreUnavailableError."""
-        # First: where there are no buttons nothing is written.
+        """Send the due notices, unless another process does. Raises StoreUnavailableError."""
+        # First: if there are no buttons nothing is written.
         page = await self.book.budgeted("", PAGE_BUTTONS)
-        # A little less than the pause between two looks, which would else find it not due.
+        # A little less than the interval, or the next look would find it not due.
         every = timedelta(seconds=0.75 * INTERVAL_S)
         if not page or not await self.duties.is_due(DUTY, every):
             return
@@ -87,7 +87,7 @@ class ButtonBudgets:
             claims[self.gate.partition(button.account_id)].append(tick)
         spent: dict[str, int] = {}
         for outcome in (await self.gate.tick_all(claims)).values():
-            # Of a partition that is away the next round tells.
+            # A partition that is away is reported by the next round.
             if not isinstance(outcome, StoreUnavailableError):
                 spent.update(outcome.spent)
         return spent

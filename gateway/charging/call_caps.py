@@ -1,4 +1,4 @@
-"""Computes the spend caps of one call, which change at midnight UTC. Knows no store."""
+"""Computes the spend caps of one call, which change at midnight UTC."""
 
 from __future__ import annotations
 

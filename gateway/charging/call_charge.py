@@ -1,8 +1,7 @@
 """Charges one call: connects its bridge and the meter's rounds to the parts that do the work.
 
 The bridge reports when the call must be paid for, is answered and is over; the rounds report what
-was granted. The parts are `hold`, `cut_off`, `advice_of_charge` and `settlement`. Knows no leg and
-no carrier.
+was granted. The parts are `hold`, `cut_off`, `advice_of_charge` and `settlement`.
 """
 
 from __future__ import annotations
@@ -64,7 +63,7 @@ class CallCharge:
         self._final = (0, 0)
         """Seconds charged and their price in micros, once the call has ended."""
         self._has_stood = self._is_posted = False
-        """Whether another node may have settled the call; whether it is known who has."""
+        """Whether another node may have settled the call; whether it is known which one did."""
 
     # The first hold.
 
@@ -93,7 +92,7 @@ class CallCharge:
                 self._hold_answered(outcome, seconds_max, limit)
 
     async def _counted(self, outcome: OpenOutcome) -> str:
-        """Count the call, if its hold is placed; return the code of why it may not go on."""
+        """Count the call, if its hold is placed; return the code of why it may not continue."""
         context = self._context
         is_placed = outcome.result is OpenResult.OPENED
         return await context.services.count(context.order) if is_placed else ""
@@ -129,14 +128,14 @@ class CallCharge:
         )
         self._hold.placed(self.meter)
         services.metering.hold(self)
-        # Until the first round tells what other calls need, this one counts on all that is left.
+        # Until the first round says what other calls need, this one counts on all that is left.
         self.meter.share(outcome.balance_micros)
-        # Nothing of the hold is used yet, and what is not used is shown as the account's.
+        # Nothing of the hold is used yet, and unused credit is shown as the account's.
         self._advice.balance_micros = outcome.balance_micros + outcome.granted_micros
         self._context.call.receive(HoldPlaced())
 
     def _refuse_and_void(self, code: str, cause: Cause) -> None:
-        """Refuse the call, and void a hold that was placed, or may have been without an answer."""
+        """Refuse the call, and void its hold if one was, or may have been, placed."""
         self._refuse(code, cause)
         # Without this it would stay held until the sweeper finds a call that no bridge holds.
         self._context.services.spawn(Settlement(self._context, self._hold).void())
@@ -160,19 +159,19 @@ class CallCharge:
         self._cut_off.start(self.meter)
 
     def heard(self) -> None:
-        """Note that sound has come from the phone: the call is owed, from its answer on."""
+        """Note that sound has come from the phone: the call is owed, back to its answer."""
         self.meter.heard()
 
     def stop(self, ended_ns: int) -> None:
         """Stop charging; the call has ended."""
-        # A claim may still be on its way: what it gets granted the closing gives back.
+        # A claim may still be on its way: the closing returns what it is granted.
         self._context.services.metering.remove(self)
         self._cut_off.cancel()
         self._final = self.meter.final(ended_ns)
         self._has_stood = self._context.may_be_settled()
 
     async def settle(self) -> bool:
-        """Post the final price; return whether that was done here and not by another node."""
+        """Post the final price; return whether this node, and not another, did that."""
         settlement = Settlement(self._context, self._hold)
         is_out_of_credit = self.ran_out_of is CutOff.CREDIT
         outcome = await settlement.settle(*self._final, is_out_of_credit=is_out_of_credit)
@@ -187,7 +186,7 @@ class CallCharge:
 
     @property
     def told_refusal(self) -> str:
-        """Why the first hold was refused, as the caller is told; empty if it was not."""
+        """Why the first hold was refused, as the caller sees it; empty if it was not."""
         hides = self.refusal and self._context.order.visitor is not None
         return told_to_visitor(self.refusal) if hides else self.refusal
 
@@ -200,7 +199,7 @@ class CallCharge:
     def final(self) -> tuple[int, int] | None:
         """Seconds charged and their price in micros, once the call has ended.
 
-        None until the price is posted where another node may have posted it.
+        None until the price is posted, if another node may have posted it.
         """
         is_doubtful = self._has_stood or self._hold.is_settled_elsewhere
         return None if is_doubtful and not self._is_posted else self._final
@@ -208,7 +207,7 @@ class CallCharge:
     def used(self) -> tuple[int, int] | None:
         """Return the seconds charged for so far and their price in micros.
 
-        None where this process has stood still past the call's end, and does not know them.
+        None if this process stood still past the call's end, and does not know them.
         """
         now_ns = self._context.now_ns()
         if self.meter.is_overdue(now_ns):
@@ -217,11 +216,11 @@ class CallCharge:
 
     @property
     def unused_micros(self) -> int:
-        """What the gate holds for the call beyond what it has used: still the account's."""
+        """What the gate holds for the call beyond what it has used: still the account's credit."""
         return self.meter.unused_micros(self._context.now_ns()) if self._hold.is_open else 0
 
     def bill(self, now_ns: int) -> tuple[wire.Cost | wire.Credit, ...]:
-        """Return what has been used and what is left; nothing for who does not pay.
+        """Return what has been used and what is left; nothing for a caller who does not pay.
 
         Nor after a standstill past the call's end.
         """
@@ -230,11 +229,11 @@ class CallCharge:
         return self._advice.bill(self.meter, now_ns)
 
     def warn(self, now_ns: int) -> None:
-        """Warn the caller of the coming end, or withdraw the warning."""
+        """Warn the caller that the call will end soon, or withdraw the warning."""
         self._advice.warn(self.meter, now_ns)
 
     def standing_warning(self, now_ns: int) -> wire.CreditWarning | None:
-        """Return the warning of the call's coming end that is in force, if any."""
+        """Return the active warning of the call's coming end, if any."""
         return self._advice.standing_warning(self.meter, now_ns)
 
     # What the meter's rounds report.

@@ -1,7 +1,7 @@
 """Refunds the price of calls that went wrong, once per call and a limited number per account.
 
 Acts on closings as they are booked, in the drainer's process. `billing.call_refunds` decides what
-is refunded and why. Knows no socket and no live call.
+is refunded and why.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class CallRefunds:
         """
         if not self._per_day_max:
             return
-        # Openings and ticks change nothing here: only an ended call has a price to give back.
+        # Openings and ticks do not matter here: only an ended call has a price to refund.
         closings = [entry for entry in entries if entry.kind == "C"]
         for call_id, change in fold(closings).changes.items():
             if change.ending is not None:
@@ -101,6 +101,6 @@ class CallRefunds:
         # A partition that is being filled takes no credits; it will be filled with this one.
         with contextlib.suppress(StoreUnavailableError):
             await bring_credits(self._gate, self._ledger, account_id)
-        # None for a repeat, of which the operator's program has been told.
+        # None for a repeat, which the operator's program has already been notified of.
         if sequence is not None:
             self._notify(news.name, news.data)

@@ -1,8 +1,8 @@
-"""Keeps the endings of this node's calls until they are booked, and tells the gate lost ones again.
+"""Keeps the ends of this node's calls until they are booked, and resends those the gate lost.
 
 The spend gate may lose an ended call before its outbox is drained: flushed, rolled back by a
 failover, or its outbox cut. The node that closed the call knows its true seconds as long as it
-lives. Knows no live call.
+lives.
 """
 
 from __future__ import annotations
@@ -15,10 +15,9 @@ import structlog
 from billing.ports import CdrStore, CloseResult, Closing, Opening, SpendGate
 
 INTERVAL_S = 5.0
-"""How soon a lost ending is told again: before this node's sweeper can have taken it for lost."""
+"""How soon a lost end is sent again: before this node's sweeper can take the call for lost."""
 KEPT_MAX = 10_000
-"""Closings kept, some two kilobytes each; more than that wait only if nothing is booked for
-minutes."""
+"""Closings kept, some two kilobytes each; more can wait only if nothing is booked for minutes."""
 TOLD_PER_ROUND_MAX = 500
 """Closings looked up in one round; those that are not booked go to the end of the queue."""
 
@@ -50,7 +49,7 @@ class Closings:
         """Keep a call's end until it is booked; if there are too many, drop the oldest."""
         self._kept[closing.call_id] = Kept(opening, closing)
         if len(self._kept) > KEPT_MAX:
-            # What the gate itself remembers for a day still tells of that one.
+            # The gate's own memory, which lasts a day, still has that one.
             self._kept.pop(next(iter(self._kept)))
             if not self._is_full:
                 log.error("too many endings not booked", count=KEPT_MAX, hint="Is SQL away?")
@@ -62,7 +61,7 @@ class Closings:
         return None if kept is None else kept.closing
 
     async def round(self) -> int:
-        """Forget what is booked, and tell the rest again; return how many endings were lost.
+        """Forget what is booked, and resend the rest; return how many ends were lost.
 
         Raises StoreUnavailableError; the next round continues where this one stopped.
         """
@@ -77,24 +76,24 @@ class Closings:
             kept = self._kept.pop(call_id, None)
             if kept is not None:
                 # To the end of the queue before the request: one whose requests keep failing must
-                # not stand in the way of the others.
+                # not block the others.
                 self._kept[call_id] = kept
                 lost_count += await self._tell_again(kept)
         return lost_count
 
     async def _tell_again(self, kept: Kept) -> bool:
-        """Make sure that the gate knows the ending and its outbox tells it; return if it was lost.
+        """Make sure that the gate has the end and its outbox reports it; return if it was lost.
 
-        If the gate has another ending of the call, that one is right: it was settled before.
+        If the gate has another end of the call, that one is right: it was settled before.
         """
         closing, opening = kept.closing, kept.opening
-        # Harmless where the gate knows the end: its tombstone answers.
+        # Harmless if the gate knows the end: its tombstone answers.
         result = (await self._gate.close(closing)).result
         if result is CloseResult.UNKNOWN:
             await self._gate.open(opening)
             result = (await self._gate.close(closing)).result
-        # Closed only now, the gate had lost the call. Closed before, it may still have lost the
-        # outbox entry: it writes another one unless the first is waiting there.
+        # If it is closed only now, the gate had lost the call. If it was closed before, the outbox
+        # entry may still be lost: the gate writes another one unless the first is waiting there.
         is_lost = result is CloseResult.CLOSED or await self._gate.tell_again(
             closing.call_id, closing.account_id, opening.detail
         )
@@ -104,7 +103,7 @@ class Closings:
 
 
 def reopening(opening: Opening, want_micros: int) -> Opening:
-    """Return the request that opens a lost call again, which has used `want_micros`.
+    """Return the request that reopens a lost call, which has used `want_micros`.
 
     It succeeds however little can be held.
     """
@@ -112,4 +111,4 @@ def reopening(opening: Opening, want_micros: int) -> Opening:
 
 
 def keep_nothing(_opening: Opening, _closing: Closing) -> None:
-    """Do nothing: nobody keeps closings."""
+    """Do nothing: closings are not kept."""

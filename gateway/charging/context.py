@@ -23,8 +23,8 @@ Spawn = Callable[[Coroutine[Any, Any, None]], None]
 """Runs a coroutine of a call in the background; the node cancels it at the end of its drain."""
 
 Count = Callable[[CallOrder], Awaitable[str]]
-"""Counts a call whose first hold is placed; returns the code of why it may not go on, or nothing.
-Never raises."""
+"""Counts a call whose first hold is placed; returns the code of why it may not continue, or
+nothing. Never raises."""
 
 Refused = Callable[[CallOrder, str], None]
 """Takes a refused call's order, and the code of the refusal."""
@@ -34,7 +34,7 @@ Keep = Callable[[Opening, Closing], None]
 
 
 async def uncounted(_order: CallOrder) -> str:
-    """Count nothing, and let the call go on."""
+    """Count nothing, and let the call continue."""
     return ""
 
 
@@ -50,7 +50,7 @@ class ChargeServices:
     keep: Keep = keep_nothing
     count: Count = uncounted
     refused: Refused = lambda _order, _code: None
-    """Told that a call was refused after its token was redeemed."""
+    """Called when a call was refused after its token was redeemed."""
     notify: Notify = to_nobody
     """Takes warnings and cut-offs for the operator's program."""
 
@@ -83,15 +83,15 @@ class CallContext:
         return self.services.ticker.clock_ns()
 
     def may_be_settled(self) -> bool:
-        """Return whether another node may have settled the call, for all that is known here.
+        """Return whether, as far as this node knows, another may have settled the call.
 
-        So it is after a standstill as long as this node's lease.
+        That is so after a standstill as long as this node's lease.
         """
         settings, stood_ns = self.services.settings, self.now_ns() - self.services.ticker.read_ns
         lease = lease_s(settings.prepaid_horizon_s, settings.grace_s)
         return stood_ns >= (lease - RENEWAL_S) * SECOND_NS
 
     def notify(self, name: str, **data: Any) -> None:
-        """Tell the operator's program of an event of this call."""
+        """Notify the operator's program of an event of this call."""
         ids = {"account_id": self.opened.account_id, "call_id": self.opened.call_id}
         self.services.notify(name, {**ids, **data})

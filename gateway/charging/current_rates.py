@@ -1,7 +1,6 @@
 """Keeps the rate deck that a node quotes from up to date with the one in force for all nodes.
 
-A call keeps the rate it was quoted, so that a new deck changes no running call. Knows no database:
-the store of the decks is passed in.
+A call keeps the rate it was quoted, so a new deck changes no running call.
 """
 
 from __future__ import annotations
@@ -49,25 +48,25 @@ class CurrentRates(Refreshed):
         """The version of the deck in use; None for the fallback."""
 
     def lookup(self, number: str) -> DeckEntry | None:
-        """Return the entry of an E.164 number with its plus sign; None denies it."""
+        """Return the entry of an E.164 number with its plus sign; None means it is denied."""
         return self.deck.lookup(number)
 
     def match(self, digits: str) -> DeckEntry | None:
         """Return the entry of numbers that begin with `digits` and match no longer prefix.
 
-        None denies them.
+        None means they are denied.
         """
         return self.deck.match(digits)
 
     async def load(self) -> None:
-        """Take the deck in force into use, at a node's start.
+        """Start using the deck in force, at a node's start.
 
         Raises RateDeckError if it cannot be read, and StoreUnavailableError.
         """
         at = self._clock()
         # The version alone first: this runs every 15 s, and a deck may have 200,000 prefixes.
         version = await self._decks.version_in_force(at)
-        # A deck is never changed, so that one which could not be read never can be.
+        # A deck is never changed, so one that could not be read never can be.
         if version == self.version or (version is not None and version == self._unreadable):
             return
         found = await self._decks.in_force(at)

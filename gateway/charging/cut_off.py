@@ -1,6 +1,6 @@
 """Ends a call at its last paid second, after asking the spend gate once more for credit.
 
-Knows no caller and no price: the meter says what is paid.
+The meter says what is paid.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from gateway.heartbeat.ticker import Deadline
 log = structlog.get_logger(__name__)
 
 ASK_AGAIN_S = 0.3
-"""How long the spend gate may take, at the cut-off, to say whether credit has come meanwhile."""
+"""How long the spend gate may take, at the cut-off, to say whether credit has arrived."""
 
 _CUT_OFFS: dict[CutOff, tuple[Cause, EndedBy]] = {
     CutOff.CREDIT: (Cause.ALLOTTED_TIMEOUT, "credit"),
@@ -54,7 +54,7 @@ class CutOffTimer:
         self.arm()
 
     def arm(self) -> None:
-        """Make sure that `_cut` is called no later than the cut-off; if early, it arms again."""
+        """Make sure that `_cut` runs no later than the cut-off; if early, it re-arms itself."""
         due_ns = self._meter.cut_off_ns
         if due_ns is None or self._is_asking:
             return
@@ -79,7 +79,7 @@ class CutOffTimer:
         """
         due_ns = self._meter.cut_off_ns
         assert due_ns is not None
-        # With credit left it is our standstill that ends the call, and not the account.
+        # With credit left the call ends because of our standstill, not because of the account.
         is_ours = self._meter.remaining_s(self._context.now_ns()) > 0
         self._end(due_ns, CutOff.GRACE if is_ours else self._meter.runs_out_of)
 
@@ -91,7 +91,7 @@ class CutOffTimer:
             self.arm()
         elif self._meter.is_overdue(now_ns):
             self.overdue()
-        # More credit would not move a limit, and a store that is away cannot tell of any.
+        # More credit would not move a limit, and a store that is away cannot report any.
         elif self._meter.is_at_limit or self._meter.cut_off is CutOff.GRACE:
             self._end(due_ns, self._meter.cut_off)
         else:
@@ -105,14 +105,14 @@ class CutOffTimer:
                 await self._context.services.metering.charge_now(self._meter.account_id)
         except TimeoutError:
             log.info("no answer on credit at the cut-off", call_id=self._meter.call_id)
-            # The call may wait for the store as long as the credit known of lasts.
+            # The call may wait for the store as long as the known credit lasts.
             self._meter.unavailable(self._context.now_ns())
         finally:
             self._is_asking = False
-        # Hung up while the gate was asked.
+        # The call was hung up while the gate was asked.
         if self._meter.state is MeterState.ENDED:
             return
-        # Where it has not moved, nothing was granted.
+        # If it has not moved, nothing was granted.
         if self._meter.cut_off_ns == due_ns:
             self._end(due_ns, self._meter.cut_off)
         else:
@@ -124,6 +124,6 @@ class CutOffTimer:
         cause, ended_by = _CUT_OFFS[ran_out_of]
         # As of the cut-off: the time it took to ask is not charged.
         self._context.call.receive(Ended(cause, ended_by), due_ns)
-        # Of a call that another node may have settled its record tells the seconds.
+        # If another node may have settled the call, its record has the seconds.
         seconds = None if self._context.may_be_settled() else self._meter.final(due_ns)[0]
         self._context.notify("call.cut_off", cause=ran_out_of.value, seconds=seconds)

@@ -1,7 +1,7 @@
 """Places one call's hold at the spend gate, and places it again if the gate has lost it.
 
 Also tells the gate the carrier's id of the call, so that another node can end and settle the call
-if this one dies. Knows no caller; what the call costs is decided by its meter.
+if this one dies. The meter decides what the call costs.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Hold:
         self.is_open = False
         """Whether the gate holds credit for the call, as far as is known."""
         self.is_settled_elsewhere = False
-        """Whether the gate has said that the call was settled, and not by this node."""
+        """Whether the gate has reported that the call was settled by another node."""
         self._lock: asyncio.Lock | None = None
         self._is_reopening = False
         self._carrier_call_id = ""
@@ -63,8 +63,8 @@ class Hold:
 
     @property
     def lock(self) -> asyncio.Lock:
-        """Taken while the call is opened again or closed: a closed call must stay closed."""
-        # Made with the first of either: few calls are opened again.
+        """Held while the call is reopened or closed: a closed call must stay closed."""
+        # Created on first use: few calls are reopened.
         if self._lock is None:
             self._lock = asyncio.Lock()
         return self._lock
@@ -99,8 +99,8 @@ class Hold:
         Raises StoreUnavailableError; the hold may have been placed even so.
         """
         services = self._context.services
-        # A hold is never taken back, and nobody knows yet how many calls follow this one: it gets
-        # no more than a fair part of the balance.
+        # A hold is never taken back, and it is not yet known how many calls follow this one: it
+        # gets no more than a fair part of the balance.
         sharers = SHARERS_PER_CALL * services.settings.account_calls_max
         return await services.gate.open(replace(self.opening(want_micros), sharers=sharers))
 
@@ -117,17 +117,17 @@ class Hold:
         try:
             name = gate.name_carrier_call(opened.call_id, opened.account_id, carrier_call_id)
             if (filling := await name) is None:
-                # The gate has lost the call. Opened again, it is told the id once more.
+                # The gate has lost the call. Once reopened, it is told the id again.
                 self.reopen()
             self._named_in = filling
         except StoreUnavailableError:
-            # `known_in` finds it unnamed, and tells it again.
+            # `known_in` finds it unnamed, and sends it again.
             log.info("carrier call id not stored in the spend gate", call_id=opened.call_id)
         finally:
             self._is_naming = False
 
     def known_in(self, filling: str) -> None:
-        """Tell the carrier's id again to a gate that was refilled since, or that missed it."""
+        """Send the carrier's id again to a gate that was refilled since, or that missed it."""
         is_named = filling == self._named_in or self._is_naming
         if self._carrier_call_id and self.is_open and not is_named:
             # Marked before it begins: one is enough, and if it fails the next round repeats it.
@@ -135,8 +135,8 @@ class Hold:
             self._context.services.spawn(self.name_carrier_call(self._carrier_call_id))
 
     def reopen(self) -> None:
-        """Open the call again at a gate that has lost it, with all that it has used."""
-        # Every tick finds the call lost until it is open again; one task at a time is enough.
+        """Reopen the call at a gate that has lost it, with all that it has used."""
+        # Every tick finds the call lost until it is reopened; one task at a time is enough.
         if not self._is_reopening:
             self._is_reopening = True
             self._context.services.spawn(self._reopen())
@@ -144,7 +144,7 @@ class Hold:
     async def _reopen(self) -> None:
         try:
             async with self.lock:
-                # Settled while this waited for the lock: what is closed must stay closed.
+                # Settled while this waited for the lock: a closed call must stay closed.
                 if self.is_open:
                     await self.open_again(self._owed_micros())
         except StoreUnavailableError:
@@ -157,7 +157,7 @@ class Hold:
         now_ns = self._context.now_ns()
         if self._meter.state is MeterState.ENDED:
             return self._meter.final(now_ns)[1]
-        # Not less than was granted before: the book may have learnt that from the outbox.
+        # Not less than was granted before: the book may know that from the outbox.
         return max(self._meter.want_micros(now_ns), self._meter.granted_micros)
 
     async def open_again(self, want_micros: int) -> None:
@@ -168,7 +168,7 @@ class Hold:
         context = self._context
         opening = reopening(self.opening(0), want_micros)
         result = (await context.services.gate.open(opening)).result
-        # A tombstone is what tells a call that was settled from one that the gate has lost.
+        # Only a tombstone distinguishes a settled call from one that the gate has lost.
         if result is OpenResult.ALREADY_CLOSED:
             self.settled_elsewhere()
             return

@@ -1,10 +1,10 @@
 """Decides which nodes are gone, and renews this node's own lease.
 
 A node whose lease has expired has had time to cut its calls: the lease outlasts all that a call may
-use without the spend gate. But a store that was away, has lost its data or had its clock set takes
-the leases of living nodes with it. So a missing lease is believed at once only if this node's own
-renewals prove that the store has been there, has forgotten nothing and has kept time for two
-renewal intervals, in which every living node has renewed; else once they prove it. Knows no call.
+use without the spend gate. But a store that was away, lost its data or had its clock set takes the
+leases of living nodes with it. So a missing lease is believed at once only if this node's own
+renewals prove that the store was there, forgot nothing and kept time for two renewal intervals, in
+which every living node has renewed; otherwise as soon as they prove it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class NodeLeases(Protocol):
         """Return each known node -> whether it is alive."""
 
     async def forget(self, node: str) -> None:
-        """Give a node's lease back, and forget the node."""
+        """Release a node's lease, and forget the node."""
 
 
 def lease_s(horizon_s: int, grace_s: int) -> int:
@@ -51,9 +51,9 @@ class NodeWatch:
         self.node = node
         self._clock_ns = clock_ns
         self._renewing = asyncio.Lock()
-        """One renewal at a time, because each asks what became of the last one."""
+        """One renewal at a time, because each checks the result of the last one."""
         self._steady_ns: int | None = None
-        """Since when the store has proved itself without a break; monotonic."""
+        """Since when the store has proved itself without interruption; monotonic."""
 
     async def renew(self) -> None:
         """Renew this node's lease."""
@@ -61,7 +61,7 @@ class NodeWatch:
             try:
                 is_held = await self._leases.renew(self.node)
             except StoreUnavailableError:
-                # The proof begins again: other nodes could not renew either, perhaps for longer.
+                # The proof starts over: other nodes could not renew either, perhaps for longer.
                 self._steady_ns = None
                 raise
             # A lease that the store has lost or shortened is no proof, but this renewal begins one.
@@ -81,7 +81,7 @@ class NodeWatch:
         return {node for node in known if not lives.get(node) and node != self.node}
 
     async def gone(self, missed: Collection[str]) -> Collection[str]:
-        """Return which of the nodes that were missed are gone: all, or none yet."""
+        """Return which of the missed nodes are gone: all, or none yet."""
         if not missed:
             return ()
         # Renewed after `nodes` was asked: only a lease that is still there proves that the store
@@ -91,12 +91,12 @@ class NodeWatch:
 
     @property
     def proven_since_ns(self) -> int | None:
-        """Since when the store has lost nothing; None while it has yet to prove itself."""
+        """Since when the store has lost nothing; None while that is not proven yet."""
         # By this node's clock: the store's may have been set.
         since_ns = self._steady_ns
         is_steady = since_ns is not None and self._clock_ns() - since_ns >= STEADY_NS_MIN
         return since_ns if is_steady else None
 
     async def forget(self, node: str) -> None:
-        """Give a node's lease back, and forget the node."""
+        """Release a node's lease, and forget the node."""
         await self._leases.forget(node)

@@ -1,7 +1,6 @@
 """Raises alarms if the outbox grows or is not drained: the book is away, or the drainer is.
 
-Calls go on meanwhile, and nothing is lost; but what they cost is known in one place only. Knows no
-SQL.
+Calls continue meanwhile and nothing is lost, but their costs are recorded in one place only.
 """
 
 from __future__ import annotations
@@ -16,10 +15,10 @@ from billing.ports import SpendGate
 INTERVAL_S = 5.0
 DRAINED_AGE_S_MAX = 15.0
 """How long ago the outbox may have been drained completely: a drainer does it each second, and
-needs a few seconds to start anew."""
+needs a few seconds to restart."""
 STARTING_S_MAX = 60.0
-"""How long a drainer that starts with its node may take: an interpreter on a busy machine, whose
-tables may have to be brought up to date."""
+"""How long a drainer that starts with its node may take: an interpreter on a busy machine, and
+perhaps a schema upgrade."""
 
 _LONG_HINT = (
     "More calls end than are booked: the log of `caller serve` (or of `caller drain`) says whether"
@@ -41,7 +40,7 @@ class OutboxAlarm:
         self._gate = gate
         self._entries_max = entries_max
         self.is_raised = False
-        """Whether more than `entries_max` waited at the last look."""
+        """Whether more than `entries_max` were waiting at the last look."""
 
     async def look(self) -> None:
         """Count the waiting entries; log when the alarm begins and when it ends.
@@ -57,14 +56,14 @@ class OutboxAlarm:
 
 
 class DrainMark(Protocol):
-    """When the outbox was last drained completely. Raises StoreUnavailableError."""
+    """Records when the outbox was last drained completely. Raises StoreUnavailableError."""
 
     async def age_s(self) -> float | None:
-        """Return how many seconds ago that was; None if it is not known."""
+        """Return how many seconds ago that was; None if unknown."""
 
 
 class DrainerAlarm:
-    """Watches whether any process drains the outbox, whatever waits in it."""
+    """Watches whether any process drains the outbox, whatever is in it."""
 
     def __init__(self, mark: DrainMark, clock_s: Callable[[], float]) -> None:
         """Watch from now on; `clock_s` is monotonic."""
@@ -83,7 +82,7 @@ class DrainerAlarm:
     def is_raised(self) -> bool:
         """Whether the outbox has not been drained completely for `DRAINED_AGE_S_MAX`.
 
-        Or for `STARTING_S_MAX`, where it has not been since this process began.
+        Or for `STARTING_S_MAX`, if it has not been since this process began.
         """
         # By time alone: while the mark cannot be read, it only grows older.
         is_starting = self._drained_s <= self._begun_s
@@ -96,7 +95,7 @@ class DrainerAlarm:
         """
         age_s = await self._mark.age_s()
         if age_s is not None:
-            # Never back: a store that was rolled back has an older mark than was read before.
+            # Never back: a store that was rolled back has an older mark than the one read before.
             self._drained_s = max(self._drained_s, self._clock_s() - age_s)
         was_raised, self._was_raised = self._was_raised, self.is_raised
         if self.is_raised and not was_raised:

@@ -1,10 +1,9 @@
-"""Keeps the spend gate in line with the book of record while calls go on.
+"""Keeps the spend gate in line with the book of record while calls continue.
 
 Fills partitions that lost their data or are an older copy; brings credits that did not arrive; ends
-at the gate what has ended in the book; opens again what the gate forgot; has the gate tell again
-what has ended there and is not booked; sets frozen flags. `billing.reconcile` says what differs.
-Every repair is harmless where none was needed, so that all nodes may do this at once. Knows no live
-call.
+at the gate what has ended in the book; reopens what the gate forgot; has the gate resend what has
+ended there and is not booked; sets frozen flags. `billing.reconcile` decides what differs. Every
+repair is harmless if it was not needed, so all nodes may do this at once.
 """
 
 from __future__ import annotations
@@ -37,11 +36,11 @@ from gateway.charging.retelling import ENDINGS_PER_PAGE, lacking, tell
 INTERVAL_S = 5.0
 """How soon an empty gate is filled: well within the time that calls can live without it."""
 ROUNDS_PER_CYCLE = 12
-"""Rounds in which every partition is compared once: a minute, so that no round is long."""
+"""Rounds in which every partition is compared once: a minute, so that no round takes long."""
 ATTEMPTS_PER_ROUND = 4
-"""How often a store that loses its data while it is filled is filled again at once."""
+"""How often a store that loses its data while it is being filled is refilled at once."""
 CALLS_PER_PARTITION_MAX = 100
-"""Calls looked into in one comparison; the next one finds the rest."""
+"""Calls examined in one comparison; the next one finds the rest."""
 ENDING_AGE_S_MIN = 10
 """How old an ending must be to be looked up in the book: younger ones may still be in the outbox,
 which is drained twice a second."""
@@ -73,16 +72,16 @@ class Reconciler:
         self._refilling = Refilling(gate, ledger, records, positions, partitions, drain)
         self._next = 0
         self._due = partitions
-        """Partitions to compare in this round: all at first, and after an outage, for a failover
-        may have rolled the gate back."""
+        """Partitions to compare in this round: all at first, and after an outage, because a
+        failover may have rolled the gate back."""
         self._looked_until_s: dict[int, int] = {}
         """Partition -> second of the gate's clock up to which its endings have been looked up."""
 
     async def round(self) -> None:
         """Fill what is empty and compare the partitions that are due.
 
-        If partitions become empty meanwhile, it begins again at once, a few times.
-        Raises StoreUnavailableError; the next round continues where this one stopped.
+        If partitions become empty meanwhile, it starts over at once, a few times. Raises
+        StoreUnavailableError; the next round continues where this one stopped.
         """
         for attempts_left in reversed(range(ATTEMPTS_PER_ROUND)):
             try:
@@ -116,8 +115,8 @@ class Reconciler:
         self._due = -(-self._partitions // ROUNDS_PER_CYCLE)
 
     async def _compare(self, partition: int) -> None:
-        # In this order, as `repairs` requires: the book is never older than the gate. What changes
-        # between the reads looks like a repair that is due, and is harmless as one.
+        # In this order, as `repairs` requires: the book is never older than the gate. A change
+        # between the reads looks like a repair that is due, which is harmless.
         snapshot = await self._gate.snapshot(partition)
         due = repairs(snapshot, await self._positions.read(partition, self._partitions))
         for account_id in due.credits:
@@ -131,7 +130,7 @@ class Reconciler:
         await self._look_for_endings(partition)
 
     async def _look_for_endings(self, partition: int) -> None:
-        """Look up the next page of endings in the book, and tell it again what it lacks."""
+        """Look up the next page of endings in the book, and resend what it lacks."""
         page = await self._gate.endings(
             partition,
             self._looked_until_s.get(partition, 0),
@@ -141,18 +140,18 @@ class Reconciler:
         for ending in await lacking(self._records, page.endings):
             if await tell(self._gate, ending):
                 log.warning("end of call not booked, told again", call_id=ending.call_id)
-        # Only now: where telling fails the same page is looked up again.
+        # Only now: if sending fails, the same page is looked up again.
         self._looked_until_s[partition] = page.ended_s
 
     async def _end_if_booked(self, call: OpenCall) -> None:
-        # Without a record its opening still waits in the outbox, as that of every new call does.
+        # Without a record its opening is still in the outbox, like that of every new call.
         record = await self._records.get_with_forgotten(call.account_id, call.call_id)
         if record is not None and record.closed is not None:
             await close_as_booked(self._gate, record)
             log.warning("call ended in the book only, closed in the gate", call_id=call.call_id)
 
     async def _reopen(self, partition: int, call: OpenCall) -> None:
-        """Open a call that the gate forgot; if it has ended there, tell the book again."""
+        """Reopen a call that the gate forgot; if it has ended there, resend that to the book."""
         # Read after the comparison: its end may have been booked since.
         record = await self._records.get_with_forgotten(call.account_id, call.call_id)
         if record is None or record.closed is not None:
@@ -163,7 +162,7 @@ class Reconciler:
             node=call.node,
             first_micros=0,
             want_micros=call.held_micros,
-            # Neither this nor the caps may refuse a call that goes on: the gate ignores the number
+            # Neither this nor the caps may refuse a call in progress: the gate ignores the number
             # of calls for one that is running, and the caps, without a limit, only count its hold.
             concurrent_calls_max=0,
             detail=msgspec.json.encode(record.opened),
@@ -177,10 +176,10 @@ class Reconciler:
             if await self._gate.tell_again(call.call_id, call.account_id):
                 log.warning("call ended in the gate only, told again", call_id=call.call_id)
         elif result is OpenResult.OPENED:
-            # An opening confirms no second, and a call without one is settled at nothing.
+            # An opening confirms no second, and a call without one is settled at zero.
             tick = Tick(call.call_id, call.account_id, call.held_micros, call.seconds)
             await self._gate.tick(partition, [tick])
-            # By this another node ends the phone's leg if the call's own node is gone.
+            # Another node uses it to end the phone's leg if the call's own node is gone.
             if call.carrier_call_id:
                 await self._gate.name_carrier_call(
                     call.call_id, call.account_id, call.carrier_call_id

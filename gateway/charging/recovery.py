@@ -1,9 +1,9 @@
 """Fills a spend gate that lost its data, and settles calls whose node is gone.
 
 Such a call is ended at the carrier and charged for the seconds that the spend gate had confirmed,
-or for what the carrier says it carried, if that is less. If the gate had confirmed none, nobody is
-known to have heard anything, and nothing is charged. The gate's tombstone makes only the first
-settlement count, whichever node it comes from. Knows no socket and no live call.
+or for what the carrier says it carried, if that is less. If the gate had confirmed none, nothing is
+charged, because it is not known that anyone heard anything. The gate's tombstone makes only the
+first settlement count, whichever node it comes from.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ CARRIER_TIMEOUT_S = 10.0
 _DURATION_DELAYS_S = (0.0, 0.5, 1.0, 2.0)
 """When to ask for the duration of a call that we ended: it is known a moment after the end."""
 FILLINGS_MAX = 5
-"""Attempts to fill a partition that others fill, put back or tell at the same time."""
+"""Attempts to fill a partition that others fill, put back or resend at the same time."""
 START_TIMEOUT_S = 10.0
 """How long the start of a node waits for settlements; the rest is left to the sweeper."""
 
@@ -42,11 +42,11 @@ log = structlog.get_logger(__name__)
 
 
 def _left_alone(_carrier_call_id: str, _call_id: str) -> None:
-    """Do nothing: nobody ends stray calls of the carrier."""
+    """Do nothing: unmatched calls of the carrier are not ended."""
 
 
 Drain = Callable[[], Awaitable[int]]
-"""Books what waits in the outbox, so that the book of record is up to date before it is read."""
+"""Books what is in the outbox, so that the book of record is up to date before it is read."""
 
 
 async def fill_gate(gate: SpendGate, ledger: LedgerStore, partitions: int, drain: Drain) -> int:
@@ -54,7 +54,7 @@ async def fill_gate(gate: SpendGate, ledger: LedgerStore, partitions: int, drain
     filled = await gate.fillings(range(partitions))
     empty = [p for p in range(partitions) if p not in filled]
     if empty:
-        # The outbox outlives the rest: what it still tells belongs into the filling.
+        # The outbox outlives the rest: what is still in it belongs in the filling.
         await drain()
     for partition in empty:
         await fill_partition(gate, ledger, partition, partitions, drain)
@@ -64,7 +64,7 @@ async def fill_gate(gate: SpendGate, ledger: LedgerStore, partitions: int, drain
 async def fill_partition(
     gate: SpendGate, ledger: LedgerStore, partition: int, partitions: int, drain: Drain
 ) -> bool:
-    """Fill a partition that is not in service; return False if somebody else has put it there.
+    """Fill a partition that is not in service; False if another process put it there.
 
     Raises StoreUnavailableError.
     """
@@ -75,12 +75,12 @@ async def fill_partition(
                 return False
             break
         except NotDrainedError:
-            # Whoever else is about to fill it has it tell what it knows.
+            # Another process that is about to fill it has it resend what it knows.
             if not attempts_left:
                 raise
             await drain()
-    # Only now: a partition that is put back as it was must still be known for an older copy. If
-    # this line is never reached, the new filling is taken for one, and filled once more.
+    # Only now: a partition that is put back as it was must still be known as an older copy. If this
+    # line is never reached, the new filling is taken for one, and filled once more.
     await ledger.forget_fork(partition, state.mark)
     return True
 
@@ -124,7 +124,7 @@ class Settler:
         """
         if not orphans:
             return []
-        # The end that a node told before it died may still wait in the outbox.
+        # The end that a node reported before it died may still be in the outbox.
         await self.drain()
         queue = iter(orphans)
 
@@ -153,7 +153,7 @@ class Settler:
             return True
         status = await self._end_at_carrier(orphan.carrier_call_id)
         is_over = status is not None and status.is_terminal
-        # Not closed while the phone may still talk: what is open is looked for again.
+        # Not closed while the phone may still be talking: open calls are looked for again.
         if orphan.carrier_call_id and not (is_over or without_carrier):
             return False
         seconds = _used_s(orphan, status)
@@ -207,14 +207,14 @@ class Settler:
 
 
 def _used_s(orphan: OpenCall, status: CarrierStatus | None) -> int:
-    """Return the seconds to charge: those confirmed, or what the carrier says, whichever is less.
+    """Return the seconds to charge: the confirmed ones, or the carrier's if they are fewer.
 
-    What the carrier carried after the node had gone was heard by nobody, nor was a phone that was
-    answered then, of which no second is confirmed.
+    What the carrier carried after the node was gone was heard by no one; the same is true of a
+    phone that was answered then, for which no second is confirmed.
     """
     if status is None or not status.is_terminal:
         return orphan.seconds
-    # Every other terminal state is one of a call that was never answered.
+    # Every other terminal state belongs to a call that was never answered.
     if status.state is not CarrierState.COMPLETED:
         return 0
     return orphan.seconds if status.seconds is None else min(status.seconds, orphan.seconds)
@@ -227,12 +227,12 @@ def _times(
     seconds: int,
     now: datetime,
 ) -> tuple[datetime | None, datetime]:
-    """Return when the phone was answered, None if nobody says, and when the call ended.
+    """Return when the phone was answered, None if unknown, and when the call ended.
 
-    The answer is what the call's node told the gate, else what the carrier's record says, else what
-    the book follows from the confirmed seconds. The end is the carrier's, else the last second
-    that is charged, else now. The clocks of all three may differ: nothing ends after now, and the
-    charged seconds fit between answer and end.
+    The answer is what the call's node told the gate, else the carrier's record, else what the book
+    derives from the confirmed seconds. The end is the carrier's, else the last charged second, else
+    now. The clocks of all three may differ: nothing ends after now, and the charged seconds fit
+    between answer and end.
     """
     charged = timedelta(seconds=seconds)
     answered_at = _answered_at(orphan, record, status)
@@ -240,7 +240,7 @@ def _times(
     if ended_at is None:
         ended_at = now if answered_at is None or not seconds else answered_at + charged
     elif answered_at is not None:
-        # The carrier names the second in which it ended.
+        # The carrier gives the second in which it ended.
         ended_at = max(ended_at, answered_at + charged)
     if record is not None:
         ended_at = max(ended_at, record.opened.created_at)
@@ -259,7 +259,7 @@ def _answered_at(
 
 
 def _price(orphan: OpenCall, record: CallRecord | None, seconds: int) -> int:
-    """Return the price at the call's own rate, in micros; its hold if the rate is not known."""
+    """Return the price at the call's own rate, in micros; its hold if the rate is unknown."""
     if not seconds:
         return 0
     if record is None:
@@ -273,7 +273,7 @@ def _price(orphan: OpenCall, record: CallRecord | None, seconds: int) -> int:
 
 
 async def close_as_booked(gate: SpendGate, record: CallRecord) -> None:
-    """Close a call at the gate that has ended in the book; repeating it changes nothing."""
+    """Close at the gate a call that has ended in the book; repeating it changes nothing."""
     assert record.closed is not None
     opened, closed = record.opened, record.closed
     await gate.close(
@@ -288,10 +288,10 @@ async def close_as_booked(gate: SpendGate, record: CallRecord) -> None:
 
 
 async def settle_own(settler: Settler, node: str) -> int:
-    """Settle the calls that an earlier run of this node left open; return how many it left.
+    """Settle the calls that an earlier run of this node left open; return how many remain.
 
-    Waits a bounded time; calls that are still open then are left to the sweeper.
-    Raises StoreUnavailableError.
+    Waits a bounded time; calls that are still open then are left to the sweeper. Raises
+    StoreUnavailableError.
     """
     orphans = await settler.gate.open_calls(node)
     try:

@@ -1,13 +1,13 @@
 """Fills partitions of the spend gate that lost their data or turn out to be an older copy.
 
-An older copy (`billing.lineage`) would let money be spent twice. What it knows about calls and the
-book does not is booked first; then it is withdrawn, and filled like a lost one. Live calls go on.
+An older copy (`billing.lineage`) would let money be spent twice. Calls that it knows and the book
+does not are booked first; then it is withdrawn, and filled like a lost one. Live calls continue.
 This may be interrupted at any point without harm: the proof stays in the book until the partition
 is filled.
 
 A withdrawn partition still has all its data, and the book may have become an older copy since. So
 what it knows is booked first as well; if it holds more than that, it is put back into service as it
-was. Knows no live call.
+was.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ async def older_copies(gate: SpendGate, ledger: LedgerStore, partitions: int) ->
 
     Those that have lost their data are among them. Raises StoreUnavailableError.
     """
-    # In this order: the other way round, entries told and booked between the two reads would make
+    # In this order: the other way round, entries sent and booked between the two reads would make
     # the gate look older than the book.
     marks = await ledger.marks()
     return rolled_back(marks, await gate.last_told(range(partitions)))
@@ -55,7 +55,7 @@ class Refilling:
     async def fill(self) -> int:
         """Fill what must be filled; return how many partitions that was.
 
-        Raises StoreUnavailableError; a repetition continues.
+        Raises StoreUnavailableError; a repeat continues.
         """
         # In this order: a partition that another node fills meanwhile has another filling than the
         # one noted here, and is not withdrawn.
@@ -78,14 +78,14 @@ class Refilling:
             log.warning("older copy withdrawn, to be refilled", partition=partition)
 
     async def _look_into(self, partition: int, *, is_old: bool) -> None:
-        """Book what is left in a partition that is not in service, and put it back if need be."""
+        """Book what is left in a partition that is not in service; put it back if necessary."""
         if not await self._holds_anything(partition):
             return
         if beyond := await self._beyond_book(partition, is_old=is_old):
             if is_old:
                 self._refused.add(partition)
-            # A lost partition cannot go on with what a dead filling has noted in it: that is named
-            # here, and the partition is filled.
+            # A lost partition cannot continue with what a dead filling has noted in it: that is
+            # named here, and the partition is filled.
             is_back = await self.gate.put_back(partition)
             event = (
                 "withdrawn partition put back" if is_back else "rows of a lost partition unbooked"
@@ -108,6 +108,7 @@ class Refilling:
         found = surpluses(state, await self.positions.read(partition, self.partitions))
         return [
             *(one.call_id for one in left),
-            # What an older copy has more of, at no more credits, has been spent since it was made.
+            # If an older copy has more of something, at no more credits, that was spent since the
+            # copy.
             *(one.account_id for one in found if one.credits or not is_old),
         ]

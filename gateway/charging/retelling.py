@@ -1,8 +1,8 @@
-"""Tells the book of record again about calls that it lacks and the spend gate remembers.
+"""Resends to the book of record calls that it lacks and the spend gate remembers.
 
-Such a call has lost its outbox entries, or the book was restored from a copy that is older than
-the call. The gate remembers an ended call for a day (`billing.ports.GateEnding`). What is told is
-state, not a change, so that any process may tell it twice. Knows no live call of a node.
+Such a call has lost its outbox entries, or the book was restored from a copy that is older than the
+call. The gate remembers an ended call for a day (`billing.ports.GateEnding`). What is sent is
+state, not a change, so any process may send it twice.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _OPENED = msgspec.json.Decoder(CallOpened)
 
 
 async def lacking(records: CdrStore, endings: Sequence[GateEnding]) -> list[GateEnding]:
-    """Return those whose end the book lacks, or whose beginning if the gate knows that.
+    """Return those whose end the book lacks, or whose beginning if the gate knows it.
 
     Raises StoreUnavailableError.
     """
@@ -34,7 +34,7 @@ async def lacking(records: CdrStore, endings: Sequence[GateEnding]) -> list[Gate
         page = endings[start : start + ENDINGS_PER_PAGE]
         booked = await records.booked([ending.call_id for ending in page])
         doubtful = [ending for ending in page if ending.call_id not in booked]
-        # A beginning that the gate does not know either cannot be told: only the end counts.
+        # A beginning that the gate does not know either cannot be sent: only the end counts.
         headless = [ending.call_id for ending in doubtful if not ending.opened]
         ended = await records.ended(headless) if headless else ()
         found += [ending for ending in doubtful if ending.call_id not in ended]
@@ -42,18 +42,18 @@ async def lacking(records: CdrStore, endings: Sequence[GateEnding]) -> list[Gate
 
 
 async def tell(gate: SpendGate, ending: GateEnding) -> bool:
-    """Put an ending into the outbox, unless it waits there or the gate knows too little of it.
+    """Put an ending into the outbox, unless it is there or the gate knows too little of it.
 
     Returns whether it was put there. Raises StoreUnavailableError.
     """
-    # Filled from a book that knew no more, the gate has a tombstone and no account.
+    # After a filling from a book that knew no more, the gate has a tombstone and no account.
     if not ending.account_id:
         return False
     return await gate.tell_again(ending.call_id, ending.account_id, ending.opened)
 
 
 def whose(ending: GateEnding) -> str:
-    """Return the account of a call by its end, else by its opening; empty if neither names it."""
+    """Return a call's account by its end, else by its opening; empty if neither names it."""
     if ending.account_id or not ending.opened:
         return ending.account_id
     try:
@@ -64,7 +64,7 @@ def whose(ending: GateEnding) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Retelling:
-    """Books all that the gate knows about calls, before the gate is filled again."""
+    """Books all that the gate knows about calls, before the gate is refilled."""
 
     gate: SpendGate
     records: CdrStore
@@ -80,12 +80,12 @@ class Retelling:
         call that cannot be booked is returned as if it had ended with what it holds. The partition
         need not be in service: a withdrawn one knows all that it knew.
 
-        Raises StoreUnavailableError; a repetition continues.
+        Raises StoreUnavailableError; a repeat continues.
         """
         gate = self.gate
         await gate.tell_open(partition)
-        # After the telling and before the draining: each call in it has been told, and whatever
-        # is still missing from the book below cannot be booked.
+        # After sending and before draining: each call in it has been sent, and whatever is still
+        # missing from the book below cannot be booked.
         snapshot = await gate.snapshot(partition)
         await self.drain()
         book = await self.positions.read(partition, partitions)
@@ -97,7 +97,7 @@ class Retelling:
                 for ending in found:
                     await tell(gate, ending)
                 await self.drain()
-                # Looked up once more: what is lacking now is left to an operator.
+                # Looked up once more: what is missing now is left to an operator.
                 left += await lacking(self.records, found)
             page = await gate.endings(partition, page.ended_s, count_max=ENDINGS_PER_PAGE)
         return left

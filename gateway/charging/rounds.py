@@ -2,7 +2,7 @@
 
 The partitions are claimed in eight groups, 125 ms apart, so that no round blocks the loop for long.
 While a partition's claim waits for the spend gate, no other is sent. What an account has left is
-divided among its calls after each round. Knows no socket and no carrier.
+divided among its calls after each round.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class MeteredCall(Protocol):
     def charged(self, balance_micros: int | None) -> None:
         """Take a new cut-off from the meter, and what the account has left, None if unknown.
 
-        What the holds of its calls here have not used counts as left.
+        Unused holds of its calls here count as left.
         """
 
     def settled_elsewhere(self) -> None:
@@ -73,9 +73,9 @@ class Metering:
         self._unanswered: set[int] = set()
         """Partitions that have not granted what was last claimed from them."""
         self.on_emptied: Callable[[], None] = lambda: None
-        """Called, once a second at most, while a partition that calls here need is not filled."""
+        """Called at most once a second while a partition that calls here need is not filled."""
         self.on_balance: Callable[[str, int], None] = _ignore_balance
-        """Called each second with each account that is charged and its balance in micros."""
+        """Called each second with each charged account and its balance in micros."""
 
     def start(self) -> None:
         """Begin the rounds on the running loop."""
@@ -116,8 +116,8 @@ class Metering:
         """Tell each call that no round charges now which filling the spend gate has.
 
         A gate that was emptied and refilled may not know such a call, which still rings, or has
-        ended and is not confirmed: it must report itself. Until then nobody else could end its
-        phone, so that a gate which is found empty is filled at once.
+        ended and is not confirmed: it must report itself. Until then no other node could end its
+        phone, so a gate that is found empty is filled at once.
 
         Raises StoreUnavailableError.
         """
@@ -147,8 +147,8 @@ class Metering:
         if task is None:
             task = asyncio.get_running_loop().create_task(self._charge_account(account_id))
             self._urgent[account_id] = task
-        # One that is still listed has not sent its claim, so that it will see all credit there is
-        # by now. Not awaited itself: a caller that is cancelled must not cancel it for the others.
+        # A task still listed has not sent its claim, so it will see all credit there is by now. It
+        # is not awaited itself: a caller that is cancelled must not cancel it for the others.
         await asyncio.wait([task])
 
     async def _charge_account(self, account_id: str) -> None:
@@ -159,7 +159,7 @@ class Metering:
                 await asyncio.wait([under_way])
         finally:
             # From here on the claim is made with the credit of this moment; credit that comes later
-            # needs another one.
+            # needs another claim.
             del self._urgent[account_id]
         known = self._partitions.get(partition, {})
         calls = {call_id: call for call_id, call in known.items() if call.account_id == account_id}
@@ -175,8 +175,8 @@ class Metering:
             self._begin_rounds(due_ns // GROUP_INTERVAL_NS % GROUPS)
 
     def _begin_rounds(self, group: int) -> None:
-        # A partition whose claim is still under way sits this round out: claims are cumulative, so
-        # that the next one makes up for it.
+        # A partition with a claim in progress sits this round out: claims are cumulative, so the
+        # next one makes up for it.
         idle = [p for p in self._partitions if p % GROUPS == group and p not in self._rounds]
         if idle:
             # Copies: calls come and go while the gate is asked.
@@ -184,7 +184,7 @@ class Metering:
 
     def _begin(self, partitions: Mapping[int, Mapping[str, MeteredCall]]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(self._round(partitions))
-        # At once, not in the task: nobody may begin another round before it has run.
+        # At once, not in the task: no other round may begin before it has run.
         self._rounds |= dict.fromkeys(partitions, task)
         task.add_done_callback(partial(self._round_over, tuple(partitions)))
         return task
@@ -209,7 +209,7 @@ class Metering:
         self._note_gate(away=any(isinstance(o, StoreUnavailableError) for o in outcomes.values()))
         for partition, outcome in outcomes.items():
             current = self._partitions.get(partition, {})
-            # A call that ended while the gate was asked is charged by its closing, and gets back
+            # A call that ended while the gate was asked is charged by its closing, which returns
             # what this claim was granted.
             live = [
                 (call, tick)
@@ -225,7 +225,7 @@ class Metering:
     def _claimants(
         self, partition: int, calls: Mapping[str, MeteredCall], now_ns: int
     ) -> Sequence[MeteredCall]:
-        """End the calls that are overdue, and return those that go on."""
+        """End the calls that are overdue, and return the rest."""
         # Before anything is claimed: a claim would buy an overdue call new time.
         for call in calls.values():
             if call.meter.is_overdue(now_ns):
@@ -249,7 +249,7 @@ class Metering:
             if tick.call_id in closed:
                 call.settled_elsewhere()
             elif tick.call_id in lost:
-                # Without a hold it lives on what it has paid and its grace, until it is open again.
+                # Without a hold it lives on what it has paid and its grace, until it is reopened.
                 call.meter.unavailable(now_ns)
                 call.charged(None)
                 call.reopen()
@@ -262,12 +262,12 @@ class Metering:
                 for call, _ in granted:
                     call.frozen()
                 continue
-            # Both before `charged`, which sets each call's deadline by them.
+            # Both before `charged`, which sets each call's deadline from them.
             _share_out(account_id, granted, outcome, now_ns)
             is_ending = account_id in outcome.ending
             for call, _ in granted:
                 call.meter.end_with_others(is_ending, asked_ns, now_ns)
-            # What is held and not used yet is still the account's; calls of other nodes are not
+            # Held but unused credit still belongs to the account; calls of other nodes are not
             # known here, and their holds not counted.
             unused_micros = sum(call.meter.unused_micros(now_ns) for call, _ in granted)
             for call, _ in granted:
@@ -281,7 +281,7 @@ class Metering:
 
 
 def _ignore_balance(_account_id: str, _balance_micros: int) -> None:
-    """Do nothing: nobody watches balances."""
+    """Do nothing: balances are not watched."""
 
 
 def _share_out(
@@ -305,11 +305,11 @@ def _share_out(
         for call, _ in granted
     ]
     burn_here = sum(burn for burn, _ in ahead)
-    # The gate counts a call from its first owed second on, so that its sum may lag behind ours.
+    # The gate counts a call from its first owed second on, so its sum may lag behind ours.
     burn = max(burn_here, outcome.burns.get(account_id, 0))
     # Calls under different caps have different headroom: each counts on what its own caps leave.
     headrooms = [_headroom(tick, balance, outcome) for _, tick in granted]
-    # One division for each headroom: its part for this node by burn, among all of its calls here.
+    # One division for each headroom: this node's part by burn, among all of its calls here.
     shares = {
         headroom: share_out(headroom * burn_here // burn if burn else headroom, ahead)
         for headroom in set(headrooms)
@@ -327,13 +327,13 @@ def _share_out(
 def _abreast(own: int, burn: int, open_calls: int) -> int:
     """Return how many calls may come to share what one call counts on.
 
-    `own` is what this call costs a minute, `burn` what all charged calls of the account do, in
+    `own` is the cost of this call per minute, `burn` that of all charged calls of the account, in
     micros. The account's other open calls are assumed to cost as much as this one once answered.
     """
     return max(CALLS_ABREAST, -(-open_calls * own // burn) if burn else 0)
 
 
 def _headroom(tick: Tick, balance_micros: int, outcome: TickOutcome) -> int:
-    """Return what the balance and the call's caps leave for it and for those that share them."""
+    """Return what the balance and the call's caps leave for it and for calls that share them."""
     headrooms = [cap.limit_micros - outcome.spent.get(cap.name, 0) for cap in tick.caps]
     return max(0, min([balance_micros, *headrooms]))

@@ -1,7 +1,6 @@
-"""Settles a call that has ended: posts its final price and gives back the rest of its hold.
+"""Settles a call that has ended: posts its final price and returns the rest of its hold.
 
 The spend gate is asked until it answers: a call that is not settled would hold credit for ever.
-Knows no caller.
 """
 
 from __future__ import annotations
@@ -42,10 +41,10 @@ class Settlement:
     async def settle(self, seconds: int, micros: int, *, is_out_of_credit: bool) -> CloseOutcome:
         """Post the final price; the account's other calls get what was held in excess.
 
-        Returns the gate's answer: another node may have posted another one before.
+        Returns the gate's answer: another node may have posted a different price before.
         """
         services, call_id = self._context.services, self._context.opened.call_id
-        # A reopening under way would open what this closes; one that waits finds it closed.
+        # A reopening in progress would open what this closes; one that waits finds it closed.
         async with self._hold.lock:
             closing = self._closing(seconds, micros, is_out_of_credit=is_out_of_credit)
             # Before the gate has it: from here on the end is known even if the gate loses it.
@@ -53,15 +52,15 @@ class Settlement:
             outcome = await self._close(closing)
             if outcome.result is CloseResult.UNKNOWN:
                 # Neither open nor closed there: the gate has lost the call, and can charge it only
-                # once it is open again.
+                # once it is reopened.
                 await self._persist(lambda: self._hold.open_again(micros))
                 outcome = await self._close(closing)
                 if outcome.result is CloseResult.UNKNOWN:
-                    # Lost once more in this moment. `closings` tells the end again.
+                    # Lost again at this very moment. `closings` resends the end.
                     log.error("call not settled", call_id=call_id)
             self._hold.is_open = False
             services.metering.release(call_id)
-        # They may be at their cut-off, waiting for what this call gives back.
+        # They may be at their cut-off, waiting for what this call returns.
         await services.metering.charge_now(closing.account_id)
         return outcome
 
@@ -91,8 +90,8 @@ class Settlement:
     async def _persist(self, ask: Callable[[], Awaitable[_T]]) -> _T:
         """Ask the spend gate until it answers."""
         backoff_s = _BACKOFF_S
-        # Without an end of its own: a node that stops cancels it, and its next run, or another
-        # node, settles the call by what the gate has confirmed.
+        # Without a limit: a node that stops cancels it, and its next run, or another node, settles
+        # the call by what the gate has confirmed.
         while True:
             try:
                 return await ask()

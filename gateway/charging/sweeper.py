@@ -1,6 +1,6 @@
 """Settles the calls of nodes that are gone.
 
-Knows calls only as the spend gate lists them, and nodes only through `node_watch`.
+Calls come from the spend gate's list, nodes from `node_watch`.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from gateway.charging.recovery import Settler
 INTERVAL_S = 1.0
 """How soon an expired lease is noticed."""
 SWEEP_NS = 5_000_000_000
-"""How often to list the calls of missed nodes and those that wait for their carrier."""
+"""How often to list the calls of missing nodes and those that wait for their carrier."""
 CARRIER_PATIENCE_NS = 60_000_000_000
-"""How long a call waits for the carrier to say that it has ended."""
+"""How long a call waits for the carrier to report that it has ended."""
 FULL_LOOK_EVERY = 12
-"""One sweep in so many lists all calls although no node is known to be gone: once a minute."""
+"""Every so many sweeps, all calls are listed although no node is known to be gone: once a
+minute."""
 CALLS_PER_SWEEP_MAX = 200
 
 
@@ -49,7 +50,7 @@ class Sweeper:
         self._is_filled = False
         """Whether the spend gate was filled since all calls were last listed."""
         self._waiting_ns: dict[str, int] = {}
-        """Call id -> monotonic time since when its carrier has been asked in vain."""
+        """Call id -> monotonic time since when its carrier has given no answer."""
 
     def gate_filled(self) -> None:
         """List all calls in the next sweep: a gate that was filled has calls that it had lost."""
@@ -66,12 +67,12 @@ class Sweeper:
         # Listing all open calls is the expensive part; this runs every second.
         if not self._must_look(gone):
             return 0
-        # Read before the listing: a proof that is completed during it calls for another one.
+        # Read before the listing: a proof completed during it requires another one.
         proven_since_ns = self._watch.proven_since_ns
         calls = await self._settler.gate.open_calls()
         self._is_filled, self._looked_since_ns = False, proven_since_ns
         self._missed = self._watch.missed(lives, lives.keys() | {call.node for call in calls})
-        # Asked again for nodes that only the listing has named.
+        # Asked again for nodes that appeared only in the listing.
         self._gone = gone = await self._watch.gone(self._missed)
         orphans = [call for call in calls if self._is_orphan(call, gone)][:CALLS_PER_SWEEP_MAX]
         left = {call.call_id for call in calls} - {call.call_id for call in orphans}
@@ -84,7 +85,7 @@ class Sweeper:
         return len(orphans)
 
     def _must_look(self, gone: Collection[str]) -> bool:
-        """Whether to list all calls: at once if something has changed, else now and then."""
+        """Whether to list all calls: at once if something has changed, else periodically."""
         now_ns, proven_since_ns = self._clock_ns(), self._watch.proven_since_ns
         is_new = bool(set(gone) - set(self._gone)) or self._is_filled
         # A store that has lost its data has lost the list of nodes with it: a node that died before
@@ -99,7 +100,7 @@ class Sweeper:
         return is_due or is_new or bool(gone or self._missed or self._waiting_ns)
 
     def _is_orphan(self, call: OpenCall, gone: Collection[str]) -> bool:
-        # An earlier run's, or one whose first hold got no answer.
+        # From an earlier run, or its first hold got no answer.
         if call.node == self._watch.node:
             return not self._is_live_here(call.call_id)
         return call.node in gone
