@@ -1,7 +1,7 @@
-"""Asks for another e-mail address: it counts once a link that was sent there is used.
+"""Changes the e-mail address: a new one takes effect once a link that was sent there is used.
 
-Both addresses are told; the old one can undo it. The link alone is not enough: whoever reads the
-mailbox may have nothing to do with the account that asks for it. Knows no HTTP.
+Both addresses are notified; the old one can undo it. The link alone is not enough: the person who
+reads the mailbox may have nothing to do with the account that requested the change.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ ADDRESS_SAME = "address_same"
 
 @dataclass(frozen=True, slots=True)
 class AddressTaken:
-    """The link is good, but the address belongs to another account now; nothing has changed."""
+    """The link is valid, but the address belongs to another account now; nothing has changed."""
 
     email: str
 
 
 Taken = LinkUsed | LinkDead | AddressTaken
-"""What a link that takes an address has done."""
+"""The result of a link that changes an address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Addresses:
     async def ask_for_change(
         self, who: SignedIn, email: str
     ) -> LookIntoMail | SessionOver | StepUpNeeded | Faults:
-        """Send the link that takes another address; the outcome tells nothing of its owner."""
+        """Send the link to a new address; the outcome does not reveal whether someone has it."""
         if not is_stepped_up(who.session, self.clock()):
             return StepUpNeeded()
         try:
@@ -64,10 +64,12 @@ class Addresses:
             return Faults({"email": error.code})
         if address.key == parse_address(who.holder.email).key:
             return Faults({"email": ADDRESS_SAME})
-        # By both, so that one account fills no mailbox, and many accounts not one.
+        # Counted by both, so that one account cannot flood a mailbox, and many accounts cannot
+        # flood one.
         own_uses = proof_mail_uses(who.holder.account_id)
         refuse(await self.velocity.hit([*own_uses, *proof_mail_uses(address.key)]))
-        # Before the other is looked for, so that it tells nothing of them whether this goes on.
+        # Read before the other holder is looked up, so that success or failure reveals nothing
+        # about them.
         own = await self.people.holder(who.session.account_id)
         if own is None or not is_of_epoch(who.session.credentials_epoch, own):
             return SessionOver()
@@ -87,10 +89,10 @@ class Addresses:
     async def take_by_password(
         self, link_secret: str, password: str, visitor: Visitor
     ) -> Taken | NotYet:
-        """Take the address of a link, for whoever knows the account's password.
+        """Take the address of a link, for a person who knows the account's password.
 
-        Anybody can ask for an address of somebody else; its owner, who clicks, would have it proven
-        for an account that is not theirs. A wrong password does not use the link up.
+        Anyone can request someone else's address; if its owner's click were enough, it would be
+        proven for an account that is not theirs. A wrong password does not use the link up.
         """
         link = await self._find(link_secret)
         holder = await self.people.holder(link.account_id) if link is not None else None
@@ -104,7 +106,7 @@ class Addresses:
         return await self._take(link_secret, link, holder.credentials_epoch, holder.email)
 
     async def take_signed_in(self, link_secret: str, who: SignedIn) -> Taken:
-        """Take the address of a link, for whoever is signed in to the account that asked for it."""
+        """Take the address of a link, for a person signed in to the account that requested it."""
         link = await self._find(link_secret)
         if link is None or link.account_id != who.session.account_id:
             return LinkDead()
@@ -113,7 +115,7 @@ class Addresses:
         return await self._take(link_secret, link, epoch, who.holder.email, reach=began_at)
 
     async def send_proof(self, who: SignedIn) -> LookIntoMail | SessionOver:
-        """Send the link that proves the address once more; nothing where it is proven."""
+        """Send the link that proves the address again; nothing if it is proven already."""
         if not who.holder.is_proven:
             key = parse_address(who.holder.email).key
             refuse(await self.velocity.hit(proof_mail_uses(key)))

@@ -1,8 +1,8 @@
-"""What an operator does with somebody's account: look, freeze, lock, sign out, credit, lift rules.
+"""The acts of an operator on an account: view, freeze, lock, sign out, credit, lift rules.
 
 Each act is committed together with its line in the audit log, which names the operator and the
-reason. Command line and API come through here alike. An operator can read no password, secret or
-second factor, and nothing here acts as the person. Knows no HTTP and no SQL.
+reason. The command line and the API both go through here. An operator can read no password, secret
+or second factor, and nothing here acts as the person.
 """
 
 from __future__ import annotations
@@ -24,9 +24,8 @@ FreezeGate = Callable[[str, bool], Awaitable[None]]
 """Freezes or thaws an account at the spend gate, whose live calls end."""
 EndKeyEpoch = Callable[[], Awaitable[None]]
 Credit = Callable[[str, int, str], Awaitable[bool]]
-"""Books a credit in micros once per reference, and brings it to the gate; False: it was booked.
-
-Raises RequestRefusedError where the reference has another amount."""
+"""Books a credit in micros once per reference, and updates the gate; False: it was booked before.
+Raises RequestRefusedError if the reference was used for another amount."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +40,7 @@ class Administration:
     clock: Clock
 
     async def sessions_of(self, state: AccountState) -> Sequence[Session]:
-        """Return the sessions of an account that still stand."""
+        """Return an account's valid sessions."""
         if state.credentials_epoch is None or state.locked_at is not None:
             return []
         kept = await self.sessions.of_account(state.found.id)
@@ -49,7 +48,7 @@ class Administration:
 
     async def freeze(self, account_id: str, order: Order, *, frozen: bool) -> None:
         """Freeze an account, whose live calls end, or thaw it."""
-        # The book first: the gate is brought in line with it where it is away.
+        # The book first: the gate is reconciled with it after an outage.
         is_frozen = await self.book.freeze(account_id, frozen, order)
         await self.freeze_gate(account_id, is_frozen)
         await self.end_key_epoch()
@@ -70,7 +69,10 @@ class Administration:
         await self._ended(account_id)
 
     async def reset_second_factor(self, account_id: str, order: Order) -> None:
-        """Remove second factor and passkeys of somebody who has lost them; the password stays."""
+        """Remove the second factor and passkeys of a person who has lost them.
+
+        The password stays.
+        """
         if not (await self.book.state(account_id)).found.has_holder:
             raise LookupError("no holder of this account")
         await self.book.reset_second_factor(account_id, order)
@@ -79,8 +81,8 @@ class Administration:
     async def credit(self, account_id: str, micros: int, reference: str, order: Order) -> bool:
         """Give credit once per reference; below zero: take it back. False: it was booked before.
 
-        Raises RequestRefusedError where there is less than what is to be taken back, and where
-        the reference was used for another amount.
+        Raises RequestRefusedError if the balance is less than what is to be taken back, or the
+        reference was used for another amount.
         """
         state = await self.book.state(account_id)
         if state.found.deleted:
@@ -93,22 +95,25 @@ class Administration:
         return is_new
 
     async def note_ended_call(self, account_id: str, call_id: str, order: Order) -> None:
-        """Note that an operator ends a call. Raises LookupError for no such account."""
+        """Note that an operator ends a call. Raises LookupError if there is no such account."""
         await self.book.note_ended_call(account_id, call_id, order)
 
     async def note_log_level(self, node: str, level: str, order: Order) -> None:
-        """Note that an operator has a node log from another level on."""
+        """Note that an operator changes the log level of a node."""
         await self.book.note_log_level(node, level, order)
 
     async def lift(self, account_id: str, rule: Allowance, until: datetime, order: Order) -> None:
-        """Lift a rule of admission. Raises ValueError for an end that is past or too far off."""
+        """Lift a rule of admission.
+
+        Raises ValueError if the end is past or too far in the future.
+        """
         if not timedelta() < until - self.clock() <= LIFTED_MAX:
             raise ValueError(f"the end must be in the future, by at most {LIFTED_MAX.days} days")
         await self.book.lift(account_id, rule, until, order)
         await self.end_key_epoch()
 
     async def restore(self, account_id: str, rule: Allowance, order: Order) -> None:
-        """Let a rule of admission hold again."""
+        """Restore a rule of admission."""
         await self.book.restore(account_id, rule, order)
         await self.end_key_epoch()
 

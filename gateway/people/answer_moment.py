@@ -1,6 +1,6 @@
-"""Lets an answer leave at a fixed moment: its time must not tell whether an address is known.
+"""Delays an answer to a fixed moment, so that its timing does not reveal which addresses are known.
 
-Counts from when a flow begins: how slowly somebody sends a form shifts nothing. Knows no request.
+The time counts from the start of a flow, so how slowly a form is sent makes no difference.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from typing import Final
 from gateway.nanoseconds import SECOND_NS
 
 ANSWER_AFTER_NS: Final = SECOND_NS // 2
-"""Longer than any of these flows takes on a node that is not overloaded, a sign-up too: 70 ms for
-the judgement of a password, 30 ms for its hash, some transactions."""
+"""Longer than any of these flows takes on a node that is not overloaded, even a sign-up: 70 ms for
+judging a password, 30 ms for its hash, some transactions."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerMoment:
     """When flows answer that must not tell a known address from an unknown one.
 
-    What takes longer answers at once: so the flows do the same work for both besides (OWASP
+    A flow that takes longer answers at once, so the flows also do the same work for both (OWASP
     Authentication Cheat Sheet, "Authentication and Error Messages").
     """
 
@@ -31,7 +31,7 @@ class AnswerMoment:
 
     @asynccontextmanager
     async def fixed(self) -> AsyncIterator[None]:
-        """Leave the block no earlier than the moment, be it with a result or a refusal."""
+        """Leave the block no earlier than the moment, whether with a result or an exception."""
         answer_at_ns = self.clock_ns() + ANSWER_AFTER_NS
         try:
             yield

@@ -1,7 +1,7 @@
-"""Makes, changes, pauses, turns, ends and deletes buttons, for a person or a program of an account.
+"""Creates, changes, pauses, turns, ends and deletes buttons, for a person or their program.
 
-Who may is decided before: by the step-up of a session, or by the scope of a key that was made under
-one. Knows no HTTP.
+The caller has authorised the act: by the step-up of a session, or by the scope of a key that was
+created under one.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ OVERLAPS: Final = {
     7: timedelta(days=7),
     30: timedelta(days=30),
 }
-"""Days that can be chosen -> how long a key that is replaced goes on."""
+"""Allowed numbers of days -> how long a replaced key stays valid."""
 _ID_BYTES: Final = 12
 _LABEL_FAULTS: Final = {
     NameFault.NEEDED: "button_label_needed",
@@ -50,10 +50,10 @@ _LABEL_FAULTS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class ButtonForm:
-    """What somebody wants a button to be."""
+    """The requested name and rules of a button."""
 
     label: str
-    """For them alone."""
+    """Shown to them only."""
     rules: Rules
 
 
@@ -64,22 +64,22 @@ class Whose:
     account_id: str
     editor: Editor
     is_proven: bool
-    """Whether calls may be made: a person must have proven their address."""
+    """Whether calls may be placed: a person must have proven their address."""
     since: datetime | None = None
-    """When the session of whoever changes them began; None for a program."""
+    """When the session of the person who changes them began; None for a program."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seed:
-    """What the keys of a button are made of: the same for the same wish, which makes nothing twice.
+    """What the keys of a button are derived from: the same request gives the same keys.
 
-    As random as the secret, of which what is made tells nothing (HMAC-SHA256 as a key derivation,
+    As random as the secret, which the derived keys do not reveal (HMAC-SHA256 as a key derivation,
     NIST SP 800-108).
     """
 
     secret: str
     once: str
-    """Names the wish: a form, or an idempotency key."""
+    """Identifies the request: a form, or an idempotency key."""
 
     def chance(self, what: str) -> bytes:
         """Return random bytes for one use of the seed."""
@@ -88,11 +88,11 @@ class Seed:
 
 @dataclass(frozen=True, slots=True)
 class NotFound:
-    """There is no such button of this account."""
+    """The account has no such button."""
 
 
 Outcome = Button | Faults | SessionOver | NotFound
-"""The button as it is now, or why nothing was changed."""
+"""The button after the change, or why nothing was changed."""
 
 _FAULTS: Final = {
     Change.TOO_MANY: {"label": "buttons_too_many"},
@@ -102,7 +102,7 @@ _FAULTS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class ButtonActs:
-    """What can be done with buttons. Every method raises StoreUnavailableError."""
+    """The operations on buttons. Every method raises StoreUnavailableError."""
 
     store: Buttons
     eras: ButtonEras
@@ -112,19 +112,21 @@ class ButtonActs:
     """How long any call of this gateway may last."""
 
     async def make(self, whose: Whose, form: ButtonForm, seed: Seed) -> Outcome:
-        """Make a button with its keys; the same seed again makes none, and counts as none.
+        """Create a button with its keys.
 
-        Raises RequestRefusedError where nobody has proven the address of the account, or too many
-        were made within the hour.
+        Repeating it with the same seed creates none and counts for nothing.
+
+        Raises RequestRefusedError if the account's address is not proven, or too many were created
+        within the hour.
         """
-        # It could take no call, and its mails would go to somebody who need not know of it.
+        # It could take no call, and its mails might go to someone who has nothing to do with it.
         if not whose.is_proven:
             raise RequestRefusedError("address_unproven")
         label, rules = " ".join(form.label.split()), tidied(form.rules)
         if wrong := self.faults(label, rules):
             return Faults(wrong)
         button_id = seed.chance("button").hex()[: 2 * _ID_BYTES]
-        # A repeat makes nothing, and is how its sender learns what was made.
+        # A repeat creates nothing, and tells its sender what was created.
         if not await self.store.was_made(whose.account_id, button_id):
             refuse(await self.velocity.hit(button_making_uses(whose.account_id)))
         new = NewButton(
@@ -150,14 +152,14 @@ class ButtonActs:
         return await self._outcome(whose, button_id, changed)
 
     async def pause(self, whose: Whose, button_id: str, *, is_paused: bool) -> Outcome:
-        """Let it take no calls, or take calls again; those that run go on."""
+        """Pause it, or let it take calls again; running calls go on."""
         change = await self.store.pause(
             whose.account_id, whose.editor, button_id, is_paused=is_paused
         )
         return await self._outcome(whose, button_id, change)
 
     async def turn(self, whose: Whose, button_id: str, *, overlap_days: int, seed: Seed) -> Outcome:
-        """Give it another live key; the one that stands goes on for `overlap_days`."""
+        """Give it a new live key; the current one stays valid for `overlap_days`."""
         if overlap_days not in OVERLAPS:
             return Faults({"overlap": "overlap_invalid"})
         turned = await self.store.turn(
@@ -172,26 +174,26 @@ class ButtonActs:
         return await self._outcome(whose, button_id, turned)
 
     async def end_calls(self, whose: Whose, button_id: str) -> Outcome:
-        """End its calls that go on, on all nodes, within a second or two."""
+        """End its running calls, on all nodes, within a second or two."""
         ended = await self.store.note_ended(whose.account_id, whose.editor, button_id)
         if ended is Change.DONE:
             await self.eras.end(button_id)
         return await self._outcome(whose, button_id, ended)
 
     async def delete(self, whose: Whose, button_id: str) -> SessionOver | None:
-        """Delete it for good, and end its calls; one that is not there is deleted already."""
+        """Delete it for good, and end its calls; does nothing if it is gone already."""
         deleted = await self.store.delete(whose.account_id, whose.editor, button_id)
         if deleted is Change.SESSION_OVER:
             return SessionOver()
-        # Also by a repeat, in case the first was cut short after it was committed.
+        # Also on a repeat, in case the first attempt broke off after its commit.
         if deleted is Change.DONE:
             await self.eras.end(button_id)
         return None
 
     async def take_back(self, whose: Whose, number: str) -> TakenBack | SessionOver:
-        """Let no button call a proven number any more: those that do are paused, their calls end.
+        """Withdraw a proven number: buttons that call it are paused, and their calls end.
 
-        Says which they are; a repeat says it again.
+        Returns these buttons; a repeat returns them again.
         """
         taken = await self.store.take_back(whose.account_id, whose.editor, number)
         if isinstance(taken, Change):
@@ -201,7 +203,7 @@ class ButtonActs:
         return taken
 
     def faults(self, label: str, rules: Rules) -> dict[str, str]:
-        """Return what is wrong with a tidied form: field -> word; empty where nothing is."""
+        """Return the errors of a tidied form: field -> code; empty if there are none."""
         wrong = dict(faults(rules, call_seconds_max=self.call_seconds_max))
         if (fault := fault_of(label, LABEL_CHARS_MAX)) is not None:
             wrong["label"] = _LABEL_FAULTS[fault]

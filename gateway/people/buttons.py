@@ -1,7 +1,4 @@
-"""The buttons of whoever is signed in: what they may do by being there, and what needs a step-up.
-
-Knows no HTTP.
-"""
+"""The buttons of a signed-in person: what their session allows, and what needs a step-up."""
 
 from __future__ import annotations
 
@@ -20,13 +17,13 @@ from gateway.people.sessions import SessionOver, SignedIn
 USAGE_DAYS: Final = 31
 
 OpenCalls = Callable[[str, str], Awaitable[int]]
-"""Returns how many calls of an account an API key pays for, on all nodes. Raises
+"""Returns how many open calls of an account an API key pays for, on all nodes. Raises
 StoreUnavailableError."""
 
 
 @dataclass(frozen=True, slots=True)
 class OwnButtons:
-    """The buttons of one who is signed in. Every method raises StoreUnavailableError."""
+    """The buttons of a signed-in person. Every method raises StoreUnavailableError."""
 
     acts: ButtonActs
     refusals: ButtonRefusals
@@ -45,12 +42,12 @@ class OwnButtons:
         return await self.acts.store.destinations(who.account.id)
 
     async def usage(self, who: SignedIn) -> Mapping[str, Sequence[DayUsage]]:
-        """Return what calls came to by day, in the last `USAGE_DAYS`, by the button's id."""
+        """Return the calls and cost by day, for the last `USAGE_DAYS`, by the button's id."""
         since = (self.acts.clock() - timedelta(days=USAGE_DAYS - 1)).date()
         return await self.acts.store.usage(who.account.id, since=since)
 
     async def running(self, button: Button) -> int:
-        """Return how many of its calls go on."""
+        """Return how many of its calls are running."""
         return await self.open_calls(button.account_id, button.key_id)
 
     async def refused_today(self, button: Button) -> Mapping[Reason, int]:
@@ -60,9 +57,9 @@ class OwnButtons:
     async def make(
         self, who: SignedIn, form: ButtonForm, *, secret: str, once: str
     ) -> Outcome | StepUpNeeded:
-        """Make a button with its keys.
+        """Create a button with its keys.
 
-        `secret` is the session's, `once` names the form that is sent (see `Seed`).
+        `secret` is the session's, `once` identifies the submitted form (see `Seed`).
         """
         if self._is_late(who):
             return StepUpNeeded()
@@ -79,39 +76,39 @@ class OwnButtons:
     async def pause(
         self, who: SignedIn, button_id: str, *, is_paused: bool
     ) -> Outcome | StepUpNeeded:
-        """Let it take no calls, or take calls again."""
-        # Without a step-up: whoever sees it being abused must be able to stop it at once.
+        """Pause it, or let it take calls again."""
+        # Without a step-up: someone who sees it being abused must be able to stop it at once.
         if not is_paused and self._is_late(who):
             return StepUpNeeded()
         return await self.acts.pause(_whose(who), button_id, is_paused=is_paused)
 
     async def end_calls(self, who: SignedIn, button_id: str) -> Outcome:
-        """End its calls that go on; without a step-up, as a pause."""
+        """End its running calls; needs no step-up, as a pause does not."""
         return await self.acts.end_calls(_whose(who), button_id)
 
     async def turn(
         self, who: SignedIn, button_id: str, *, overlap_days: int, secret: str, once: str
     ) -> Outcome | StepUpNeeded:
-        """Give it another live key; the one that stands goes on for `overlap_days`."""
+        """Give it a new live key; the current one stays valid for `overlap_days`."""
         if self._is_late(who):
             return StepUpNeeded()
         seed = Seed(secret, once)
         return await self.acts.turn(_whose(who), button_id, overlap_days=overlap_days, seed=seed)
 
     async def delete(self, who: SignedIn, button_id: str) -> SessionOver | StepUpNeeded | None:
-        """Delete it for good; one that is not there is deleted already."""
+        """Delete it for good; does nothing if it is gone already."""
         if self._is_late(who):
             return StepUpNeeded()
         return await self.acts.delete(_whose(who), button_id)
 
     async def take_back(self, who: SignedIn, number: str) -> TakenBack | SessionOver | StepUpNeeded:
-        """Let no button call a proven number any more."""
+        """Withdraw a proven number, so that no button can call it."""
         if self._is_late(who):
             return StepUpNeeded()
         return await self.acts.take_back(_whose(who), number)
 
     def _is_late(self, who: SignedIn) -> bool:
-        """Return whether a person must prove once more who they are."""
+        """Return whether a person must prove again who they are."""
         return not is_stepped_up(who.session, self.acts.clock())
 
 

@@ -1,6 +1,6 @@
-"""Judges a code of the second factor: one of the app, or a recovery code.
+"""Judges a code of the second factor: one from the app, or a recovery code.
 
-Every one is used at most once, whoever else types it at the same time. Knows no HTTP.
+Each code is accepted once at most, even if it is typed twice at the same time.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from gateway.ports import Velocity
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What a code has turned out to be."""
+    """The verdict on a code."""
 
     event: Event
     minutes_fast: int = 0
-    """How far off the app's clock is, where that is what is wrong; negative: slow."""
+    """How far the app's clock is off, if that is the problem; negative: slow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Codes:
         """Count a try for account and place, or for a device that was signed in before.
 
         `since` is when the app was added: a device that has not been signed in since then has
-        proven nothing of it. `by_link` says that a link came before it in place of the password.
+        proven nothing about it. `by_link` says that a link came before it instead of the password.
         """
         devices = await self.people.devices(account_id)
         proven = [each for each in devices if since is None or each.last_seen_at >= since]
@@ -66,10 +66,10 @@ class Codes:
         reach: datetime | None = None,
         by_link: bool = False,
     ) -> Judged:
-        """Return what a code of a holder is; a right one is used up by that.
+        """Return the verdict on a code; a right one is used up by this.
 
         `reach` is when the session began in which it is typed; None: it is to begin one. `by_link`
-        as `count` has it.
+        is as in `count`.
         """
         account_id, epoch = holder.account_id, holder.credentials_epoch
         factor = await self.factors.find(account_id)

@@ -1,6 +1,6 @@
-"""Opens countries for a person's calls, some a day, and tells them of each by mail.
+"""Opens countries for a person's calls, a few a day, and mails them about each.
 
-What is open to everybody the operator says. Knows no HTTP, no country's name and no price.
+The operator decides which are open to everyone.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ COUNTRY_UNKNOWN, COUNTRIES_USED_UP = "country_unknown", "countries_used_up"
 
 
 class HolderCountries(Protocol):
-    """Which countries a person has opened. Raises StoreUnavailableError."""
+    """The countries that a person has opened. Raises StoreUnavailableError."""
 
     async def opened(self, account_id: str) -> frozenset[str]:
         """Return them, as ISO 3166 alpha-2."""
@@ -36,31 +36,31 @@ class HolderCountries(Protocol):
         day_max: int,
         notice: Notice,
     ) -> bool | None:
-        """Open one; None where the session is over, False where the day's are used up."""
+        """Open one; None if the session is over, False if the daily limit is reached."""
 
     async def close_country(self, account_id: str, credentials_epoch: int, country: str) -> bool:
-        """Close one; False where the session is over."""
+        """Close one; False if the session is over."""
 
 
 @dataclass(frozen=True, slots=True)
 class CountryOpened:
-    """Calls go there from now on."""
+    """Calls to it are allowed from now on."""
 
 
 @dataclass(frozen=True, slots=True)
 class CountryClosed:
-    """Calls go there no more."""
+    """Calls to it are no longer allowed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Countries:
-    """What a person does with countries. Raises StoreUnavailableError."""
+    """A person's choice of countries. Raises StoreUnavailableError."""
 
     kept: HolderCountries
     home: frozenset[str]
     """Open to every person; empty: all are."""
     day_max: int
-    """Most that a person may open within 24 hours."""
+    """The most that a person may open within 24 hours."""
     clock: Clock
 
     async def opened(self, who: SignedIn) -> frozenset[str]:
@@ -68,13 +68,13 @@ class Countries:
         return await self.kept.opened(who.account.id)
 
     def is_closed(self, country: str, opened: Collection[str]) -> bool:
-        """Return whether a person who has opened these countries does not call this one."""
+        """Return whether a person who has opened these countries may not call this one."""
         return bool(self.home) and country not in self.home and country not in opened
 
     async def open_country(
         self, who: SignedIn, country: str, name: str
     ) -> CountryOpened | SessionOver | StepUpNeeded | Faults:
-        """Open a country, and tell its name in a mail; an empty name is of no country."""
+        """Open a country, and send a mail that names it; an empty name means no such country."""
         if not is_stepped_up(who.session, self.clock()):
             return StepUpNeeded()
         if not name:
@@ -94,7 +94,7 @@ class Countries:
         return CountryOpened() if has_opened else Faults({"country": COUNTRIES_USED_UP})
 
     async def close_country(self, who: SignedIn, country: str) -> CountryClosed | SessionOver:
-        """Close a country that the person has opened; none is told, for none is at risk."""
+        """Close a country that the person has opened; no mail is sent, as nothing is at risk."""
         session = who.session
         has_closed = await self.kept.close_country(
             session.account_id, session.credentials_epoch, country
@@ -103,5 +103,5 @@ class Countries:
 
 
 def country_opened(email: str, name: str, *, reach: datetime | None = None) -> Notice:
-    """Return the mail that tells of a country that calls may go to."""
+    """Return the mail about a country that was opened for calls."""
     return Notice("country_opened", email, {"country": name}, link=Purpose.NOT_ME, reach=reach)

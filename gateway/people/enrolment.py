@@ -1,7 +1,7 @@
-"""Adds and removes a second factor: an app that shows codes, and recovery codes beside it.
+"""Adds and removes a second factor: an app that shows codes, and recovery codes.
 
-What an app is to be told, and its recovery codes, are made when a person begins, and count once
-they have typed a first code: by that it is known that the app has them. Knows no HTTP.
+The app's secret and the recovery codes are created when a person begins, and take effect once the
+person has typed a first code, which proves that the app has the secret.
 """
 
 from __future__ import annotations
@@ -35,28 +35,28 @@ _PAYLOAD_BYTES: Final = totp.SECRET_BYTES + recovery_codes.CHANCE_BYTES
 
 @dataclass(frozen=True, slots=True)
 class ToAdd:
-    """What an app is told."""
+    """What the person enters into the app."""
 
     secret: bytes = field(repr=False)
     uri: str = field(repr=False)
-    """What a QR code says."""
+    """The content of the QR code."""
 
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """A ceremony that the browser goes on with."""
+    """A ceremony that the browser continues."""
 
     ceremony_secret: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """The second factor is another, or there is none any more."""
+    """The second factor was added, replaced or removed."""
 
     session_secret: str = field(repr=False)
     """Of the session that goes on."""
     ceremony_secret: str = field(default="", repr=False)
-    """By which its new recovery codes are shown; empty where there are none."""
+    """Gives access to the new recovery codes; empty if there are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +66,11 @@ class NothingToDo:
 
 @dataclass(frozen=True, slots=True)
 class WrongCode:
-    """The app has shown another code than ours."""
+    """The code from the app is not the expected one."""
 
     faults: Faults
     minutes_fast: int = 0
-    """How far off the app's clock is; negative: slow, 0: unknown."""
+    """How far the app's clock is off; negative: slow, 0: unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +85,14 @@ class Enrolment:
     clock: Clock
     chance: Callable[[int], bytes]
     service: str
-    """What an app calls the account, beside its address."""
+    """The service's name, which an app shows with the address."""
 
     async def current(self, who: SignedIn) -> SecondFactor | None:
-        """Return the second factor of who is signed in."""
+        """Return the second factor of the signed-in person."""
         return await self.factors.find(who.session.account_id)
 
     async def begin(self, who: SignedIn) -> Begun | NothingToDo | StepUpNeeded:
-        """Make what a new app is told."""
+        """Create the secret for a new app."""
         if not is_stepped_up(who.session, self.clock()):
             return StepUpNeeded()
         if await self.current(who) is not None:
@@ -101,7 +101,7 @@ class Enrolment:
         return Begun(await self.ceremonies.begin(_of(who, Purpose.SECOND_FACTOR, payload)))
 
     async def to_add(self, who: SignedIn, ceremony_secret: str) -> ToAdd | None:
-        """Return what an app is told, as often as it is asked for."""
+        """Return what is entered into the app, as often as it is requested."""
         ceremony = await self._begun(who, ceremony_secret)
         if ceremony is None:
             return None
@@ -137,7 +137,7 @@ class Enrolment:
             new,
             _changed(who, "on"),
         )
-        # The code is a proof too: the session has passed both factors by now.
+        # The code is a proof too: the session has now passed both factors.
         return await self._go_on(who, holder, ceremony_secret, METHODS[Event.CODE_RIGHT])
 
     async def new_codes(self, who: SignedIn) -> Changed | NothingToDo | SessionOver | StepUpNeeded:
@@ -149,7 +149,8 @@ class Enrolment:
         refuse(await self.velocity.hit(epoch_uses(who.session.account_id, who.session.device_id)))
         payload = self.chance(recovery_codes.CHANCE_BYTES)
         ceremony = _of(who, Purpose.RECOVERY_CODES, payload)
-        # Before they count: killed in between, there is at worst something to show that is none.
+        # Before they take effect: a crash in between at worst leaves codes that are shown but
+        # invalid.
         ceremony_secret = await self.ceremonies.begin(ceremony)
         holder = await self.factors.renew_codes(
             who.session.account_id,
@@ -160,13 +161,13 @@ class Enrolment:
         return await self._go_on(who, holder, ceremony_secret)
 
     async def codes_to_keep(self, who: SignedIn, ceremony_secret: str) -> Sequence[str]:
-        """Return new recovery codes for some minutes; none where they were not just made."""
+        """Return new recovery codes for some minutes; empty if none were just created."""
         factor = await self.current(who)
         if factor is None:
             return ()
         for purpose in (Purpose.SECOND_FACTOR, Purpose.RECOVERY_CODES):
             ceremony = await self.ceremonies.find(ceremony_secret, purpose)
-            # In the epoch that they began: those of an app that another has replaced are none.
+            # Only in the epoch in which they were created: codes of a replaced app are invalid.
             is_own = (
                 ceremony is not None
                 and ceremony.account_id == who.session.account_id
@@ -177,7 +178,7 @@ class Enrolment:
         return ()
 
     async def forget_codes(self, ceremony_secret: str) -> None:
-        """Show new recovery codes no more: they are written down."""
+        """Stop showing new recovery codes, because they are written down."""
         await self.ceremonies.end(ceremony_secret)
 
     async def remove(self, who: SignedIn) -> Changed | NothingToDo | SessionOver | StepUpNeeded:
@@ -220,7 +221,7 @@ def _changed(who: SignedIn, change: str) -> Notice:
 
 
 def second_factor_changed(email: str, change: str, *, reach: datetime | None = None) -> Notice:
-    """Return the mail that tells of it; `change` is `on`, `off`, `codes` or `reset`."""
+    """Return the mail about the change; `change` is `on`, `off`, `codes` or `reset`."""
     return Notice(
         "second_factor_changed",
         email,

@@ -1,7 +1,6 @@
-"""Asks for an export of everything that is kept of a person, and hands it to them.
+"""Requests an export of all data about a person, and delivers it to them.
 
-Asked for after the password once more; fetched by the session that asked, or after the password
-once more. Knows no HTTP and no archive.
+A request needs a step-up; fetching needs the session that requested it, or a step-up.
 """
 
 from __future__ import annotations
@@ -20,19 +19,19 @@ from gateway.people.visitor import NewSecret
 
 @dataclass(frozen=True, slots=True)
 class NotThere:
-    """There is no such export of this account, or its file is gone."""
+    """The account has no such export, or its file is gone."""
 
 
 @dataclass(frozen=True, slots=True)
 class OwnExports:
-    """The exports of whoever is signed in. Raises StoreUnavailableError."""
+    """The exports of a signed-in person. Raises StoreUnavailableError."""
 
     exports: Exports
     clock: Clock
     new_id: NewSecret
 
     async def ask(self, who: SignedIn) -> Export | ExportRefusal | SessionOver | StepUpNeeded:
-        """Have an export made."""
+        """Request an export."""
         if not is_stepped_up(who.session, self.clock()):
             return StepUpNeeded()
         account_id, epoch = who.session.account_id, who.session.credentials_epoch
@@ -46,12 +45,13 @@ class OwnExports:
     async def fetch(
         self, who: SignedIn, export_id: str
     ) -> Export | NotThere | SessionOver | StepUpNeeded:
-        """Return an export whose file may be handed out now, and note that it was."""
+        """Return an export whose file may be delivered now, and note that it was."""
         at = self.clock()
         export = next((each for each in await self.of(who) if each.id == export_id), None)
         if export is None or not export.can_be_fetched(at):
             return NotThere()
-        # A session that was stolen since, on another machine, must not get everything at once.
+        # A session that is stolen later, and used on another machine, must not get everything at
+        # once.
         if export.session_digest != name_of(who.secret) and not is_stepped_up(who.session, at):
             return StepUpNeeded()
         account_id, epoch = who.session.account_id, who.session.credentials_epoch

@@ -1,4 +1,4 @@
-"""Makes and revokes the API keys of whoever is signed in. Knows no HTTP."""
+"""Creates and revokes a signed-in person's API keys."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from gateway.shown_name import NameFault, fault_of
 
 LABEL_CHARS_MAX: Final = 40
 LIFETIMES: Final = {30: timedelta(days=30), 90: timedelta(days=90), 365: timedelta(days=365)}
-"""Days that can be chosen -> how long a key is good for."""
+"""Allowed numbers of days -> how long a key stays valid."""
 _KEY_BYTES: Final = 18
-"""144 bits, which nobody guesses."""
+"""144 bits, which cannot be guessed."""
 _LABEL_FAULTS: Final = {
     NameFault.NEEDED: "label_needed",
     NameFault.HIDDEN: "characters_hidden",
@@ -36,29 +36,29 @@ _LABEL_FAULTS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class KeyForm:
-    """What a person wants a key to be."""
+    """The requested properties of a key."""
 
     label: str
     scopes: frozenset[Scope]
     day_cap_micros: int | None
     days: int | None
-    """How long it is good for; None for ever."""
+    """How long it stays valid; None for ever."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyMade:
-    """A key, which is shown now and never again."""
+    """A new key, which is shown only now."""
 
     label: str
     secret: str = field(repr=False)
 
 
 def secret_of(session_secret: str, once: str) -> str:
-    """Return the random part of the key that a form of a session makes.
+    """Return the random part of the key that a submitted form creates.
 
-    The same for the same form, so that a form that is sent again, because its answer was lost,
-    makes no other key and shows the first one. It is as random as the session's secret, of which it
-    tells nothing (HMAC-SHA256 as a key derivation, NIST SP 800-108).
+    It is the same for the same form, so that a form that is sent again, because its answer was
+    lost, creates no second key and shows the first one. It is as random as the session's secret,
+    which it does not reveal (HMAC-SHA256 as a key derivation, NIST SP 800-108).
     """
     digest = hmac.digest(session_secret.encode(), b"api key\0" + once.encode(), "sha256")
     return urlsafe_b64encode(digest[:_KEY_BYTES]).decode()
@@ -66,7 +66,7 @@ def secret_of(session_secret: str, once: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """Makes and revokes keys. Every method raises StoreUnavailableError."""
+    """Creates and revokes keys. Every method raises StoreUnavailableError."""
 
     store: HolderKeys
     velocity: Velocity
@@ -79,9 +79,9 @@ class Keys:
     async def make(
         self, who: SignedIn, form: KeyForm, *, secret: str, key_hash: str
     ) -> KeyMade | Faults | SessionOver | StepUpNeeded:
-        """Make a key; `key_hash` is what is stored of `secret`.
+        """Create a key; `key_hash` is stored instead of `secret`.
 
-        Raises RequestRefusedError where too many were made within the hour.
+        Raises RequestRefusedError if too many were created within the hour.
         """
         at = self.clock()
         if not is_stepped_up(who.session, at):
@@ -117,7 +117,7 @@ class Keys:
         return Faults({"label": "key_revoked"})
 
     async def revoke(self, who: SignedIn, key_id: str) -> SessionOver | None:
-        """Revoke one of a person's keys; one that is none of theirs changes nothing."""
+        """Revoke one of a person's keys; does nothing for someone else's key."""
         session = who.session
         stands = await self.store.revoke(session.account_id, session.credentials_epoch, key_id)
         return None if stands else SessionOver()

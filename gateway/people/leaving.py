@@ -1,7 +1,6 @@
 """Lets a person delete their account: after some days in which they may come back, or at once.
 
-At once only for whoever has proven more than that they know a password. Knows no HTTP, and nothing
-of how an account is erased.
+Deleting at once needs a proof beyond the password.
 """
 
 from __future__ import annotations
@@ -27,12 +26,12 @@ Amount = Callable[[str], Awaitable[int]]
 
 @dataclass(frozen=True, slots=True)
 class LeavingForm:
-    """What a person has filled in."""
+    """What a person has entered."""
 
     unspent: Unspent | None
-    """What is to happen to credit that is left; None where nothing was chosen."""
+    """What happens to credit that is left; None if nothing was chosen."""
     is_now: bool
-    """Whether no days are waited for."""
+    """Whether the account is deleted without a waiting period."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +40,15 @@ class Parting:
 
     balance_micros: int
     refundable_micros: int
-    """How much of it cards can take back."""
+    """How much of it can be refunded to cards."""
     may_be_now: bool
     erasure: Erasure | None
-    """The deletion that is open; None where there is none."""
+    """The open deletion; None if there is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Leaves:
-    """The account is frozen, and will be deleted."""
+    """The account is frozen and will be deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +61,7 @@ class Stays:
 
 @dataclass(frozen=True, slots=True)
 class TooLate:
-    """There is no deletion that could be cancelled: it has begun, or was cancelled before."""
+    """No deletion can be cancelled: it has begun, or was cancelled before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +72,10 @@ class Leaving:
     clock: Clock
     balance_of: Amount
     refundable_of: Amount | None
-    """None where no payment service is set up."""
+    """None if no payment service is set up."""
 
     async def look(self, who: SignedIn) -> Parting:
-        """Return what there is to know and to choose."""
+        """Return what the person should know and can choose."""
         account_id = who.account.id
         balance = await self.balance_of(account_id)
         refundable = 0
@@ -101,7 +100,8 @@ class Leaving:
         balance = await self.balance_of(who.account.id)
         if form.unspent is None and balance > 0:
             return Faults({"unspent": UNSPENT_NEEDED})
-        # Credit that comes meanwhile is treated as what is there: given up only where that is said.
+        # Credit that arrives meanwhile is treated like the rest: given up only if the person said
+        # so.
         unspent = form.unspent or Unspent.REFUND
         due_at = at if form.is_now else at + GRACE
         values = {"at": due_at.isoformat()}
@@ -122,14 +122,14 @@ class Leaving:
         return Leaves() if is_noted else SessionOver()
 
     async def _may_be_now(self, who: SignedIn) -> bool:
-        """Return whether a deletion need not wait: by a proof that nobody has just added."""
+        """Return whether a deletion may skip the wait: by a proof that was not added just now."""
         if not is_strong(who.session.methods):
             return False
         newest_at = await self.departures.strongest_proof_since(who.account.id)
         return newest_at is not None and newest_at <= self.clock() - GRACE
 
     async def cancel(self, who: SignedIn) -> Stays | TooLate | SessionOver:
-        """Keep the account of who is signed in."""
+        """Keep the account of the signed-in person."""
         session = who.session
         is_frozen = await self.stays_frozen(session.account_id)
         is_kept = await self.departures.cancel_deletion(
@@ -144,6 +144,6 @@ class Leaving:
         return await self.departures.is_frozen_otherwise(account_id)
 
     async def cancel_by_link(self, secret: str) -> Stays | TooLate:
-        """Keep the account that a link in a mail is about; whoever reads the mail may do so."""
+        """Keep the account that a link in a mail is about; anyone who reads the mail may do so."""
         is_kept = await self.departures.cancel_by_link(digest(secret))
         return Stays() if is_kept else TooLate()

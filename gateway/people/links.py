@@ -1,7 +1,7 @@
-"""Shows and uses the links in mails. Mail scanners open links: only a button's POST uses one.
+"""Shows and uses the links in mails. Mail scanners open links, so only a button's POST uses one.
 
-Knows no HTTP. Links that take more than a click are used elsewhere: by `password`, which resets it,
-`sign_in`, which proves an address or begins a session, and `address`, which takes another.
+Links that take more than a click are used elsewhere: by `password`, which resets it, `sign_in`,
+which proves an address or begins a session, and `address`, which changes it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from gateway.ports import Velocity
 
 @dataclass(frozen=True, slots=True)
 class LinkUsed:
-    """A link has done what it was for."""
+    """A link has done its job."""
 
     purpose: Purpose
     email: str
@@ -38,12 +38,15 @@ class Links:
     velocity: Velocity
     clock: Clock
     leaving: Leaving | None = None
-    """None where nobody can leave by themselves."""
+    """None if people cannot leave by themselves."""
 
     async def look(self, secret: str, visitor: Visitor) -> Link | None:
-        """Return a link that works, without using it. Raises TooFastError after too many others."""
+        """Return a valid link, without using it.
+
+        Raises TooFastError after too many invalid ones.
+        """
         uses = wrong_link_uses(visitor.address)
-        # Looks without counting, so that links which work use nothing up.
+        # Checks without counting, so that valid links use nothing up.
         refuse(await self.velocity.look(uses))
         link = await self._find(secret)
         if link is None:
@@ -71,7 +74,7 @@ class Links:
                 | Purpose.CHANGE_ADDRESS
                 | Purpose.SIGN_IN
             ):
-                # They take a proof too or begin a session, and must not be used up without.
+                # These also need a proof or begin a session, and must not be used up without it.
                 has_worked = False
         return LinkUsed(link.purpose, link.email) if has_worked else LinkDead()
 
@@ -98,5 +101,5 @@ class Links:
 
 
 def locked(email: str) -> Notice:
-    """Return the mail that tells how to get back in."""
+    """Return the mail that says how to get back in."""
     return Notice("locked", email, link=Purpose.RESET_PASSWORD)

@@ -1,7 +1,7 @@
-"""Asks browsers for passkeys, and checks what they answer (W3C WebAuthn Level 3).
+"""Requests passkeys from browsers, and checks the answers (W3C WebAuthn Level 3).
 
-Off the event loop, a few at a time: an answer is CBOR and signatures of whatever length a stranger
-likes within the bound of a form. Knows no account and no store.
+Runs off the event loop, a few at a time: a stranger sends the CBOR and signatures, bounded only by
+the size of a form.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from accounts.passkey import CREDENTIAL_ID_BYTES_MAX, PUBLIC_KEY_BYTES_MAX
 from accounts.ports import HasherBusyError
 
 CHALLENGE_BYTES: Final = 32
-"""W3C WebAuthn Level 3, 13.4.3, asks for 16 at least."""
+"""W3C WebAuthn Level 3, 13.4.3, requires 16 at least."""
 ALGORITHMS: Final = (-7, -8, -257)
-"""COSE: ES256, EdDSA, RS256; the last is what Windows Hello may have only."""
+"""COSE: ES256, EdDSA, RS256; Windows Hello may support only the last."""
 TIMEOUT_MS: Final = 300_000
 """How long a browser may wait for its person (15.1: five minutes)."""
 _AT_ONCE: Final = 2
@@ -31,24 +31,24 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class RelyingParty:
-    """Who asks: to a browser a passkey belongs to a host, and works on no other."""
+    """The relying party: to a browser a passkey belongs to a host, and works on no other."""
 
     id: str
-    """The host of our pages; empty where it can have no passkeys, as an IP address."""
+    """The host of our pages; empty if it cannot have passkeys, such as an IP address."""
     name: str
     origins: Collection[str]
-    """Of our pages."""
+    """The origins of our pages."""
 
     @property
     def origin(self) -> str:
-        """The one of them at which passkeys work; empty where there can be none."""
+        """The origin at which passkeys work; empty if there is none."""
         found = (each for each in self.origins if self.id and urlsplit(each).hostname == self.id)
         return next(found, "")
 
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """What a browser tells of a passkey that it has made."""
+    """What a browser reports about a passkey that it has created."""
 
     credential_id: str
     public_key: bytes = field(repr=False)
@@ -59,11 +59,11 @@ class NewKey:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Whose passkey an answer says that it is; nothing is proven by that."""
+    """Whose passkey an answer claims to be; proves nothing."""
 
     credential_id: str
     user_handle: bytes
-    """Empty where the browser has not said it."""
+    """Empty if the browser has not sent it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,20 +77,20 @@ class Signed:
 def creation_options(
     party: RelyingParty, account_id: str, email: str, challenge: bytes, known: Sequence[str]
 ) -> Mapping[str, Any]:
-    """Return what `navigator.credentials.create` is told, with bytes in base64url.
+    """Return the options for `navigator.credentials.create`, with bytes in base64url.
 
-    `known` are the credential ids that the account has: none is made twice on one device.
+    `known` are the credential ids that the account has: a device creates no second one.
     """
     return {
         "rp": {"id": party.id, "name": party.name},
-        # The handle says nothing of the person (14.6.1): the account's number is random.
+        # The handle must not identify the person (14.6.1): the account's number is random.
         "user": {"id": _text(account_id.encode()), "name": email, "displayName": email},
         "challenge": _text(challenge),
         "pubKeyCredParams": [{"type": "public-key", "alg": each} for each in ALGORITHMS],
         "timeout": TIMEOUT_MS,
         "excludeCredentials": [{"type": "public-key", "id": each} for each in known],
         "authenticatorSelection": {
-            # So that it is found without an address, and is two factors in one.
+            # A discoverable, user-verified key needs no address, and is two factors in one.
             "residentKey": "required",
             "requireResidentKey": True,
             "userVerification": "required",
@@ -100,9 +100,9 @@ def creation_options(
 
 
 def request_options(party: RelyingParty, challenge: bytes) -> Mapping[str, Any]:
-    """Return what `navigator.credentials.get` is told, with bytes in base64url.
+    """Return the options for `navigator.credentials.get`, with bytes in base64url.
 
-    It names no passkey: an address would have to be asked for first, and be told apart.
+    It lists no passkeys: that would need the address first, and reveal which addresses exist.
     """
     return {
         "rpId": party.id,
@@ -113,13 +113,14 @@ def request_options(party: RelyingParty, challenge: bytes) -> Mapping[str, Any]:
 
 
 def claimed(answer: str) -> Claim | None:
-    """Return whose passkey an answer says that it is; None for what is no answer."""
+    """Return whose passkey an answer claims to be; None if it is malformed."""
     try:
         read = json.loads(answer)
         credential_id = read["id"]
         handle = read["response"].get("userHandle") or ""
         claim = Claim(credential_id, base64.urlsafe_b64decode(handle + "=" * (-len(handle) % 4)))
-    # RecursionError comes from deep nesting; the others from whatever else is not in its place.
+    # RecursionError comes from deep nesting; the others from fields that are missing or of another
+    # type.
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
     is_text = isinstance(credential_id, str) and credential_id.isascii()
@@ -127,20 +128,23 @@ def claimed(answer: str) -> Claim | None:
 
 
 class PasskeyProofs:
-    """Checks answers. Raises HasherBusyError where too many wait."""
+    """Checks answers. Raises HasherBusyError if too many are waiting."""
 
     def __init__(self, party: RelyingParty) -> None:
-        """Take who asks."""
+        """Take the relying party."""
         self.party = party
         self._turn = asyncio.Semaphore(_AT_ONCE)
         self._waiting = 0
 
     async def new_key(self, answer: str, challenge: bytes) -> NewKey | None:
-        """Return the passkey that a browser has made for a challenge; None where it is wrong."""
+        """Return the passkey that a browser has created for a challenge.
+
+        None if the answer is wrong.
+        """
         return await self._judged(lambda: _new_key(self.party, answer, challenge))
 
     async def signed(self, answer: str, challenge: bytes, public_key: bytes) -> Signed | None:
-        """Return what the passkey of a public key has signed; None where it is wrong."""
+        """Return what the passkey of a public key has signed; None if the answer is wrong."""
         return await self._judged(lambda: _signed(self.party, answer, challenge, public_key))
 
     async def _judged(self, judge: Callable[[], _T | None]) -> _T | None:
@@ -157,16 +161,16 @@ class PasskeyProofs:
 def _or_none(judge: Callable[[], _T | None]) -> _T | None:
     try:
         return judge()
-    # The bytes are a stranger's, and go through parsers of JSON, CBOR, COSE and X.509, which fail
-    # with errors of their own. Whatever fails has proven nothing.
+    # The bytes come from a stranger, and go through parsers of JSON, CBOR, COSE and X.509, which
+    # fail with errors of their own. Any failure means that nothing is proven.
     except Exception:
         return None
 
 
 def _is_of_own_page(answer: str) -> bool:
-    """Return whether a browser says that a page of the origin itself has asked.
+    """Return whether a browser says that a page of the origin itself asked.
 
-    Not one that is embedded in another site's: no page of ours is (W3C WebAuthn Level 3, 7.1 and
+    A page embedded in another site is refused: none of ours ever is (W3C WebAuthn Level 3, 7.1 and
     7.2, of `crossOrigin` and `topOrigin`).
     """
     encoded = json.loads(answer)["response"]["clientDataJSON"]
@@ -175,7 +179,7 @@ def _is_of_own_page(answer: str) -> bool:
 
 
 def _new_key(party: RelyingParty, answer: str, challenge: bytes) -> NewKey | None:
-    # Loaded in the thread, for the first passkey: it takes half a second.
+    # Imported in the thread, for the first passkey: it takes half a second.
     from webauthn import verify_registration_response  # noqa: PLC0415
     from webauthn.helpers.cose import COSEAlgorithmIdentifier  # noqa: PLC0415
     from webauthn.helpers.structs import CredentialDeviceType  # noqa: PLC0415
@@ -216,7 +220,7 @@ def _signed(party: RelyingParty, answer: str, challenge: bytes, public_key: byte
         expected_rp_id=party.id,
         expected_origin=list(party.origins),
         credential_public_key=public_key,
-        # What a count means is judged by `accounts.passkey`.
+        # `accounts.passkey` judges what a count means.
         credential_current_sign_count=0,
         require_user_verification=True,
     )

@@ -1,6 +1,6 @@
-"""Adds, renames and removes passkeys, and signs in by one alone: it is both factors.
+"""Adds, renames and removes passkeys, and signs in with one alone, because it is both factors.
 
-A passkey that is unknown, or of an account that is gone or locked, gets one answer. Knows no HTTP.
+An unknown passkey, and one of a deleted or locked account, get the same answer.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ PASSKEYS_MANY: Final = "passkeys_many"
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """What a browser is to let a passkey sign."""
+    """What a browser lets a passkey sign."""
 
     ceremony_secret: str = field(repr=False)
-    """By which its answer is taken, once."""
+    """With which its answer is accepted, once."""
     options: Mapping[str, Any]
 
 
@@ -72,22 +72,22 @@ class Passkeys:
 
     @property
     def is_offered(self) -> bool:
-        """Whether our pages are at a host that can have passkeys."""
+        """Whether the host of our pages can have passkeys."""
         return bool(self.proofs.party.id)
 
     async def current(self, who: SignedIn) -> Sequence[Passkey]:
-        """Return the passkeys of who is signed in, the newest first."""
+        """Return the signed-in person's passkeys, the newest first."""
         return await self.passkeys.of_account(who.session.account_id)
 
     async def challenge(self, visitor: Visitor) -> Challenge:
-        """Return a challenge for whatever passkey a browser has."""
+        """Return a challenge for any passkey that a browser has."""
         refuse(await self.velocity.hit(challenge_uses(visitor.address)))
         challenge = self.chance(CHALLENGE_BYTES)
         secret = await self.ceremonies.begin(Ceremony(Purpose.PASSKEY, payload=challenge))
         return Challenge(secret, request_options(self.proofs.party, challenge))
 
     async def enter(self, ceremony_secret: str, answer: str, visitor: Visitor) -> Welcome | NotYet:
-        """Sign in whoever has a passkey, and has unlocked it."""
+        """Sign in a person who has a passkey and has unlocked it."""
         used = await self._use(ceremony_secret, answer, needs_handle=True)
         if isinstance(used, NotYet):
             return used
@@ -95,7 +95,7 @@ class Passkeys:
         return await self.sign_in.begin(used, attempt, visitor)
 
     async def confirm(self, who: SignedIn, ceremony_secret: str, answer: str) -> str | NotYet:
-        """Take a passkey once more from who is signed in; return the session's new secret."""
+        """Check a passkey again for a signed-in person; return the session's new secret."""
         used = await self._use(ceremony_secret, answer, of=who.session.account_id)
         if isinstance(used, NotYet):
             return used
@@ -103,7 +103,7 @@ class Passkeys:
         return await self.sign_in.step_up(who, attempt)
 
     async def begin(self, who: SignedIn) -> Challenge | StepUpNeeded:
-        """Return the challenge for a passkey that is to be made."""
+        """Return the challenge for a new passkey."""
         if not is_stepped_up(who.session, self.clock()):
             return StepUpNeeded()
         account_id, challenge = who.session.account_id, self.chance(CHALLENGE_BYTES)
@@ -118,7 +118,7 @@ class Passkeys:
     async def add(
         self, who: SignedIn, ceremony_secret: str, answer: str, name: str, visitor: Visitor
     ) -> Changed | SessionOver | StepUpNeeded | Faults:
-        """Add the passkey that a browser has made, and end all other sessions."""
+        """Add the passkey that a browser has created, and end all other sessions."""
         if not is_stepped_up(who.session, self.clock()):
             return StepUpNeeded()
         account_id, epoch = who.session.account_id, who.session.credentials_epoch
@@ -152,7 +152,7 @@ class Passkeys:
         return await self._go_on(who, holder)
 
     async def rename(self, who: SignedIn, credential_id: str, name: str) -> SessionOver | None:
-        """Give a passkey another name; one that is gone stays so."""
+        """Rename a passkey; does nothing for one that was removed."""
         is_done = await self.passkeys.rename(
             who.session.account_id,
             who.session.credentials_epoch,
@@ -164,7 +164,7 @@ class Passkeys:
     async def remove(
         self, who: SignedIn, credential_id: str
     ) -> Changed | SessionOver | StepUpNeeded:
-        """Remove a passkey, and end all other sessions: some may have begun by it."""
+        """Remove a passkey, and end all other sessions: some may have begun with it."""
         if not is_stepped_up(who.session, self.clock()):
             return StepUpNeeded()
         refuse(await self.velocity.hit(epoch_uses(who.session.account_id, who.session.device_id)))
@@ -173,7 +173,7 @@ class Passkeys:
             who.session.account_id, who.session.credentials_epoch, credential_id, notice
         )
         if holder is not None and holder.credentials_epoch == who.session.credentials_epoch:
-            # It was gone already: nothing has changed, and nobody is signed out.
+            # It was gone already: nothing has changed, and no one is signed out.
             return Changed(who.secret)
         return await self._go_on(who, holder)
 
@@ -183,11 +183,10 @@ class Passkeys:
         """Return the holder whose passkey has signed the challenge.
 
         Args:
-            ceremony_secret: Of the challenge, which is over with this.
-            answer: JSON of the browser.
-            of: The account that the passkey must be of; empty for any.
-            needs_handle: Whether the passkey must say itself whose it is (7.2, step 6).
-
+            ceremony_secret: Of the challenge, which ends with this.
+            answer: JSON from the browser.
+            of: The account that the passkey must belong to; empty for any.
+            needs_handle: Whether the passkey must name its owner itself (7.2, step 6).
         """
         ceremony = await self.ceremonies.take(ceremony_secret, Purpose.PASSKEY)
         if ceremony is None:
@@ -200,7 +199,7 @@ class Passkeys:
             return wrong
         account_id = passkey.account_id
         signed = await self.proofs.signed(answer, ceremony.payload, passkey.public_key)
-        # Asked for in any case: the time must not tell whether an account is gone or locked.
+        # Always looked up: the timing must not reveal whether an account is gone or locked.
         holder = await self.people.holder(account_id)
         has_handle = claim.user_handle == account_id.encode()
         if signed is None or not (has_handle or (not needs_handle and not claim.user_handle)):

@@ -1,7 +1,6 @@
-"""Sets another password: by a link in a mail, or by whoever is signed in.
+"""Sets a new password, by a link in a mail or for a signed-in person.
 
-Every change ends all sessions but the one that made it, and tells the holder. Begins none; knows no
-HTTP.
+Every change ends all sessions except the one that made it, and notifies the holder.
 """
 
 from __future__ import annotations
@@ -28,20 +27,20 @@ from gateway.ports import Velocity
 
 @dataclass(frozen=True, slots=True)
 class PasswordSet:
-    """The password is another one."""
+    """The password was changed."""
 
     session_secret: str = field(default="", repr=False)
-    """Of the session that goes on; empty where the person has to sign in."""
+    """Of the session that goes on; empty if the person has to sign in."""
 
 
 @dataclass(frozen=True, slots=True)
 class LinkDead:
-    """The link was used, is too old, or never was one."""
+    """The link was used, has expired, or never existed."""
 
 
 @dataclass(frozen=True, slots=True)
 class StepUpNeeded:
-    """The person must prove once more who they are."""
+    """The person must prove again who they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +70,7 @@ class Passwords:
         devices = await self.people.devices(account_id)
         uses = reset_uses(address.key, recognised(visitor, devices), visitor.address)
         refuse(await self.velocity.hit(uses))
-        # To the address as its holder wrote it, not as somebody else has just typed it.
+        # To the address as its holder wrote it, not as someone else has just typed it.
         recipient = holder.email if holder else address.text
         notice = Notice("reset_password", recipient, link=Purpose.RESET_PASSWORD)
         await self.people.tell(account_id, notice)
@@ -80,12 +79,13 @@ class Passwords:
     async def reset(
         self, link_secret: str, password: str, language: str = ""
     ) -> Holder | LinkDead | Faults:
-        """Use a link: set the password, unlock, and end all sessions; return the holder as then.
+        """Use a link: set the password, unlock, and end all sessions; return the holder after it.
 
-        `language` is its reader's; one who takes an account over that nobody has proven has it so.
+        `language` is the reader's; it becomes the account's if no one had proven the address
+        before.
         """
         link = await self.people.look_at_link(digest(link_secret))
-        # Looked at first: a password that is refused must not use the link up.
+        # Checked first: a refused password must not use the link up.
         if (
             link is None
             or link.purpose is not Purpose.RESET_PASSWORD
@@ -107,7 +107,7 @@ class Passwords:
     async def change(
         self, who: SignedIn, password: str
     ) -> PasswordSet | SessionOver | StepUpNeeded | Faults:
-        """Set the password of who is signed in, and end their other sessions."""
+        """Set the signed-in person's password, and end their other sessions."""
         if not is_stepped_up(who.session, self.clock()):
             return StepUpNeeded()
         if code := await self.policy.fault(password, who.holder.email):
@@ -125,5 +125,5 @@ class Passwords:
 
 
 def password_changed(email: str, *, reach: datetime | None = None) -> Notice:
-    """Return the mail that tells of another password; a reset adds the names of what stays."""
+    """Return the mail about a new password; a reset adds the names of what stays."""
     return Notice("password_changed", email, link=Purpose.NOT_ME, reach=reach)

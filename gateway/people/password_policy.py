@@ -1,6 +1,6 @@
-"""Says what is wrong with a new password of a person. Knows no form.
+"""Checks a new password of a person.
 
-Judged where passwords are hashed: the estimate of how soon one is guessed takes up to 60 ms.
+Runs where passwords are hashed, because estimating the guesses takes up to 60 ms.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from accounts.ports import PasswordHasher
 
 @dataclass(frozen=True, slots=True)
 class PasswordPolicy:
-    """The policy of one service."""
+    """The password policy of one service."""
 
     hasher: PasswordHasher
     service: str
-    """Its name, which no password may consist of."""
+    """The service's name, which cannot be a password."""
 
     async def fault(self, password: str, email: str) -> str:
-        """Return the code of what is wrong with a password; empty for nothing.
+        """Return the code of what is wrong with a password; empty if nothing is.
 
-        Raises HasherBusyError where too many wait.
+        Raises HasherBusyError if too many are waiting.
         """
         return await self.hasher.fault(password, (email, self.service))

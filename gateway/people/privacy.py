@@ -1,7 +1,4 @@
-"""Lets a person decide how their data are used, which mails they get, and accept new terms.
-
-Knows no HTTP and no text.
-"""
+"""Lets a person decide how their data are used, which mails they get, and accept new terms."""
 
 from __future__ import annotations
 
@@ -17,23 +14,23 @@ from gateway.people.sessions import SessionOver, SignedIn
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A document that is to be accepted anew."""
+    """A document that must be accepted again."""
 
     document: Document
     versions: Sequence[Version]
-    """Those that the person has not accepted, the newest last."""
+    """The versions that the person has not accepted, the newest last."""
 
 
 @dataclass(frozen=True, slots=True)
 class Privacy:
-    """What people decide. Every method raises StoreUnavailableError."""
+    """A person's decisions about their data. Every method raises StoreUnavailableError."""
 
     departures: Departures
     people: People
     history: History
 
     async def choose(self, who: SignedIn, wishes: Wishes) -> SessionOver | None:
-        """Keep what a person wishes; it holds from now on."""
+        """Store a person's choices, which take effect now."""
         session = who.session
         changed = await self.departures.choose(
             session.account_id, session.credentials_epoch, wishes
@@ -45,7 +42,7 @@ class Privacy:
         return await self.departures.requests(who.account.id)
 
     async def changes(self, who: SignedIn) -> Sequence[Change]:
-        """Return what a person has to accept before they go on; nothing for most."""
+        """Return what a person has to accept before they go on; usually nothing."""
         accepted = await self.departures.accepted(who.account.id)
         return [
             Change(document, _since(self.history[document], accepted.get(document, "")))
@@ -57,7 +54,7 @@ class Privacy:
         return missing(await self.departures.accepted(account_id), self.history)
 
     async def accept(self, who: SignedIn) -> SessionOver | None:
-        """Note that a person accepts what is in force now."""
+        """Note that a person accepts the versions in force now."""
         session, versions = who.session, current(self.history)
         is_noted = await self.departures.accept(
             session.account_id, session.credentials_epoch, versions
@@ -65,7 +62,7 @@ class Privacy:
         return None if is_noted else SessionOver()
 
     async def set_language(self, who: SignedIn, language: str) -> SessionOver | None:
-        """Let pages and mails be in another language."""
+        """Set the language of pages and mails."""
         session = who.session
         is_set = await self.people.set_language(
             session.account_id, session.credentials_epoch, language

@@ -1,8 +1,8 @@
-"""Says who is signed in with a session, and ends sessions.
+"""Finds out who is signed in with a session, and ends sessions.
 
-A session is asked for in Valkey with each request, so that one that was ended is over at once. Its
-holder and account are read from SQL, and remembered for some seconds within one key epoch, which
-ends with every credentials epoch. Knows no cookie.
+Each request reads the session from Valkey, so that ending one takes effect at once. Its holder and
+account are read from SQL, and cached for some seconds within one key epoch, which ends with every
+credentials epoch.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from gateway.nanoseconds import SECOND_NS
 from gateway.ports import Account, KeyEpochs
 
 TOUCHED_EVERY: Final = timedelta(minutes=1)
-"""How exactly it is known when a session was last used: a write for each request would be waste."""
+"""How precisely the last use of a session is known: a write for each request would be waste."""
 _FRESH_NS: Final = 10 * SECOND_NS
-"""How long a holder and account are used within one key epoch, as those of API keys are."""
+"""How long a cached holder and account are used within one key epoch, as those of API keys are."""
 _STALE_NS: Final = 60 * SECOND_NS
-"""How long they are used while SQL is away."""
+"""How long they are used while SQL is unavailable."""
 _KNOWN_MAX: Final = 10_000
 
 
@@ -37,7 +37,7 @@ Missing = Callable[[str], Awaitable[tuple[Document, ...]]]
 
 
 async def _nothing_is_missing(_account_id: str) -> tuple[Document, ...]:
-    """Return nothing: whoever signs up accepts all there is."""
+    """Return nothing: a person who signs up accepts everything."""
     return ()
 
 
@@ -58,14 +58,14 @@ class SignedIn:
     epoch: str
     """Key epoch in which the account was looked up; empty if unknown."""
     secret: str = field(repr=False)
-    """The session's."""
+    """The session's secret."""
     missing: tuple[Document, ...] = ()
     """What must be accepted before they go on."""
 
 
 @dataclass(frozen=True, slots=True)
 class SessionOver:
-    """Nothing has changed: the session that asked ended meanwhile."""
+    """Nothing has changed, because the requesting session ended meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +78,14 @@ class _Known:
 
 @dataclass(frozen=True, slots=True)
 class OpenSession:
-    """One of a person's sessions, as they see it."""
+    """One of a person's sessions, as shown to them."""
 
     name: str
     session: Session
     device: Device | None
-    """None for one that was forgotten."""
+    """None if it was forgotten."""
     is_own: bool
-    """Whether it is the one that asks."""
+    """Whether it is the requesting session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,21 +102,21 @@ class BrowserSessions:
     _known: Remembered[_Known] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Begin with nobody remembered."""
+        """Begin with an empty cache."""
         object.__setattr__(self, "_known", Remembered(self.epochs, _KNOWN_MAX))
 
     async def who(self, secret: str) -> SignedIn | None:
-        """Return who is signed in with a session; None where it is over."""
+        """Return who is signed in with a session; None if it is over."""
         session = await self.sessions.find(secret)
         if session is None:
             return None
         at = self.clock()
         known = await self._holder(session.account_id, remembered=True)
         if known is not None and not is_alive(session, known.holder, at):
-            # What is remembered may be older than the session: its password was changed elsewhere.
+            # The cache may be older than the session, if the password was changed elsewhere.
             known = await self._holder(session.account_id, remembered=False)
         if known is None or not is_alive(session, known.holder, at):
-            # Whatever began the next epoch may be about to go on with the session there.
+            # The request that began the next epoch may be about to rotate the session into it.
             if known is None or not _is_of_epoch_before(session, known.holder):
                 await self.sessions.end(secret)
             return None
@@ -125,12 +125,12 @@ class BrowserSessions:
         return SignedIn(session, known.holder, known.account, known.epoch, secret, known.missing)
 
     async def _holder(self, account_id: str, *, remembered: bool) -> _Known | None:
-        """Return holder and account; those that are remembered serve while SQL is away."""
+        """Return holder and account; cached ones serve while SQL is unavailable."""
         now_ns = self.clock_ns()
         epoch = await self._known.epoch()
         known = self._known.find(account_id, epoch, now_ns, _FRESH_NS) if remembered else None
-        # Before it is proven, an address is asked for each time: the next request may follow the
-        # proof within the second.
+        # An unproven address is never served from the cache: the next request may follow the proof
+        # within the second.
         if known is not None and known.holder.is_proven:
             return known
         try:
@@ -157,34 +157,34 @@ class BrowserSessions:
         return [
             OpenSession(name, each, devices.get(each.device_id), is_own=_which(each) == own)
             for name, each in await self.sessions.of_account(account_id)
-            # One of an earlier epoch is over, though the store may not know yet.
+            # One of an earlier epoch is over, even if the store does not know yet.
             if is_alive(each, who.holder, self.clock())
         ]
 
     async def sign_out(self, secret: str) -> None:
-        """End a session; one that is over already stays so."""
+        """End a session; does nothing if it is over."""
         await self.sessions.end(secret)
 
     async def end_one(self, who: SignedIn, name: str) -> SessionOver | None:
-        """End one session of a person, and forget its device; what is over already stays so."""
+        """End one session of a person, and forget its device; does nothing if it is over."""
         account_id, own_epoch = who.session.account_id, who.session.credentials_epoch
         for found, session in await self.sessions.of_account(account_id):
             if found == name:
-                # The device first: a kill in between leaves a session that can be ended again.
+                # The device first: a crash in between leaves a session that can still be ended.
                 if not await self.people.forget_device(account_id, own_epoch, session.device_id):
                     return SessionOver()
                 await self.sessions.end_by_name(account_id, name)
         return None
 
     async def goes_on(self, account_id: str, device_id: str, began_at: datetime) -> bool:
-        """Return whether a session that began on a device goes on, by whatever secret now."""
+        """Return whether a session that began on a device is still alive, under any secret."""
         found = await self.sessions.of_account(account_id)
         return any(_which(each) == (device_id, began_at) for _, each in found)
 
     async def caller(self, account_id: str, credentials_epoch: int) -> Account | None:
-        """Return the account of whoever signed in within this epoch and may still place a call.
+        """Return the account of a person who signed in within this epoch and may still call.
 
-        Asked of SQL, and not of what is remembered: once for each call, and a call costs money.
+        Reads SQL, not the cache: it happens once per call, and a call costs money.
         """
         holder = await self.people.holder(account_id)
         account = await self.accounts.account(account_id)
@@ -194,30 +194,30 @@ class BrowserSessions:
 
 
 async def go_on(sessions: Sessions, who: SignedIn, holder: Holder) -> str:
-    """Take a session into the epoch that it has begun, and end its account's others.
+    """Move a session into the epoch that it has begun, and end the account's others.
 
-    Return its new secret; empty where it has ended meanwhile.
+    Return its new secret; empty if it has ended meanwhile.
     """
     going_on = replace(who.session, credentials_epoch=holder.credentials_epoch)
-    # A new id: whoever has seen the old one is out, and so is everybody if this breaks off.
+    # A new id: someone who has seen the old one is out, and so is everyone if this breaks off.
     secret = await sessions.rotate(who.secret, going_on) or ""
     await sessions.end_all(holder.account_id, but=secret)
     return secret
 
 
 async def forget_sessions(sessions: Sessions, account_id: str) -> None:
-    """Let the store forget all sessions of an account whose credentials epoch has ended.
+    """Delete all sessions of an account whose credentials epoch has ended from the store.
 
-    They are over by that already. So where the store is away, what has been done is not reported as
-    a failure.
+    The new epoch has already ended them, so a store that is unavailable is not reported as a
+    failure.
     """
     with contextlib.suppress(StoreUnavailableError):
         await sessions.end_all(account_id)
 
 
 def _which(session: Session) -> tuple[str, datetime]:
-    """Return by what a session is the same one for as long as it goes on."""
-    # `seen_at` moves with each use, and the secret is known of one's own only.
+    """Return what identifies a session for as long as it lives."""
+    # `seen_at` moves with each use, and the secret is known only for one's own session.
     return session.device_id, session.began_at
 
 

@@ -1,7 +1,7 @@
-"""Signs a person in and lets them prove once more who they are.
+"""Signs a person in, and lets a signed-in person prove again who they are.
 
-What follows from what is `accounts.sign_in`'s table. An address that nobody has takes the same work
-and gets the same answer as a wrong password. Knows no HTTP.
+`accounts.sign_in` has the table of steps. An unknown address takes the same work and gets the same
+answer as a wrong password.
 """
 
 from __future__ import annotations
@@ -36,25 +36,25 @@ class Welcome:
 
     session_secret: str = field(repr=False)
     device_secret: str = field(repr=False)
-    """By which the browser is recognised when it comes again."""
+    """By which the browser is recognised next time."""
     answer: Answer = Answer.WELCOME
 
 
 @dataclass(frozen=True, slots=True)
 class NotYet:
-    """No session has begun; the answer is all that may be told."""
+    """No session has begun; the answer is all that the person may learn."""
 
     answer: Answer
     minutes_fast: int = 0
-    """How far off the clock of an app is, where that is the answer; negative: slow."""
+    """How far the app's clock is off, if that is the answer; negative: slow."""
 
 
 @dataclass(frozen=True, slots=True)
 class CodeNeeded:
-    """The password was right; a code of the second factor is asked for."""
+    """The password was right; a code of the second factor is required."""
 
     ceremony_secret: str = field(repr=False)
-    """By which this browser goes on."""
+    """With which this browser continues."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class SignIn:
     async def by_password(
         self, email: str, password: str, visitor: Visitor
     ) -> Welcome | NotYet | CodeNeeded | Faults:
-        """Sign a person in who gives address and password."""
+        """Sign a person in with address and password."""
         try:
             address = parse_address(email)
         except AddressError as error:
@@ -91,10 +91,10 @@ class SignIn:
     ) -> Welcome | NotYet | CodeNeeded | LinkDead:
         """Prove an address by the link that was sent there and the account's password.
 
-        Whoever only reads the mailbox has not made the account: without the password they would
-        prove their address for somebody else, who signed up with it and stays signed in (Sudhodanan
-        and Paverd, "Pre-hijacked accounts", USENIX Security 2022). So the link takes both, and ends
-        all sessions but the one that begins. A wrong password does not use it up.
+        Someone who only reads the mailbox has not created the account: without the password they
+        would prove their address for someone else, who signed up with it and stays signed in
+        (Sudhodanan and Paverd, "Pre-hijacked accounts", USENIX Security 2022). So the link takes
+        both, and ends all sessions except the new one. A wrong password does not use it up.
         """
         link = await self.people.look_at_link(digest(link_secret))
         if (
@@ -119,9 +119,10 @@ class SignIn:
         return await self.after_password(proven, visitor)
 
     async def by_link(self, link_secret: str, visitor: Visitor) -> Welcome | NotYet | LinkDead:
-        """Sign a person in who has a link that stands for the password.
+        """Sign a person in with a link that replaces the password.
 
-        It is one factor: whoever has a second one signs in with both, and the link is not used up.
+        It is one factor: a person with a second factor signs in with both, and the link is not used
+        up.
         """
         link = await self.people.look_at_link(digest(link_secret))
         if link is None or link.purpose is not Purpose.SIGN_IN or not link.works(self.clock()):
@@ -135,9 +136,9 @@ class SignIn:
         return LinkDead() if holder is None else await self.begin(holder, attempt, visitor)
 
     async def by_code(self, ceremony_secret: str, typed: str, visitor: Visitor) -> Welcome | NotYet:
-        """Sign a person in who has given the password, and now a code.
+        """Sign a person in who has given the password, and now gives a code.
 
-        A try counts before it is judged: of many at once no more are looked at.
+        A try is counted before the code is checked, so that parallel tries get no extra ones.
         """
         found = await self.ceremonies.attempt(ceremony_secret, CeremonyPurpose.CODE)
         if found is None or found[1] > CODE_TRIES_MAX:
@@ -148,7 +149,7 @@ class SignIn:
             await self.ceremonies.end(ceremony_secret)
             return NotYet(Answer.BEGIN_AGAIN)
         judged = await self.codes.judge(holder, typed, visitor, by_link=ceremony.by_link)
-        # As it stood after the password and the codes before this one.
+        # The attempt after the password and the codes before this one.
         asked = advance(Attempt(has_second_factor=True), Event.PASSWORD_RIGHT)
         attempt = advance(replace(asked, wrong_codes=tries - 1), judged.event)
         if attempt.state is State.NEEDS_SECOND_FACTOR:
@@ -160,21 +161,21 @@ class SignIn:
         return await self.begin(holder, attempt, visitor)
 
     async def is_asked_for_code(self, ceremony_secret: str) -> bool:
-        """Return whether this browser has given a password, and a code is asked for."""
+        """Return whether this browser has given a password and must give a code."""
         return await self.ceremonies.find(ceremony_secret, CeremonyPurpose.CODE) is not None
 
     async def needs_code(self, who: SignedIn) -> bool:
-        """Return whether a person proves who they are with a code beside the password."""
+        """Return whether a person also needs a code to prove who they are."""
         return await self.factors.find(who.session.account_id) is not None
 
     async def confirm(
         self, who: SignedIn, password: str, code: str, visitor: Visitor
     ) -> str | NotYet:
-        """Take the proofs of a sign-in once more; return the session's new secret.
+        """Check the proofs of a sign-in again; return the session's new secret.
 
-        Its id changes with what it may do (OWASP Session Management Cheat Sheet).
+        Its id changes with its privileges (OWASP Session Management Cheat Sheet).
         """
-        # Of the session's device alone: nobody else can use up its tries.
+        # Counted for the session's device only: no one else can use up its tries.
         uses = step_up_uses(who.session.account_id, who.session.device_id)
         refuse(await self.velocity.hit(uses))
         if not await self.hasher.verify(password, who.holder.password_hash):
@@ -190,7 +191,7 @@ class SignIn:
         return await self.step_up(who, attempt)
 
     async def step_up(self, who: SignedIn, attempt: Attempt) -> str | NotYet:
-        """Let a session go on that has proven itself once more; return its new secret."""
+        """Continue a session that has proven itself again; return its new secret."""
         at = self.clock()
         methods = who.session.methods | attempt.methods
         proven = replace(who.session, authenticated_at=at, seen_at=at, methods=methods)
@@ -198,17 +199,17 @@ class SignIn:
         return NotYet(Answer.BEGIN_AGAIN) if secret is None else secret
 
     async def check_ready(self, account_id: str) -> None:
-        """Raise StoreUnavailableError where no session could begin.
+        """Raise StoreUnavailableError if no session could begin.
 
-        Asked before a link is used up: it is good once, and whoever is told to try again later must
-        be able to.
+        Checked before a link is used up: it works once, and a person who is asked to try again
+        later must be able to.
         """
         await self.sessions.of_account(account_id)
 
     async def after_password(
         self, holder: Holder, visitor: Visitor, *, by_link: bool = False
     ) -> Welcome | NotYet | CodeNeeded:
-        """Go on with whoever has given the password, or has just set it by a link."""
+        """Continue after a person has given the password, or has just set it by a link."""
         has_second_factor = await self.factors.find(holder.account_id) is not None
         attempt = advance(Attempt(has_second_factor), Event.PASSWORD_RIGHT)
         if attempt.state is State.NEEDS_SECOND_FACTOR:
@@ -230,12 +231,12 @@ class SignIn:
         *,
         link: str = "",
     ) -> Event:
-        """Return what a password says of an address, whose holder is None for nobody.
+        """Return what a password proves for an address, whose holder is None if unknown.
 
         It is counted as a try for account and place, or for a device that was signed in to the
-        account before. A try with a link (its digest) counts for that in place of the account.
+        account before. A try with a link (its digest) counts for the link instead of the account.
         """
-        # Asked for nobody's account too: the time must not tell whether there is one.
+        # Read for unknown accounts too: the timing must not reveal whether there is one.
         devices = await self.people.devices(holder.account_id if holder else NOBODY)
         own, key = recognised(visitor, devices), f"{address.key} {link}" if link else address.key
         refuse(await self.velocity.hit(sign_in_uses(key, own, visitor.address)))
@@ -252,10 +253,10 @@ class SignIn:
             await self.people.rehash(holder.account_id, holder.password_hash, stronger)
 
     async def begin(self, holder: Holder, attempt: Attempt, visitor: Visitor) -> Welcome | NotYet:
-        """Note the device, and begin a session under an id that no browser has brought."""
+        """Note the device, and begin a session under a new id, never one that a browser sent."""
         at = self.clock()
-        # Kept where it is known to be ours, by this very account. Any other may be somebody's who
-        # wants to be recognised as this device from elsewhere.
+        # Reused only if it is known for this very account. Any other may have been planted by
+        # someone who wants to be recognised as this device from elsewhere.
         is_known = recognised(visitor, await self.people.devices(holder.account_id))
         device_secret = visitor.device_secret if is_known else self.new_secret()
         browser, system = families(visitor.user_agent)
@@ -274,8 +275,8 @@ class SignIn:
             authenticated_at=at,
         )
         secret = await self.sessions.begin(session)
-        # Whoever began another epoch since the password was looked at has ended all sessions, but
-        # maybe before this one was there.
+        # A new epoch since the password was checked has ended all sessions, but perhaps before this
+        # one existed.
         now = await self.people.holder(holder.account_id)
         if now is None or not is_of_epoch(session.credentials_epoch, now):
             await self.sessions.end(secret)
@@ -284,9 +285,9 @@ class SignIn:
 
 
 def new_device(email: str, device: Device, *, country: str = "") -> Notice:
-    """Return the mail that tells of a sign-in with a device that was not known.
+    """Return the mail about a sign-in from an unknown device.
 
-    `country` is the name of where it was, in the language of the mail; empty where nobody can tell.
+    `country` is where it was, in the language of the mail; empty if unknown.
     """
     return Notice(
         "new_device",
@@ -302,7 +303,7 @@ def new_device(email: str, device: Device, *, country: str = "") -> Notice:
 
 
 def wrong_codes(email: str, at: datetime) -> Notice:
-    """Return the mail that tells of many wrong codes after a right password, once a day."""
+    """Return the mail about many wrong codes after a right password, once a day."""
     return Notice(
         "wrong_codes",
         email,

@@ -1,6 +1,6 @@
-"""Signs a person out of all browsers, or of all but one: by another credentials epoch.
+"""Signs a person out of all browsers, or of all but one, by beginning a credentials epoch.
 
-Each lets every node ask the database anew, so it is bounded how often. Knows no HTTP.
+Each makes every node ask the database again, so how often is bounded.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class SignOut:
     velocity: Velocity
 
     async def end_others(self, who: SignedIn) -> str | SessionOver:
-        """End all sessions of a person but the one that asks; return its new secret."""
+        """End all sessions of a person except the requesting one; return its new secret."""
         account_id, own_epoch = who.session.account_id, who.session.credentials_epoch
         refuse(await self.velocity.hit(epoch_uses(account_id, who.session.device_id)))
         holder = await self.people.end_sessions(account_id, own_epoch)
@@ -31,7 +31,7 @@ class SignOut:
         return await go_on(self.sessions, who, holder) or SessionOver()
 
     async def end_everywhere(self, who: SignedIn) -> None:
-        """End all sessions of a person; one that is over itself ends no other."""
+        """End all sessions of a person; does nothing if the requesting one is over."""
         account_id, own_epoch = who.session.account_id, who.session.credentials_epoch
         refuse(await self.velocity.hit(epoch_uses(account_id, who.session.device_id)))
         if await self.people.end_sessions(account_id, own_epoch) is not None:

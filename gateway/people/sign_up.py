@@ -1,6 +1,6 @@
-"""Signs a person up, so that nobody can tell a known address from an unknown one.
+"""Signs a person up without revealing whether an address is known.
 
-A known address gets the same outcome after the same work, and another mail. Knows no HTTP.
+A known address gets the same outcome after the same work, and a different mail.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ TERMS_NEEDED = "terms_needed"
 
 @dataclass(frozen=True, slots=True)
 class SignUpForm:
-    """What a person has filled in."""
+    """What a person has entered."""
 
     email: str
     password: str = field(repr=False)
     accepts_terms: bool
-    """The terms, and what is done with personal data."""
+    """The terms and the privacy notice."""
     is_adult: bool
 
 
 @dataclass(frozen=True, slots=True)
 class LookIntoMail:
-    """What to do next is said in a mail."""
+    """A mail says what to do next."""
 
     email: str
 
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """What is wrong with a form: field -> code."""
+    """The errors of a form: field -> code."""
 
     by_field: Mapping[str, str]
 
@@ -64,7 +64,7 @@ class SignUp:
     """The versions of what is accepted."""
 
     async def sign_up(self, form: SignUpForm, visitor: Visitor) -> LookIntoMail | Faults:
-        """Make an account without credit, which can call once its address is proven."""
+        """Create an account without credit, which can call once its address is proven."""
         async with self.moment.fixed():
             return await self._sign_up(form, visitor)
 
@@ -78,7 +78,7 @@ class SignUp:
         address, faults = await self._read(form)
         if address is None or faults:
             return Faults(faults)
-        # Before it is known whether the address is: both take this time.
+        # Before the address is looked up, so that known and unknown ones take as long.
         password_hash = await self.hasher.hash(form.password)
         new = NewHolder(
             account_id=self.new_account_id(),
@@ -105,12 +105,15 @@ class SignUp:
         return LookIntoMail(address.text)
 
     async def _tell_known(self, address: EmailAddress, *, is_told: bool) -> None:
-        """Tell the holder of an address what they can do; nobody, as slowly, where none is told."""
+        """Mail the holder of an address what they can do.
+
+        Takes as long if no one is to be mailed.
+        """
         holder = await self.people.holder_by_email(address.key)
         if holder is None or not is_told:
             await self.people.tell(NOBODY, address_known(address.text))
             return
-        # To the address as its holder wrote it, not as somebody else has just typed it.
+        # To the address as its holder wrote it, not as someone else has just typed it.
         notice = address_known(holder.email) if holder.is_proven else verify_email(holder.email)
         await self.people.tell(holder.account_id, notice)
 
@@ -135,5 +138,5 @@ def verify_email(email: str) -> Notice:
 
 
 def address_known(email: str) -> Notice:
-    """Return the mail that reminds of an account where its address is wanted for another."""
+    """Return the mail that reminds of an account when its address is used for another sign-up."""
     return Notice("address_known", email)

@@ -1,7 +1,6 @@
-"""Lets whoever is signed in say what supervisors may do in their live calls.
+"""Lets a signed-in person decide what supervisors may do in their live calls.
 
-More than before needs a recent proof of who they are, and is told by mail. Knows no HTTP and no
-call.
+Allowing more needs a recent step-up, and is confirmed by mail.
 """
 
 from __future__ import annotations
@@ -22,14 +21,14 @@ from gateway.people.sign_up import Faults
 from gateway.ports import Velocity
 
 OFF = "off"
-"""Stands for a rule that allows nothing."""
+"""The rule that allows nothing."""
 
 
 class HolderSupervision(Protocol):
-    """What a person's account lets supervisors do. Raises StoreUnavailableError."""
+    """What a person's account allows supervisors to do. Raises StoreUnavailableError."""
 
     async def rule(self, account_id: str) -> Rule:
-        """Return it."""
+        """Return the rule."""
 
     async def choose(
         self,
@@ -40,7 +39,7 @@ class HolderSupervision(Protocol):
         may_widen: bool,
         notice: Notice,
     ) -> bool | None:
-        """Set it; None where the session is over, False where it may not allow more than before."""
+        """Set it; None if the session is over, False if it may not allow more than before."""
 
     async def deeds(self, account_id: str, limit: int) -> Sequence[Deed]:
         """Return what was done in live calls, the newest first."""
@@ -54,19 +53,19 @@ class RuleForm:
     """A `Mode`, or OFF."""
     is_silent: bool
     silent_reason: str
-    """Why without a tone; of no account where one announces supervisors."""
+    """Why without a tone; empty for an account that announces supervisors."""
 
 
 @dataclass(frozen=True, slots=True)
 class RuleChosen:
-    """It holds from now on, if it did not before."""
+    """It is in force now, whether new or not."""
 
     is_new: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Supervision:
-    """What a person decides about supervision. Every method raises StoreUnavailableError."""
+    """A person's decisions about supervision. Every method raises StoreUnavailableError."""
 
     kept: HolderSupervision
     velocity: Velocity
@@ -81,7 +80,7 @@ class Supervision:
         return await self.kept.deeds(who.account.id, limit)
 
     def may_allow_more(self, who: SignedIn) -> bool:
-        """Return whether a person has proven lately who they are."""
+        """Return whether a person has recently proven who they are."""
         return is_stepped_up(who.session, self.clock())
 
     async def choose(
@@ -89,7 +88,7 @@ class Supervision:
     ) -> RuleChosen | Faults | SessionOver | StepUpNeeded:
         """Set what an account allows.
 
-        Raises RequestRefusedError where more was allowed too often within the hour.
+        Raises RequestRefusedError if more was allowed too often within the hour.
         """
         rule = _read(form)
         if isinstance(rule, Faults):

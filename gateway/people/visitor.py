@@ -1,7 +1,4 @@
-"""Describes the browser that a form comes from, and recognises one that was signed in before.
-
-Holds what the flows share; knows no header and no cookie.
-"""
+"""Describes the browser that a form comes from, and recognises one that was signed in before."""
 
 from __future__ import annotations
 
@@ -17,28 +14,28 @@ NewSecret = Callable[[], str]
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Who is at the other end, as far as a request tells."""
+    """The person at the other end, as far as a request shows."""
 
     address: str
     """The network address."""
     language: str
-    """BCP 47: the one of ours that the browser likes best."""
+    """BCP 47: the browser's preferred language among ours."""
     user_agent: str = ""
     country: str = ""
-    """ISO 3166 alpha-2, by the address; empty where nobody can tell."""
+    """ISO 3166 alpha-2, from the address; empty if unknown."""
     country_names: Mapping[str, str] = field(default_factory=dict)
-    """What the country is called in each of our languages (BCP 47)."""
+    """The country's name in each of our languages (BCP 47)."""
     device_secret: str = field(default="", repr=False)
-    """What the browser was given when it last signed in; empty for none."""
+    """What the browser was given when it last signed in; empty if none."""
 
 
 def device_id(device_secret: str) -> str:
-    """Return what is stored of a device's secret; empty for none."""
+    """Return the digest of a device's secret that is stored; empty for no secret."""
     # Half of a SHA-256: it only has to tell devices apart, and cannot be turned back.
     return hashlib.sha256(device_secret.encode()).hexdigest()[:32] if device_secret else ""
 
 
 def recognised(visitor: Visitor, devices: Iterable[Device]) -> str:
-    """Return the id of the visitor's device where it is one of these; empty for a stranger's."""
+    """Return the id of the visitor's device if it is one of these; otherwise empty."""
     own = device_id(visitor.device_secret)
     return own if any(device.id == own for device in devices) else ""
