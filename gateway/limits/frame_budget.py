@@ -1,6 +1,6 @@
 """Bounds the frames accepted from one peer: a steady rate plus a burst; the excess is dropped.
 
-Distinguishes a peer that keeps exceeding the rate from one whose network has delayed what it sent.
+Distinguishes a peer that keeps exceeding the rate from one whose network has delayed its frames.
 Pure: times are nanoseconds of the caller's clock. `_native.c` counts by the same rule.
 """
 
@@ -38,9 +38,9 @@ class BudgetLimits:
 
 
 class Standstill:
-    """What peers sent while this process was not reading: it is not their excess.
+    """Excuses what peers sent while this process was not reading.
 
-    A third bucket beside the two of each peer: what a peer may send at the steady rate meanwhile.
+    A third bucket beside the two of each peer: what a peer may send meanwhile at the steady rate.
     """
 
     __slots__ = ("_excess_ns_per_frame", "_frame_ns", "_looked_ns", "_most_ns", "excused_at_ns")
@@ -57,12 +57,13 @@ class Standstill:
         """Return when the bucket will be empty; call several times a second."""
         stood_ns = now_ns - self._looked_ns
         self._looked_ns = now_ns
-        # A peer may send on at its steady rate while nobody reads. Where all of it arrives at once,
-        # what is beyond the burst counts as excess, and that much of it is excused.
+        # A peer may keep sending at its steady rate while no one reads. If all of it arrives at
+        # once, what is beyond the burst counts as excess, and that much of it is excused.
         if stood_ns > STANDSTILL_NS_MIN:
             excused_ns = stood_ns // self._frame_ns * self._excess_ns_per_frame
             begun_ns = max(self.excused_at_ns, now_ns)
-            # Bounded, so that a machine that slept for a night does not excuse a flood for as long.
+            # Bounded, so that a machine that was suspended overnight does not excuse a flood of
+            # that length.
             self.excused_at_ns = min(begun_ns + excused_ns, now_ns + self._most_ns)
         return self.excused_at_ns
 
@@ -93,13 +94,13 @@ class FrameBudget:
         if taken_at_ns - now_ns <= limits.burst_frames * limits.frame_ns:
             self._taken_at_ns = taken_at_ns
             return TAKEN
-        # What is dropped does not fill the first bucket, so a peer is heard again as soon as
-        # it slows down.
+        # Dropped frames do not fill the first bucket, so a peer is heard again as soon as it slows
+        # down.
         excess_at_ns = max(self._excess_at_ns, now_ns) + frames * limits.excess_ns
         self._excess_at_ns = excess_at_ns
         from_ns = now_ns
         if self._standstill is not None:
             from_ns = max(from_ns, self._standstill.look(now_ns))
-        # Only excess that goes on is a flood: a network that stalled delivers it once.
+        # Only continued excess is a flood: a network that stalled delivers it once.
         excess_max_ns = limits.excess_frames_max * limits.excess_ns
         return FLOODED if excess_at_ns - from_ns > excess_max_ns else DROPPED

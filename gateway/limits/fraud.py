@@ -1,9 +1,8 @@
-"""The rules of admission: in which order they are asked, what they look at, and what they decide.
+"""The rules of admission: their order, their inputs, and their decisions.
 
-In `limits` and not in `calls`, because rules are pure: facts and the moment come as arguments, and
-the import contracts see to it that no store is asked here. What one rule decides by is in this
-module (countries, new cards), in `velocity` (how often) or in `call.number` (which numbers); their
-order and their names are here alone. Knows no call and no store.
+They are in `limits` and not in `calls` because rules are pure: facts and the moment come as
+arguments. The criteria are in this module (countries, new cards), in `velocity` (how often) or in
+`call.number` (which numbers); only this module has the rules' order and names.
 
 Fraud with stolen cards calls numbers that pay their owner for each minute (GSMA FS.21, CTIA
 "international revenue share fraud"): soon after the first payment, abroad, and much at once.
@@ -36,13 +35,13 @@ class Rule:
 
     name: str
     codes: tuple[str, ...]
-    """Of its refusals, keys of `PROBLEMS`, which say what a person can do."""
+    """Codes of its refusals, keys of `PROBLEMS`, which say what a person can do."""
     looks_at: str
     holds_for: str = EVERYBODY
     lifted_by: Allowance | None = None
     is_counted: bool = False
-    """Whether its refusals are counted by account and hour: they may be against somebody who is
-    right, or be the first sign of somebody who is not."""
+    """Whether its refusals are counted by account and hour: they may hit an honest account, or be
+    the first sign of a dishonest one."""
 
 
 RULES: Sequence[Rule] = (
@@ -101,10 +100,8 @@ RULES: Sequence[Rule] = (
     ),
     Rule("lines", ("too_many_calls",), "the account's live calls, `CALLER_ACCOUNT_CALLS_MAX`"),
 )
-"""All rules in the order in which they are asked; the first that refuses is what is told.
-
-Of velocity and short calls, asked at once, the one with the longest wait is told.
-"""
+"""All rules in the order in which they are checked; the first refusal is the one reported. Velocity
+and short calls are checked together, and the one with the longest wait is reported."""
 
 COUNTED: Mapping[str, str] = {code: r.name for r in RULES if r.is_counted for code in r.codes}
 """Code of a refusal -> the rule under which it is counted."""
@@ -116,31 +113,30 @@ _LIFTS: Mapping[str, Allowance] = {
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What the operator has set."""
+    """The operator's settings."""
 
     home_countries: frozenset[str] = frozenset()
-    """ISO 3166 alpha-2 of the countries that are open to every person; empty: all are."""
+    """ISO 3166 alpha-2 of the countries that every person may call; empty: all."""
     new_card_days: int = 0
     """How long a card counts as new; 0: the rule is off."""
     new_card_day_micros: int = 0
-    """Most that a person may spend in a day (UTC) while it does."""
+    """The most that a person may spend in a day (UTC) during that time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What the rules look at of an account, as the book has it."""
+    """The facts about an account that the rules need, from the book."""
 
     opened: frozenset[str] = frozenset()
     """Countries that the holder has opened, ISO 3166 alpha-2."""
     first_paid_at: datetime | None = None
     """When the first payment was booked."""
     is_disposable: bool = False
-    """Whether the holder's address is at a service that gives addresses away for minutes."""
+    """Whether the holder's address is at a service for disposable addresses."""
     lifted: Mapping[Allowance, datetime] | None = None
     """Rules that an operator has lifted, until when."""
     seen_in: frozenset[str] = frozenset()
-    """Countries that the holder has signed in from, ISO 3166 alpha-2; empty where nobody can
-    tell."""
+    """Countries that the holder has signed in from, ISO 3166 alpha-2; empty if unknown."""
 
     def allows(self, rule: Allowance, at: datetime) -> bool:
         """Return whether a rule is lifted at a moment."""
@@ -158,7 +154,10 @@ def is_home(policy: Policy, country: str) -> bool:
 
 
 def may_call_country(policy: Policy, standing: Standing, country: str, at: datetime) -> bool:
-    """Return whether a person may call a country; numbers of no country (empty) are not at home."""
+    """Return whether a person may call a country.
+
+    Numbers without a country (empty) are not at home.
+    """
     return (
         is_home(policy, country)
         or country in standing.opened
@@ -169,8 +168,8 @@ def may_call_country(policy: Policy, standing: Standing, country: str, at: datet
 def new_card_bound(policy: Policy, standing: Standing, at: datetime) -> int | None:
     """Return the most micros that a person may spend in the day of a moment; None for no bound.
 
-    Half of it for a disposable address, and for who is only ever somewhere else than where they
-    may call: neither alone is a reason to refuse anybody.
+    Half as much for a disposable address, and for a person who only ever signs in from countries
+    they may not call: neither alone is a reason to refuse anyone.
     """
     if standing.first_paid_at is None or standing.allows(Allowance.NEW_CARD, at):
         return None
@@ -186,9 +185,9 @@ def _is_foreign(policy: Policy, standing: Standing) -> bool:
 
 
 def uses_left(uses: Sequence[Use], lifted: Collection[str]) -> Sequence[Use]:
-    """Return the uses of velocity limits that still count where rules are lifted.
+    """Return the uses of velocity limits that still count under these lifted rules.
 
-    Limits of an address stay: others share it.
+    Limits of an address stay, because others share it.
     """
     return [
         use

@@ -1,7 +1,7 @@
-"""Finds the proxy that nobody has said to trust: all requests come from one private address.
+"""Detects a proxy that should be trusted but is not: all requests come from one private address.
 
-Whatever is counted by address is then counted for all visitors together. Pure: takes addresses as
-text, and remembers one of them.
+Anything counted by address would then be counted for all visitors together. Pure: takes addresses
+as text, and remembers one of them.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from ipaddress import ip_address
 from typing import Final
 
 REQUESTS_MIN: Final = 100
-"""Requests in a row after which one address is not taken for a single visitor's: some ten pages."""
+"""Requests in a row after which one address is too busy for a single visitor: some ten pages."""
 
 
 class SolePeer:
-    """The address that the latest requests came from, as long as they came from no other."""
+    """The address that the latest requests came from, while they come from no other."""
 
     def __init__(self) -> None:
         self._host = ""
@@ -28,14 +28,14 @@ class SolePeer:
             self._host, self._count = host, 1
 
     def note_relayed(self) -> None:
-        """Note a request that a trusted proxy has handed on."""
+        """Note a request that a trusted proxy has forwarded."""
         self._host, self._count = "", 0
 
     @property
     def private_address(self) -> str:
         """The one address of the last `REQUESTS_MIN` requests; empty if it may be a visitor's own.
 
-        As the socket shows it, which is what a setting has to name.
+        As the socket shows it, because a setting has to name it that way.
         """
         if self._count < REQUESTS_MIN or not _is_private(self._host):
             return ""
@@ -43,7 +43,7 @@ class SolePeer:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether this is an address, or the name, by which a machine reaches itself."""
+    """Return whether this is an address, or the name, by which a machine reaches itself."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
@@ -52,7 +52,7 @@ def is_loopback(host: str) -> bool:
 
 def _is_private(host: str) -> bool:
     try:
-        # Not `is_private`: the shared space of carriers and clouds (RFC 6598) is not that.
+        # Not `is_private`, which leaves out the shared space of carriers and clouds (RFC 6598).
         return not ip_address(host).is_global
     except ValueError:
         return False

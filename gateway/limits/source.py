@@ -1,6 +1,6 @@
 """Defines the source of a connection: the one rule for everything that counts by source.
 
-Pure: takes addresses as text, knows no connection.
+Pure: takes addresses as text.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _UNKNOWN: Final = Source(b"", b"\0")
 
 def host_of(peer: str) -> str:
     """Return the address of a peer that is written as `host:port`."""
-    # The last colon, for an IPv6 address has others.
+    # The last colon, because an IPv6 address has others.
     return peer.rpartition(":")[0].strip("[]")
 
 
 def source_of(host: str) -> Source:
-    """Return the source of an IP address; whatever is none comes from one source."""
+    """Return the source of an IP address; all invalid addresses share one source."""
     try:
         # Before it is cut to a prefix: all mapped addresses share one /64.
         parsed = _unmapped(ip_address(host))
@@ -50,8 +50,8 @@ def source_of(host: str) -> Source:
 def subject_of(address: str) -> str:
     """Return whom an address stands for, as text: itself in IPv4, its /64 in IPv6.
 
-    Takes `host`, `host:port` and `[host]:port`. What is no address, such as the empty one of a
-    unix socket, is one subject.
+    Takes `host`, `host:port` and `[host]:port`. All invalid addresses, such as the empty one of a
+    unix socket, are one subject.
     """
     source = _source_named(address)
     if source is _UNKNOWN:
@@ -65,7 +65,7 @@ def subject_of(address: str) -> str:
 def network_of(address: str) -> str:
     """Return the network that an address belongs to, as text: its /24 in IPv4, its /48 in IPv6.
 
-    Takes what `subject_of` takes; what is no address is one network.
+    Takes what `subject_of` takes; all invalid addresses are one network.
     """
     packed = _source_named(address).network
     if not packed:
@@ -78,8 +78,8 @@ def network_of(address: str) -> str:
 def range_of(address: str) -> str:
     """Return the range that an address is rented in, as text: its /16 in IPv4, its /32 in IPv6.
 
-    The /32 is what a provider is given first (RIPE-738, 5.1.2); a /16 has as many /24 as one who
-    floods takes turns with. Takes what `subject_of` takes; what is no address is one range.
+    The /32 is a provider's first allocation (RIPE-738, 5.1.2); a /16 has enough /24s for an
+    attacker to rotate through. Takes what `subject_of` takes; all invalid addresses are one range.
     """
     packed = _source_named(address).network
     if not packed:

@@ -1,7 +1,7 @@
 """Limits how often one source may have something done: a token bucket for each.
 
-A connection or a request costs the loop some tenths of a millisecond before it is known whose it
-is, so the count is by address. Pure: time is an argument, and what is remembered is bounded.
+A connection or a request costs the loop some tenths of a millisecond before it is known who sent
+it, so the count is by address. Pure: takes the time as an argument, and its memory is bounded.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from typing import Final
 from gateway.nanoseconds import SECOND_NS
 
 _SOURCES_MAX: Final = 8192
-"""Sources remembered; the one that was heard of least recently is forgotten first."""
+"""Sources remembered; the least recently seen is forgotten first."""
 
 
 class SourceBudget:
-    """The budgets of all sources of one process for one kind of thing."""
+    """The budgets of all sources of one process for one kind of work."""
 
     def __init__(self, per_second: int, burst: int) -> None:
         self._refill_ns = SECOND_NS // per_second
         self._burst_ns = burst * self._refill_ns
-        # A bucket is one number, and one that has become full again needs none: forgetting the
-        # source that was heard of least recently loses little.
+        # A bucket is one number, and a full one needs none: forgetting the least recently seen
+        # source loses little.
         self._spent_until_ns: OrderedDict[bytes, int] = OrderedDict()
         """Source -> when its bucket is full again."""
 
@@ -31,11 +31,11 @@ class SourceBudget:
 
     def take(self, source: bytes, now_ns: int) -> bool:
         """Count one for this source; return False if it is one too many."""
-        # Taken out and put back, which moves the source to the end of the order.
+        # Popped and set again, which moves the source to the end of the order.
         spent_until_ns = max(self._spent_until_ns.pop(source, 0), now_ns)
         is_within = spent_until_ns + self._refill_ns - now_ns <= self._burst_ns
-        # What is refused spends nothing: a source that tries too often keeps its rate, and loses
-        # the excess only.
+        # A refusal spends nothing: a source that tries too often keeps its rate, and loses only the
+        # excess.
         self._spent_until_ns[source] = spent_until_ns + self._refill_ns * is_within
         if len(self._spent_until_ns) > _SOURCES_MAX:
             self._spent_until_ns.popitem(last=False)

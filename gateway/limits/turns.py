@@ -1,7 +1,6 @@
-"""Admits expensive work in turns: at most so much at once for each source, and in all.
+"""Admits expensive work in turns: a maximum at once for each source, and in all.
 
-The rest waits. Sources take turns, and within a source the first to come is the first to begin.
-Pure: knows neither the work nor what waits for it.
+The rest waits. Sources take turns; within a source it is first come, first served.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ _W = TypeVar("_W")
 
 
 class Turns(Generic[_W]):
-    """The places of one process. Every operation takes O(1); the owner bounds what waits."""
+    """The places of one process. Every operation takes O(1); the owner bounds how many wait."""
 
     def __init__(self, per_source_max: int, in_all_max: int) -> None:
         self._per_source_max = per_source_max
@@ -29,8 +28,8 @@ class Turns(Generic[_W]):
         return self._held_count
 
     def take(self, source: bytes, waiter: _W) -> bool:
-        """Take a place, or wait for one; tell whether it was taken."""
-        # Nobody is overtaken: while one waits that may begin, no place is free.
+        """Take a place, or wait for one; return whether it was taken."""
+        # This overtakes no one: while a waiter could begin, no place is free.
         if self._held[source] < self._per_source_max and self._held_count < self._in_all_max:
             self._hold(source)
             return True
@@ -39,7 +38,7 @@ class Turns(Generic[_W]):
         return False
 
     def withdraw(self, source: bytes, waiter: _W) -> None:
-        """Stop waiting; does nothing for one that does not wait."""
+        """Stop waiting; does nothing if it is not waiting."""
         waiting = self._waiting.get(source, {})
         waiting.pop(waiter, None)
         if not waiting:
@@ -47,17 +46,17 @@ class Turns(Generic[_W]):
             self._next.pop(source, None)
 
     def give_back(self, source: bytes) -> tuple[bytes, _W] | None:
-        """Free a place; if somebody waited for it, return the source and waiter that got it."""
+        """Free a place; if someone was waiting, return the source and waiter that got it."""
         self._held_count -= 1
         self._held[source] -= 1
         if not self._held[source]:
-            # Sources come from the network, so nothing may be kept of those that hold nothing.
+            # Sources come from the network, so none may be remembered that holds nothing.
             del self._held[source]
         self._line_up(source)
         if not self._next:
             return None
         # Sources in turn, not waiters in order: a flood from one address delays each of the others
-        # by one place and not by the length of its line.
+        # by one place instead of the length of its queue.
         following = next(iter(self._next))
         del self._next[following]
         waiter = next(iter(self._waiting[following]))
@@ -72,6 +71,6 @@ class Turns(Generic[_W]):
 
     def _line_up(self, source: bytes) -> None:
         """Put a source behind the others if it may go on."""
-        # One at its own bound leaves the line, and enters it again when it gives a place back.
+        # A source at its own maximum leaves the line, and rejoins it when it gives a place back.
         if source in self._waiting and self._held[source] < self._per_source_max:
             self._next.setdefault(source)

@@ -1,7 +1,6 @@
 """Applies the velocity limits: how often an account, key, client address or number may be used.
 
-What is counted under which name, and the rule for when a refused use may be repeated. Knows no
-store, clock or request.
+Defines which uses count under which name, and when a refused use may be repeated.
 """
 
 from __future__ import annotations
@@ -36,20 +35,20 @@ SHORT_CALL_S = 10
 minute begun, so its calls are ended at once; a person's greeting takes longer."""
 
 RANGE_DIGITS = 4
-"""Last digits that the numbers of one range do not share: a block of 10,000 is the least that most
+"""How many last digits vary within a number range: a block of 10,000 is the least that most
 numbering plans allocate, and what is rented for revenue share."""
 
 TOKENS_PER_CALL = 4
-"""Tokens that a visitor may ask for, for each call that may begin."""
+"""Tokens that a visitor may request, for each call that may begin."""
 TOKENS_WAITING_MIN = 3
-"""Of them within a minute, also where fewer calls may begin within an hour."""
+"""The least of them within a minute, even if fewer calls may begin within an hour."""
 
 ALL = "all"
 OFF = "off"
 
 
 class Override(NamedTuple):
-    """What the operator sets instead of a default."""
+    """An operator's replacement for a default."""
 
     name: str
     """Of a limit, or ALL."""
@@ -58,14 +57,14 @@ class Override(NamedTuple):
 
 
 def parse_override(text: str) -> Override:
-    """Read `name=amount` or `name=off`. Raises ValueError that says what is valid."""
+    """Parse `name=amount` or `name=off`. Raises ValueError that says what is valid."""
     name, _, value = (part.strip() for part in text.partition("="))
     if name not in LIMITS and (name, value) != (ALL, OFF):
         raise ValueError("names no velocity limit; docs/configuration.md lists them")
-    # `all=off` is the only thing that may be set for all: one amount would fit no two of them.
+    # Only `all=off` may be set for all: no amount would fit two of them.
     if value == OFF:
         return Override(name, None)
-    # `isdigit` takes other scripts' digits too, and `int` no number of thousands of digits.
+    # `isdigit` accepts other scripts' digits too, and `int` refuses numbers of thousands of digits.
     is_number = value.isascii() and value.isdigit() and len(value) <= len(str(AMOUNT_MAX))
     if not is_number or not 0 < int(value) <= AMOUNT_MAX:
         raise ValueError(f"must be name=1 to {AMOUNT_MAX}, or name={OFF}")
@@ -73,7 +72,7 @@ def parse_override(text: str) -> Override:
 
 
 def effective(overrides: Iterable[Override]) -> Mapping[str, Limit]:
-    """Return the limits in force; the last override of a name counts."""
+    """Return the limits in force; the last override of a name wins."""
     limits = dict(LIMITS)
     for name, amount in overrides:
         if name == ALL:
@@ -91,7 +90,7 @@ class Use(NamedTuple):
     limit: str
     subject: str
     amount: int = 0
-    """What the subject has set in place of the limit's own amount; 0 for that."""
+    """The subject's own amount instead of the limit's; 0 for the limit's."""
 
 
 class Refusal(NamedTuple):
@@ -106,7 +105,7 @@ def call_uses(account_id: str, key_id: str, address: str, number: str) -> Sequen
     return (
         *_of_each("calls_minute", account_id, key_id, address),
         *_of_each("calls_hour", account_id, key_id, address),
-        # By account, or one account could close a number to all the others.
+        # By account, otherwise one account could block a number for all the others.
         Use("number_calls_minute", f"{account_id} {number}"),
         Use("number_calls_hour", f"{account_id} {number}"),
         Use(SHORT_CALLS, account_id),
@@ -115,7 +114,7 @@ def call_uses(account_id: str, key_id: str, address: str, number: str) -> Sequen
 
 
 def embed_uses(address: str) -> Sequence[Use]:
-    """Return the uses of whatever a page with a button asks."""
+    """Return the uses of any request from a page with a button."""
     return (
         Use("address_embeds_minute", subject_of(address)),
         Use("network_embeds_minute", network_of(address)),
@@ -123,12 +122,12 @@ def embed_uses(address: str) -> Sequence[Use]:
 
 
 def wrong_button_uses(address: str) -> Sequence[Use]:
-    """Return what a publishable key uses that is none."""
+    """Return the uses of an unknown publishable key."""
     return (Use("address_wrong_buttons_minute", subject_of(address)),)
 
 
 def visitor_uses(visitor: str, amounts: Mapping[str, int]) -> Sequence[Use]:
-    """Return the uses of a call that a visitor begins with a button; none for nobody.
+    """Return the uses of a call that a visitor begins with a button; none without a visitor.
 
     `amounts` are the button's: `visitor_hour` and `visitor_day`.
     """
@@ -136,21 +135,21 @@ def visitor_uses(visitor: str, amounts: Mapping[str, int]) -> Sequence[Use]:
 
 
 def visitor_network_uses(network: str, amounts: Mapping[str, int]) -> Sequence[Use]:
-    """Return what the same uses of the visitor's network: `network_hour` and `network_day`."""
+    """Return the uses of that call by the network: `network_hour` and `network_day`."""
     return _of_button("network_", network, amounts)
 
 
 def button_uses(button_id: str, amounts: Mapping[str, int]) -> Sequence[Use]:
-    """Return what the same uses of the button itself: `button_hour` and `button_day`."""
+    """Return the uses of that call by the button itself: `button_hour` and `button_day`."""
     return _of_button("", button_id, amounts)
 
 
 def visitor_token_uses(
     visitor: str, network: str, amounts: Mapping[str, int]
 ) -> Sequence[Sequence[Use]]:
-    """Return the uses of a token for a visitor's call: first theirs, and then their network's.
+    """Return the uses of a token for a visitor's call: first theirs, then their network's.
 
-    Larger than those of calls, which count only once they begin.
+    Their amounts are larger than those of calls, which count only once they begin.
     """
     least, hour = TOKENS_WAITING_MIN, amounts["visitor_hour"]
     own = (
@@ -184,10 +183,10 @@ def proof_call_uses(account_id: str, number: str, address: str) -> Sequence[Use]
 
 
 def button_call_uses(account_id: str, number: str, *, is_signed: bool) -> Sequence[Use]:
-    """Return the uses of starting a visitor's call, beside those of its button.
+    """Return the uses of starting a visitor's call, in addition to those of its button.
 
-    A number that was proven to be the account's own is called as often as its owner likes, and no
-    fraud pays there: outcomes of calls to it are not looked at.
+    A number proven to be the account's own may be called as often as its owner likes, and fraud
+    earns nothing there: outcomes of calls to it are not counted.
     """
     of_account = (
         Use("account_calls_minute", account_id),
@@ -215,7 +214,7 @@ def quote_uses(account_id: str, key_id: str, address: str) -> Sequence[Use]:
 
 
 def rate_uses(address: str) -> Sequence[Use]:
-    """Return the uses of asking for a rate without an account."""
+    """Return the uses of a rate query without an account."""
     return (Use("address_quotes_minute", subject_of(address)),)
 
 
@@ -228,16 +227,16 @@ def checkout_uses(account_id: str, address: str) -> Sequence[Use]:
 
 
 def wrong_key_uses(address: str) -> Sequence[Use]:
-    """Return what a wrong key uses."""
+    """Return the uses of a wrong key."""
     return (Use("address_wrong_keys_minute", subject_of(address)),)
 
 
 def sign_in_uses(email_key: str, device_id: str, address: str) -> Sequence[Use]:
-    """Return what an attempt to sign in uses of the account, which need not exist, and its place.
+    """Return the uses of a sign-in attempt by the account, which need not exist, and its place.
 
-    `device_id` is empty for a device that has not been signed in before. One that has been has an
-    allowance of its own, and no other: neither strangers to the account nor those who share its
-    network lock it out.
+    `device_id` is empty for a device that has not been signed in before. A device that has been has
+    its own allowance only: neither strangers to the account nor those who share its network can
+    lock it out.
     """
     if device_id:
         return (Use("account_sign_ins_hour", f"{email_key} {device_id}"),)
@@ -250,7 +249,7 @@ def sign_in_uses(email_key: str, device_id: str, address: str) -> Sequence[Use]:
 
 
 def step_up_uses(account_id: str, device_id: str) -> Sequence[Use]:
-    """Return what a proof once more uses, of whoever is signed in with a device."""
+    """Return the uses of a step-up by a person who is signed in on a device."""
     return (Use("device_step_ups_hour", f"{account_id} {device_id}"),)
 
 
@@ -263,7 +262,7 @@ def sign_up_uses(address: str) -> Sequence[Use]:
 
 
 def reset_uses(email_key: str, device_id: str, address: str) -> Sequence[Use]:
-    """Return the uses of asking for a link that resets the password; see `sign_in_uses`."""
+    """Return the uses of a request for a password reset link; see `sign_in_uses`."""
     if device_id:
         return (Use("account_resets_hour", f"{email_key} {device_id}"),)
     return (
@@ -277,7 +276,7 @@ def code_uses(
 ) -> Sequence[Use]:
     """Return the uses of a try of a code; see `sign_in_uses`.
 
-    `by_link` are those after a link out of the account's mailbox: whoever knows the password alone
+    `by_link` are those after a link from the account's mailbox: someone who knows only the password
     uses up none of them.
     """
     if device_id:
@@ -300,50 +299,51 @@ def challenge_uses(address: str) -> Sequence[Use]:
 
 
 def wrong_link_uses(address: str) -> Sequence[Use]:
-    """Return what a link uses that is none."""
+    """Return the uses of an invalid link."""
     return (Use("address_wrong_links_minute", subject_of(address)),)
 
 
 def wrong_session_uses(address: str) -> Sequence[Use]:
-    """Return what a session uses that is unknown or over."""
+    """Return the uses of a session that is unknown or over."""
     return (Use("address_wrong_sessions_minute", subject_of(address)),)
 
 
 def epoch_uses(account_id: str, device_id: str) -> Sequence[Use]:
-    """Return what whoever is signed in uses by beginning a credentials epoch.
+    """Return the uses of beginning a credentials epoch by a signed-in person.
 
-    Of the session's device alone: a thief uses up nothing that the owner needs to put them out.
+    Counted for the session's device only: a thief cannot use up what the owner needs to sign them
+    out.
     """
     return (Use("account_epochs_hour", f"{account_id} {device_id}"),)
 
 
 def key_uses(account_id: str) -> Sequence[Use]:
-    """Return what whoever is signed in uses by making an API key."""
+    """Return the uses of creating an API key by a signed-in person."""
     return (Use("account_keys_hour", account_id),)
 
 
 def supervision_uses(account_id: str) -> Sequence[Use]:
-    """Return what whoever is signed in uses by letting supervisors do more."""
+    """Return the uses of letting supervisors do more."""
     return (Use("account_supervision_hour", account_id),)
 
 
 def grant_uses(name: str) -> Sequence[Use]:
-    """Return what a key, or a holder by the account, uses by asking to supervise a call."""
+    """Return the uses of requesting to supervise a call, by a key or by the account's holder."""
     return (Use("supervision_grants_minute", name),)
 
 
 def button_making_uses(account_id: str) -> Sequence[Use]:
-    """Return what an account uses by making a button, in a page or by a key."""
+    """Return the uses of creating a button, in a page or by a key."""
     return (Use("account_buttons_hour", account_id),)
 
 
 def webhook_setting_uses(account_id: str) -> Sequence[Use]:
-    """Return what an account uses by letting events go to an address, in a page or by a key."""
+    """Return the uses of directing events to an address, in a page or by a key."""
     return (Use("account_webhooks_hour", account_id),)
 
 
 def proof_mail_uses(email_key: str) -> Sequence[Use]:
-    """Return the uses of a mail to an address that nobody has proven."""
+    """Return the uses of a mail to an unproven address."""
     return (Use("account_proof_mails_hour", email_key),)
 
 
@@ -389,7 +389,7 @@ class Window(NamedTuple):
     previous: int
     """Uses in the previous window."""
     previous_left_s: float
-    """How long they still count, at decreasing weight."""
+    """How long they still count, with decreasing weight."""
     current: int
     current_left_s: float
     """How long until the current ones no longer count: up to two windows."""
@@ -408,13 +408,13 @@ def wait_s(limit: Limit, window: Window) -> int:
     if floor(window.previous * window.previous_left_s / length_s) + window.current < amount:
         return 0
     if window.current < amount:
-        # The weight of the previous uses falls: at this instant there is room for one more.
-        # previous x left / length + current = amount, solved for left.
+        # The weight of the previous uses falls: at this instant one more fits. previous x left /
+        # length + current = amount, solved for left.
         left_s = length_s * (amount - window.current) / window.previous
         wait = window.previous_left_s - left_s
     else:
-        # First the current window must end, then the weight of its uses falls.
-        # The same with the current window as the previous one, and none in the new one yet.
+        # First the current window must end, then the weight of its uses falls. The same with the
+        # current window as the previous one, and none in the new one yet.
         left_s = min(length_s, length_s * amount / window.current)
         wait = (window.current_left_s - length_s) + (length_s - left_s)
     # At exactly that instant the use would still be one too many.

@@ -1,7 +1,7 @@
-"""Lists the velocity limits with their defaults, and why each is what it is.
+"""Lists the velocity limits with their defaults, and the reason for each.
 
 A limit has a sliding window of two counters (see `limits`, "sliding window counter"): the uses in
-the current window, plus those in the previous one in proportion to what is left of it.
+the current window, plus those in the previous one in proportion to how much of it is left.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class Limit:
     reason: str
     """Why this default."""
     outweighed_by: str = ""
-    """Name of the count of good outcomes that balances the bad ones. Such a limit is not consumed
-    by uses: it counts outcomes afterwards, and refuses uses while more are bad than good."""
+    """Name of the count of good outcomes that balances the bad ones. Uses do not consume such a
+    limit: it counts outcomes afterwards, and refuses uses while more are bad than good."""
 
 
 SHORT_CALLS, LONG_CALLS = "account_short_calls_hour", "account_long_calls_hour"
