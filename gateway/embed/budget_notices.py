@@ -1,7 +1,7 @@
-"""Decides when a button's owner is told how much of its budgets is used or held: 50, 80, 100 %.
+"""Decides when a button's owner is notified that 50, 80 or 100 % of a budget is used or held.
 
-What was told is a text that is kept with the button, such as `2026-11-28:80 2026-11:50`. Knows no
-mail and no store; amounts are micros.
+What was sent is a text that is stored with the button, such as `2026-11-28:80 2026-11:50`. Amounts
+are micros.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 SHARES: Final = (50, 80, 100)
-"""Percent of a budget, at which its owner is told."""
+"""Percentages of a budget at which its owner is notified."""
 TOLD_CHARS_MAX: Final = 64
 
 
@@ -32,20 +32,20 @@ class Used:
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What an owner is to be told."""
+    """A notification for the owner."""
 
     period: str
     """`day` or `month`."""
     name: str
-    """Of that day or month, in UTC."""
+    """The name of that day or month, in UTC."""
     share: int
     cap: int
 
 
 def news_of(told: str, at: datetime, budgets: Mapping[str, Used]) -> tuple[Sequence[News], str]:
-    """Return what to tell of the budgets of a moment's day and month, and what is told then.
+    """Return what to send about the budgets of a moment's day and month, and the new `told`.
 
-    Of several shares that were passed at once only the highest is told.
+    Of several shares that were passed at once only the highest is sent.
     """
     day = at.astimezone(UTC).date().isoformat()
     names = {"day": day, "month": day[:7]}
@@ -55,7 +55,7 @@ def news_of(told: str, at: datetime, budgets: Mapping[str, Used]) -> tuple[Seque
         for period, used in budgets.items()
         if used.share > shares.get(names[period], 0)
     ]
-    # Of periods that are over nothing has to be known any more.
+    # Periods that are over are dropped.
     kept = {name: shares[name] for name in names.values() if name in shares}
     kept.update({each.name: each.share for each in news})
     return news, " ".join(f"{name}:{share}" for name, share in sorted(kept.items()))

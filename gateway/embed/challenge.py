@@ -1,7 +1,8 @@
-"""Decides about challenges: how hard one is, what it names, and which solutions can be right.
+"""Decides how hard a challenge is, what it names, and which solutions can be right.
 
-A challenge is ALTCHA's: a number is to be found whose SHA-256 together with the salt is given. It
-makes calls of bots cost something, and holds nobody off for good. Knows no secret, store or clock.
+A challenge is ALTCHA's: find the number whose SHA-256 together with the salt is given. It makes
+bots' calls cost something, and stops no one for good. Pure: the secret and the time come from the
+caller.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ from urllib.parse import parse_qs
 import msgspec
 
 LIFETIME_S: Final = 120
-"""How long one may be solved: a slow phone, and a person who has to allow the microphone."""
+"""How long one may take to solve: for a slow phone, and a person who has to allow the
+microphone."""
 NUMBERS_MIN: Final = 20_000
-"""Numbers to try at most where hardly anybody asks; a browser does it within 0.2 s."""
+"""The most numbers to try while few challenges are requested; a browser does it within 0.2 s."""
 NUMBERS_MAX: Final = 1_280_000
-"""The same under a flood: some seconds of a phone."""
+"""The most under a flood: some seconds on a phone."""
 CALM: Final = 30
 """Challenges of one key within a minute, in one network or range, up to which they stay easy."""
 SOLUTION_CHARS_MAX: Final = 2_048
@@ -31,18 +33,18 @@ class Solution(msgspec.Struct, frozen=True):
 
     algorithm: str
     challenge: Annotated[str, msgspec.Meta(max_length=128)]
-    # A number and no text: a text could take over the end of the salt, and with it the time at
-    # which the challenge is over (CVE-2025-68113).
+    # A number, not text: text could extend into the salt, and override the time at which the
+    # challenge expires (CVE-2025-68113).
     number: Annotated[int, msgspec.Meta(ge=0, le=NUMBERS_MAX)]
     salt: Annotated[str, msgspec.Meta(max_length=512)]
     signature: Annotated[str, msgspec.Meta(max_length=128)]
 
 
 def numbers_of(recent: int) -> int:
-    """Return how many numbers a challenge makes its solver try at most.
+    """Return the most numbers that the solver of a challenge has to try.
 
-    `recent` is how many challenges of the key were given within the last minute where the visitor
-    is: each doubling beyond `CALM` doubles the work.
+    `recent` is how many challenges of the key were given in the visitor's network or range within
+    the last minute: each doubling beyond `CALM` doubles the work.
     """
     numbers = NUMBERS_MIN
     while recent > CALM and numbers < NUMBERS_MAX:
@@ -66,12 +68,12 @@ def parameters(*, expires_s: int, key: str, visitor: str) -> dict[str, str]:
 
 
 def is_for(solution: Solution, *, key: str, visitors: tuple[str, ...], now_s: int) -> bool:
-    """Return whether a solution whose signature is right names this key and one of these.
+    """Return whether a solution with a valid signature names this key and one of these visitors.
 
-    At midnight a visitor has two names, that of the day before and that of today.
+    Around midnight a visitor has two names, the previous day's and today's.
     """
     named = parse_qs(solution.salt.partition("?")[2], keep_blank_values=True)
-    # Each exactly once: of two that differ, different readers would believe different ones.
+    # Each exactly once: of two different values, parsers would disagree on which one counts.
     values = {name: named.get(name, []) for name in _PARAMETERS}
     if solution.algorithm != "SHA-256" or any(len(found) != 1 for found in values.values()):
         return False

@@ -1,7 +1,6 @@
 """Tells when a button takes calls: a week of opening hours in one time zone, and holidays.
 
-Hours are those on the wall of that place, also where its clocks are changed. Time is an argument;
-knows no button and no clock.
+Hours are local time, across daylight saving changes too. Pure: takes the time as an argument.
 """
 
 from __future__ import annotations
@@ -18,11 +17,11 @@ MINUTES_A_DAY: Final = 1_440
 SPANS_A_DAY_MAX: Final = 4
 HOLIDAYS_MAX: Final = 64
 LOOK_AHEAD_DAYS: Final = 400
-"""How far an opening is looked for: beyond the holidays of a whole year."""
+"""How far ahead the next opening is looked for: beyond a whole year of holidays."""
 
 
 class Span(msgspec.Struct, frozen=True, array_like=True):
-    """A while within a day, in minutes from its midnight."""
+    """A part of a day, in minutes from midnight."""
 
     start: int
     end: int
@@ -39,10 +38,10 @@ class Hours(msgspec.Struct, frozen=True):
     """When a button is open."""
 
     zone: str = "UTC"
-    """Of the IANA database, such as Europe/Berlin."""
+    """An IANA time zone, such as Europe/Berlin."""
     week: Week = ALWAYS
     holidays: tuple[date, ...] = ()
-    """Days, in the zone, on which it is closed whatever the week says."""
+    """Dates, in the zone, on which it is closed regardless of the week."""
 
     def is_open(self, at: datetime) -> bool:
         """Return whether it is open at a moment."""
@@ -51,7 +50,7 @@ class Hours(msgspec.Struct, frozen=True):
         return any(span.start <= minute < span.end for span in self._spans(local.date()))
 
     def next_opening(self, at: datetime) -> datetime | None:
-        """Return when it opens after a moment, in UTC to the minute; None if it does not.
+        """Return when it next opens, in UTC to the minute; None if it does not.
 
         The moment itself if it is open then.
         """
@@ -77,22 +76,22 @@ class Hours(msgspec.Struct, frozen=True):
 
 @lru_cache(maxsize=256)
 def zone_of(name: str) -> ZoneInfo:
-    """Return a time zone. Raises ZoneInfoNotFoundError, ValueError for a name of none."""
+    """Return a time zone. Raises ZoneInfoNotFoundError, ValueError for an unknown name."""
     return ZoneInfo(name)
 
 
 def _moments(day: date, minute: int, zone: ZoneInfo) -> Iterator[datetime]:
-    """Yield the moments at which a minute of a day begins on the wall.
+    """Yield the moments at which a minute of a day begins in local time.
 
-    Two where the clock is set back over it. Where it is set forward over it, each minute of the
-    real time in between: the first of them that is in the span is its beginning.
+    Two if the clock is set back over it. If it is set forward over it, each minute of the real time
+    in between: the span begins at the first of them that is in it.
     """
     wall = datetime.combine(day, time(minute // 60, minute % 60))
     first, second = (wall.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
     if first <= second:
         yield from {first, second}
         return
-    # PEP 495: in a gap fold 0 counts by the offset before it, and comes out as the later moment.
+    # PEP 495: in a gap, fold 0 uses the offset before it, and gives the later moment.
     while second <= first:
         yield second
         second += timedelta(minutes=1)

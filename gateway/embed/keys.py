@@ -1,6 +1,6 @@
-"""Defines publishable keys: what stands in the page of a site for everybody to read.
+"""Defines publishable keys: the public text in a site's page that names a button.
 
-Makes and reads the text only; knows no store and no chance, and not what a button may do.
+Pure: takes the random bytes as an argument.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Final
 
 KEY_CHARS: Final = 24
-"""After the prefix, of 62 characters: 142 bits, so that nobody finds a button by guessing."""
+"""After the prefix, of 62 characters: 142 bits, so that no one finds a button by guessing."""
 
 _ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _KEY: Final = re.compile(rf"pk_(live|test)_[0-9A-Za-z]{{{KEY_CHARS}}}", re.ASCII)
@@ -28,8 +28,8 @@ class Mode(StrEnum):
 
 
 def publishable_key(mode: Mode, chance: bytes) -> str:
-    """Return the key that `BYTES` random bytes make; the same bytes make the same key."""
-    # A division of one large number, which is uneven by less than 2^-100.
+    """Return the key derived from `BYTES` random bytes; the same bytes give the same key."""
+    # Dividing one large number is uneven by less than 2^-100.
     number = int.from_bytes(chance[:BYTES], "big")
     text = ""
     for _ in range(KEY_CHARS):
@@ -39,6 +39,6 @@ def publishable_key(mode: Mode, chance: bytes) -> str:
 
 
 def mode_of(key: str) -> Mode | None:
-    """Return the mode of a publishable key; None for a text that is none."""
+    """Return the mode of a publishable key; None if the text is not one."""
     found = _KEY.fullmatch(key)
     return None if found is None else Mode(found[1])

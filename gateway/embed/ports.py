@@ -1,7 +1,4 @@
-"""Declares what keeps buttons, what proves that a destination is somebody's, and what visitors ask.
-
-Shapes and promises only; knows no store, no carrier and no HTTP.
-"""
+"""Declares the ports of buttons: their store, proofs of destinations, and what visitors request."""
 
 from __future__ import annotations
 
@@ -21,7 +18,7 @@ from gateway.operators import Order
 BUTTONS_MAX: Final = 20
 """Buttons that an account may have at once."""
 KEYS_MAX: Final = 5
-"""Live keys of one button that are good at once: the newest, and those whose overlap runs."""
+"""Live keys of one button that are valid at once: the newest, and those in their overlap."""
 DESTINATIONS_MAX: Final = 20
 """Numbers that an account may have proven."""
 USAGE_DAYS_MAX: Final = 92
@@ -35,7 +32,7 @@ class ButtonKey:
     mode: Mode
     made_at: datetime
     ends_at: datetime | None
-    """When the overlap of one that was replaced ends; None while it stands."""
+    """When the overlap of a replaced key ends; None while it is current."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,25 +42,25 @@ class Button:
     id: str
     account_id: str
     key_id: str
-    """Of the API key of scope `embed` that pays for its calls, whatever publishable key began
-    them; each call record names it."""
+    """The API key of scope `embed` that pays for its calls, whichever publishable key began them;
+    each call record names it."""
     label: str
-    """What its owner calls it."""
+    """The owner's name for it."""
     rules: Rules
     keys: Sequence[ButtonKey]
-    """Those that are good now, the newest first: one of each mode stands, others end."""
+    """The valid ones, the newest first: one of each mode is current, the others are ending."""
     made_at: datetime
     paused_at: datetime | None
-    """Since when it takes no calls, because its owner wants so."""
+    """Since when its owner has paused it."""
 
     def key_of(self, mode: Mode) -> str:
-        """Return the key of a mode that stands; empty where there is none."""
+        """Return the current key of a mode; empty if there is none."""
         return next((k.key for k in self.keys if k.mode is mode and k.ends_at is None), "")
 
 
 @dataclass(frozen=True, slots=True)
 class NewButton:
-    """A button to be made. The same `id` a second time makes nothing more."""
+    """A button to be created. A repeat with the same `id` creates nothing more."""
 
     id: str
     label: str
@@ -74,22 +71,22 @@ class NewButton:
 
 
 class Change(Enum):
-    """What became of something that somebody wanted to do with a button."""
+    """The result of an operation on a button."""
 
     DONE = "done"
-    """Or done before, by the same request."""
+    """Also if the same request did it before."""
     NOT_FOUND = "not_found"
     """The account has no such button."""
     TOO_MANY = "too_many"
     """Buttons of the account, or live keys of the button."""
     UNPROVEN = "unproven"
-    """Nobody has proven that the destination is the account's."""
+    """No one has proven that the destination is the account's."""
     SESSION_OVER = "session_over"
 
 
 @dataclass(frozen=True, slots=True)
 class DayUsage:
-    """What the calls of a button came to on one UTC day, as far as they are booked."""
+    """The booked calls of a button on one UTC day, and their cost."""
 
     day: date
     calls: int
@@ -109,7 +106,7 @@ class ProvenDestination:
 
 @dataclass(frozen=True, slots=True)
 class ByKey:
-    """A program that changes a button, by the API key that it has."""
+    """A program that changes a button, by its API key."""
 
     key_id: str
 
@@ -121,18 +118,18 @@ None for an operator's own process."""
 
 @dataclass(frozen=True, slots=True)
 class TakenBack:
-    """What became of a proven number that was taken back."""
+    """The result of withdrawing a proven number."""
 
     was_proven: bool
     buttons: Sequence[Button]
-    """Those that call it; they are paused."""
+    """The buttons that call it; they are paused."""
 
 
 class Buttons(Protocol):
     """The buttons of accounts. Every method raises StoreUnavailableError.
 
     Each change commits with its audit event, which names the editor, and its mail, and is safe to
-    repeat. SESSION_OVER also of a key that may not do it any more.
+    repeat. SESSION_OVER also if a key is no longer allowed to do it.
     """
 
     async def of_account(self, account_id: str) -> Sequence[Button]:
@@ -142,7 +139,7 @@ class Buttons(Protocol):
         """Return one of them."""
 
     async def was_made(self, account_id: str, button_id: str) -> bool:
-        """Return whether it was an account's at any time, also if it was deleted since."""
+        """Return whether it was ever an account's, even if it was deleted since."""
 
     async def make(
         self,
@@ -151,11 +148,11 @@ class Buttons(Protocol):
         new: NewButton,
         notice: Notice | None = None,
     ) -> Change:
-        """Make a button with both of its keys. DONE, TOO_MANY, UNPROVEN or SESSION_OVER.
+        """Create a button with both of its keys. DONE, TOO_MANY, UNPROVEN or SESSION_OVER.
 
-        NOT_FOUND for one that was made before, and deleted since.
+        NOT_FOUND if it was created before, and deleted since.
 
-        `notice` is the mail about it; None where the operator's own process makes it.
+        `notice` is the mail about it; None if the operator's own process creates it.
         """
 
     async def change(
@@ -172,13 +169,13 @@ class Buttons(Protocol):
     async def pause(
         self, account_id: str, editor: Editor, button_id: str, *, is_paused: bool
     ) -> Change:
-        """Let it take no calls, or take calls again; calls that run go on.
+        """Pause it, or let it take calls again; running calls go on.
 
-        UNPROVEN for one that is to call a number that was taken back.
+        UNPROVEN if the number it calls was withdrawn.
         """
 
     async def note_ended(self, account_id: str, editor: Editor, button_id: str) -> Change:
-        """Note in the audit log that its calls are ended."""
+        """Record in the audit log that its calls were ended."""
 
     async def turn(
         self,
@@ -189,26 +186,26 @@ class Buttons(Protocol):
         new_key: str,
         ends_at: datetime,
     ) -> Change:
-        """Give it another live key; the one that stands goes on until `ends_at`.
+        """Give it a new live key; the current one stays valid until `ends_at`.
 
-        Budgets and limits are the button's, so that two keys spend no more than one.
+        Budgets and limits belong to the button, so two keys spend no more than one.
         """
 
     async def delete(self, account_id: str, editor: Editor, button_id: str) -> Change:
-        """Delete it with its keys, for good. DONE also for one that was deleted before."""
+        """Delete it with its keys, for good. DONE also if it was deleted before."""
 
     async def usage(self, account_id: str, *, since: date) -> Mapping[str, Sequence[DayUsage]]:
         """Return button id -> its days with calls since then, the newest first.
 
-        Of buttons without calls nothing; of all the newest `USAGE_DAYS_MAX` days times
-        `BUTTONS_MAX`.
+        Buttons without calls are left out; at most the newest `USAGE_DAYS_MAX` days times
+        `BUTTONS_MAX` in all.
         """
 
     async def destinations(self, account_id: str) -> Sequence[ProvenDestination]:
         """Return the numbers that the account has proven, the newest first."""
 
     async def take_back(self, account_id: str, editor: Editor, number: str) -> TakenBack | Change:
-        """Forget that a number is proven, and pause the buttons that call it; SESSION_OVER."""
+        """Withdraw a proven number, and pause the buttons that call it; SESSION_OVER."""
 
 
 class ButtonRefusals(Protocol):
@@ -219,26 +216,26 @@ class ButtonRefusals(Protocol):
 
 
 class ProofStart(Enum):
-    """What became of the wish to have a code spoken to a number."""
+    """The result of requesting a code call to a number."""
 
     CALLED = "called"
-    """The phone is being called; the code is good for `CODE_LIFETIME_S`."""
+    """The phone is being called; the code is valid for `CODE_LIFETIME_S`."""
     ALREADY_PROVEN = "already_proven"
     TOO_MANY = "too_many"
-    """Numbers of the account."""
+    """The account has proven as many numbers as it may."""
     NEVER_PAID = "never_paid"
-    """The operator pays for these calls, and makes them for accounts that have paid before."""
+    """The operator pays for these calls, and only offers them to accounts that have paid before."""
     NOT_REACHED = "not_reached"
-    """The carrier did not take the call; the account may try again later."""
+    """The carrier did not accept the call; the account may try again later."""
 
 
 class CodeTry(Enum):
-    """What became of a code that was typed."""
+    """The result of trying a code."""
 
     PROVEN = "proven"
     WRONG = "wrong"
     OVER = "over"
-    """There is no code for this number any more: too old, or tried too often. Start again."""
+    """The number has no code any more: it expired, or was tried too often. Start again."""
     TOO_MANY = "too_many"
     """The account has proven as many numbers as it may."""
     SESSION_OVER = "session_over"
@@ -247,11 +244,11 @@ class CodeTry(Enum):
 CODE_DIGITS: Final = 6
 CODE_LIFETIME_S: Final = 600
 CODE_TRIES_MAX: Final = 5
-"""One try of 200,000 is right by chance."""
+"""One try in 200,000 is right by chance."""
 
 
 class Comparison(Enum):
-    """What a code is that was typed."""
+    """The result of comparing a typed code."""
 
     RIGHT = "right"
     WRONG = "wrong"
@@ -261,11 +258,11 @@ class Comparison(Enum):
 class ProofCodes(Protocol):
     """Codes of numbers that are being proven. Every method raises StoreUnavailableError.
 
-    A place is the digest of who asked and of which number.
+    A place is the digest of who asked and for which number.
     """
 
     async def keep(self, place: str, code_digest: str) -> None:
-        """Keep a code in place of the one before it, for `CODE_LIFETIME_S`."""
+        """Store a code, replacing the previous one, for `CODE_LIFETIME_S`."""
 
     async def compare(self, place: str, code_digest: str) -> Comparison:
         """Try a code, `CODE_TRIES_MAX` times at most. A right one stays."""
@@ -275,10 +272,10 @@ class ProofCodes(Protocol):
 
 
 class Proofs(Protocol):
-    """Proves that a number is an account's: a call speaks a code that is typed back.
+    """Proves that a number is an account's: a call speaks a code, which is typed back.
 
-    Every method raises RequestRefusedError, with the codes of admission, for a number that this
-    account cannot call and for too many tries, and StoreUnavailableError.
+    Every method raises RequestRefusedError, with the codes of admission, if this account cannot
+    call the number or has tried too often, and StoreUnavailableError.
     """
 
     async def start(self, caller: ProofCaller, number: str) -> ProofStart:
@@ -287,23 +284,23 @@ class Proofs(Protocol):
     async def try_code(
         self, account_id: str, credentials_epoch: int | None, number: str, code: str
     ) -> CodeTry:
-        """Compare a code; the number is the account's from then on where it is right."""
+        """Compare a code; if it is right, the number is the account's from then on."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProofCaller:
-    """Who wants a number called."""
+    """Who requests a code call."""
 
     account_id: str
     address: str
     """Of their network connection."""
     language: str
-    """BCP 47; what the code is spoken in."""
+    """BCP 47; the language in which the code is spoken."""
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A button as a visitor's request finds it, by a key that is good now."""
+    """A button as a visitor's request finds it, by a valid key."""
 
     button_id: str
     account_id: str
@@ -312,12 +309,12 @@ class Standing:
     rules: Rules
     is_paused: bool
     key: str
-    """The publishable key that was named."""
+    """The publishable key in the request."""
     ends_at: datetime | None
-    """When that key ends."""
+    """When that key expires."""
 
     def refusal(self, at: datetime) -> str:
-        """Return the code of why it takes no calls at a moment; empty where it does."""
+        """Return the code of why it takes no calls at a moment; empty if it does."""
         if self.is_paused:
             return "button_paused"
         return "" if self.rules.hours.is_open(at) else "button_closed"
@@ -327,12 +324,12 @@ class ButtonKeys(Protocol):
     """Finds buttons for visitors. Every method raises StoreUnavailableError."""
 
     async def by_key(self, key: str) -> Standing | None:
-        """Return the button of a publishable key that stands; None for all other texts."""
+        """Return the button of a valid publishable key; None for any other text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """What a visitor's machine has to solve, in ALTCHA's words."""
+    """What a visitor's machine has to solve, in ALTCHA's terms."""
 
     algorithm: str
     challenge: str
@@ -343,48 +340,48 @@ class Challenge:
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Names to count by, good for one day and one button."""
+    """Names for counting, valid for one day and one button."""
 
     name: str
-    """Of one address, in IPv6 of its /64."""
+    """For one address; in IPv6 its /64."""
     network: str
-    """Of its /24 or /48."""
+    """For its /24 or /48."""
 
 
 class Spent(Enum):
-    """What became of a solution."""
+    """The verdict on a solution."""
 
     RIGHT = "right"
-    """And used up by this."""
+    """Right, and used up by this."""
     WRONG = "wrong"
-    """Wrong, too old, or of another key or network."""
+    """Wrong, expired, or for another key or network."""
     USED = "used"
 
 
 class Challenges(Protocol):
-    """Challenges of all nodes together. Every method raises StoreUnavailableError."""
+    """Challenges, shared by all nodes. Every method raises StoreUnavailableError."""
 
     async def give(self, key: str, address: str) -> Challenge:
-        """Return a fresh challenge, for a publishable key and whoever asks from this address."""
+        """Return a fresh challenge for a publishable key and a client address."""
 
     async def spend(self, key: str, address: str, solution: str) -> Spent:
-        """Use a solution up, which is ALTCHA's payload in base64."""
+        """Use up a solution, which is ALTCHA's payload in base64."""
 
     async def visitor(self, button_id: str, address: str) -> Visitor:
-        """Return how a visitor and their network are called today at this button."""
+        """Return today's names of a visitor and their network at this button."""
 
 
 class ButtonEras(Protocol):
-    """Ends the calls of a button on whatever node they are. Raises StoreUnavailableError.
+    """Ends the calls of a button on all nodes. Raises StoreUnavailableError.
 
-    An era is a name that no other one has. When another begins, the calls of the one before end.
+    An era has a unique name. When another begins, the calls of the previous one end.
     """
 
     async def current(self, button_ids: Collection[str]) -> Mapping[str, str]:
-        """Return button id -> its era; nothing of those in their first."""
+        """Return button id -> its era; buttons in their first era are left out."""
 
     async def end(self, button_id: str) -> None:
-        """End the calls of a button that go on; a repeat ends those that have begun since."""
+        """End the running calls of a button; a repeat also ends those that have begun since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -398,7 +395,7 @@ class Budgeted:
     day_cap_micros: int | None
     month_cap_micros: int | None
     told: str
-    """What its owner has been told; see `embed.budget_notices`."""
+    """What its owner has been notified of; see `embed.budget_notices`."""
 
     @property
     def caps(self) -> Mapping[Period, int]:
@@ -413,10 +410,13 @@ class Budgeted:
 
 
 class BudgetBook(Protocol):
-    """What is kept of buttons. Every method raises StoreUnavailableError."""
+    """The stored buttons. Every method raises StoreUnavailableError."""
 
     async def budgeted(self, after: str, limit: int) -> Sequence[Budgeted]:
         """Return the buttons with a budget whose ids come after this one, in order."""
 
     async def tell(self, button: Budgeted, told: str, notices: Sequence[Notice]) -> bool:
-        """Queue mails, and note what is told; False, and nothing, where that is not as it was."""
+        """Queue mails, and store the new `told`.
+
+        False, and nothing, if it has changed meanwhile.
+        """

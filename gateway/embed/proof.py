@@ -1,7 +1,4 @@
-"""Says what a call speaks that proves whose a number is, and what is kept of its code meanwhile.
-
-Knows no carrier and no store.
-"""
+"""Defines what a call says to prove who owns a number, and the digests of its code."""
 
 from __future__ import annotations
 
@@ -27,25 +24,25 @@ _SPOKEN: Final = {
         " ningún código, simplemente cuelgue.",
     ),
 }
-"""Language -> its BCP 47 tag with a country, which voices have, and what is said."""
+"""Language -> its BCP 47 tag with a country, as voices have one, and the spoken text."""
 _DEFAULT: Final = "en"
 SERVICE_CHARS_MAX: Final = 60
 
 
 def code_of(number: int) -> str:
-    """Return the code that a random number below 10^`CODE_DIGITS` is."""
+    """Return a random number below 10^`CODE_DIGITS` as a code."""
     return f"{number:0{CODE_DIGITS}}"
 
 
 def tidied_code(text: str) -> str:
-    """Return a code as it was spoken, of one as it is typed; people put blanks into it."""
+    """Return a typed code as it was spoken; people type blanks into it."""
     return "".join(text.split()).replace("-", "")
 
 
 def spoken(code: str, language: str, service: str) -> tuple[str, str]:
-    """Return the language of the voice, and the text: the code twice, digit by digit."""
+    """Return the voice's language, and the text: the code twice, digit by digit."""
     tag, text = _SPOKEN.get(language.partition("-")[0].lower(), _SPOKEN[_DEFAULT])
-    # With a stop behind each digit, voices say them one by one.
+    # With a full stop after each digit, voices say them one by one.
     digits = " ".join(f"{digit}." for digit in code)
     return tag, text.format(service=service[:SERVICE_CHARS_MAX], code=digits)
 
@@ -53,6 +50,7 @@ def spoken(code: str, language: str, service: str) -> tuple[str, str]:
 def digest_of(secret: str, *named: str) -> str:
     """Return a keyed digest: of a number's place in the store, and of its code.
 
-    Numbers and codes are few enough to be tried out by whoever reads the store, who has no secret.
+    There are so few numbers and codes that a reader of the store could try them all, but for the
+    secret key.
     """
     return hmac.digest(secret.encode(), "\0".join(named).encode(), "sha256").hex()

@@ -1,7 +1,7 @@
-"""Says what a visitor is told when a call is refused, and by which reason its owner counts it.
+"""Defines what a visitor learns when a call is refused, and the reason its owner counts it under.
 
-A visitor is told nothing of what is the owner's alone: neither credit nor price, number or frozen
-account. Knows no request.
+A visitor learns nothing that concerns only the owner: neither credit nor price, number or frozen
+account.
 """
 
 from __future__ import annotations
@@ -47,16 +47,19 @@ _KEPT: Final = frozenset(
         "too_many_checks",
     )
 )
-"""What concerns the visitor, or nobody in particular."""
+"""Concern the visitor, or no one in particular."""
 
 
 def told_to_visitor(code: str) -> str:
-    """Return the code that stands for a refusal; what is not known to be harmless says nothing."""
+    """Return the code that a visitor sees for a refusal.
+
+    One not known to be harmless becomes neutral.
+    """
     return code if code in _KEPT else REFUSALS.get(code, "button_unavailable")
 
 
 class Reason(StrEnum):
-    """Why visitors do not get through, as their button's owner sees it; values are stored."""
+    """Why visitors do not get through, as the button's owner sees it; values are stored."""
 
     CLOSED = "closed"
     """Outside its opening hours."""
@@ -65,15 +68,15 @@ class Reason(StrEnum):
     """All of its lines, or of the gateway's, were in use."""
     BUDGET = "budget"
     LIMIT = "limit"
-    """Too many calls or tokens: of the visitor, their network, or all together."""
+    """Too many calls or tokens: by the visitor, their network, or all together."""
     CREDIT = "credit"
-    """The account has too little of it, or may place no calls."""
+    """The account has too little credit, or may place no calls."""
     ORIGIN = "origin"
     """The page is not one of the button's."""
     CHALLENGE = "challenge"
     """The proof of work was wrong, too old or used."""
     HUMAN = "human"
-    """The operator's check of persons said no, or gave no answer."""
+    """The operator's check for humans failed, or gave no answer."""
     OTHER = "other"
 
 
@@ -93,5 +96,5 @@ _REASONS: Final[Mapping[str, Reason]] = {
 
 
 def reason_of(code: str) -> Reason:
-    """Return by which reason a refusal is counted."""
+    """Return the reason a refusal is counted under."""
     return _REASONS.get(code, Reason.OTHER)

@@ -1,7 +1,6 @@
-"""Defines the rules of a button: where it stands, when and how much it may call, and their faults.
+"""Defines the rules of a button: where it is shown, when and how much it may call, their faults.
 
-A fault is a word for each field that is wrong; whoever shows a form has the sentences. Knows no
-store, and not how a rule is kept.
+A fault is a code for each field that is wrong; forms have the sentences.
 """
 
 from __future__ import annotations
@@ -24,8 +23,7 @@ CALLS_AT_ONCE_MAX: Final = 100
 AMOUNT_MAX: Final = 100_000
 DAY_CAP_DEFAULT: Final = 5
 MONTH_CAP_DEFAULT: Final = 50
-"""In whole units of the account's currency: little enough to lose, and enough to be called by
-people."""
+"""In whole units of the account's currency: little enough to lose, but enough for real callers."""
 MICROS_MAX: Final = 10**12
 """A million units: more than any button spends, and exact in every store."""
 _TITLE_FAULTS: Final = {
@@ -36,16 +34,16 @@ _TITLE_FAULTS: Final = {
 
 
 class Amounts(msgspec.Struct, frozen=True):
-    """How many calls may begin; within an hour, and within a day."""
+    """How many calls may begin, within an hour and within a day."""
 
     visitor_hour: int = 3
-    """Of one visitor: one address, in IPv6 its /64, or whom the owner's back end names."""
+    """Of one visitor: one address (in IPv6 its /64), or the name from the owner's back end."""
     visitor_day: int = 9
     network_hour: int = 20
     """Of one network, /24 or /48: an office, or a rented range."""
     network_day: int = 60
     button_hour: int = 100
-    """Of everybody together."""
+    """Of all visitors together."""
     button_day: int = 500
 
 
@@ -55,7 +53,8 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     """What visitors read: who answers, such as "Sales of Example"."""
     origins: tuple[str, ...] = ()
-    """Of the pages that may show it, as `parse_origin` writes them; none: only our own page."""
+    """Origins of the pages that may show it, as `parse_origin` writes them; none: only our own
+    page."""
     destination: str = ""
     """E.164, proven to be its owner's; empty: the owner's back end signs each call's."""
     hours: Hours = Hours()
@@ -64,7 +63,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     calls_at_once: int = 2
     amounts: Amounts = Amounts()
     day_cap_micros: int | None = None
-    """Most that its calls may cost in one UTC day; None for no cap of its own."""
+    """The most that its calls may cost in one UTC day; None for no cap of its own."""
     month_cap_micros: int | None = None
 
     @property
@@ -74,7 +73,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def tidied(rules: Rules) -> Rules:
-    """Return rules as they are kept: origins in one form, each once; faults stay to be found."""
+    """Return rules as they are stored: origins normalised and unique; faults remain in them."""
     origins = dict.fromkeys(_origin_or_text(text) for text in rules.origins if text.strip())
     return msgspec.structs.replace(
         rules,
@@ -89,7 +88,7 @@ def tidied(rules: Rules) -> Rules:
 
 
 def faults(rules: Rules, *, call_seconds_max: int) -> Mapping[str, str]:
-    """Return what is wrong: field -> word; empty where nothing is.
+    """Return the faults: field -> code; empty if there are none.
 
     `call_seconds_max` is how long any call of this gateway may last.
     """
@@ -110,7 +109,7 @@ def _faults(rules: Rules, call_seconds_max: int) -> Iterator[tuple[str, str]]:
     for name, amount in amounts.items():
         if not 1 <= amount <= AMOUNT_MAX:
             yield name, "amount_range"
-        # A day has its hours: an amount that can never be reached is an error of whoever typed it.
+        # An hour's amount above the day's can never be reached, so it must be a typing error.
         elif name.endswith("_hour") and amount > amounts[name.replace("_hour", "_day")]:
             yield name, "amount_above_day"
     yield from _cap_faults(rules)
@@ -139,7 +138,7 @@ def _hours_faults(hours: Hours) -> Iterator[tuple[str, str]]:
 
 
 def _is_day(day: tuple[Span, ...]) -> bool:
-    """Return whether the spans of a day are whole, in order, and do not overlap."""
+    """Return whether the spans of a day are valid, in order, and do not overlap."""
     ends = 0
     for span in day:
         if not ends <= span.start < span.end <= MINUTES_A_DAY:
@@ -155,7 +154,7 @@ def _cap_faults(rules: Rules) -> Iterator[tuple[str, str]]:
             yield name, "cap_range"
     if day is not None and month is not None and day > month:
         yield "day_cap", "cap_above_month"
-    # Whoever copies a page's key would otherwise spend all the credit there is.
+    # Otherwise someone who copies the page's key could spend all of the credit.
     if day is None and month is None:
         yield "day_cap", "cap_needed"
 

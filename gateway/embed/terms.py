@@ -1,6 +1,6 @@
-"""Declares what holds for a call that a visitor begins with a button, and what it counts for.
+"""Declares the terms of a call that a visitor begins with a button, and the limits it uses.
 
-Part of the order that a call token allows. Knows no store and no price.
+Part of the order that a call token allows.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from gateway.limits.velocity import (
 
 
 class VisitorTerms(msgspec.Struct, frozen=True, kw_only=True):
-    """What holds for a call that a visitor begins with a button on another page."""
+    """The terms of a call that a visitor begins with a button on another page."""
 
-    # What a visitor's call costs, who pays and how much there is, is its owner's alone: whoever
-    # reports to its caller leaves that out.
+    # What a visitor's call costs, who pays and how much there is, concerns only the button's owner:
+    # reports to the caller leave it out.
 
     button_id: str
     key: str
-    """The publishable key that it was asked for with."""
+    """The publishable key that requested it."""
     seconds_max: int
     """Longest that the call may last."""
     calls_max: int
@@ -35,19 +35,19 @@ class VisitorTerms(msgspec.Struct, frozen=True, kw_only=True):
     is_signed: bool = False
     """Whether the owner's back end has named the destination."""
     signer_key_id: str = ""
-    """Of the API key that it did so with; empty for none."""
+    """Id of the API key that it did so with; empty for none."""
     visitor: str = ""
-    """Whose calls it is one of: a digest of the day, or of whom the owner's back end names
-    (`embed.visitor`)."""
+    """The visitor the call counts for: a digest of the day, or of the name from the owner's back
+    end (`embed.visitor`)."""
     network: str = ""
-    """Of which network, a digest too; empty where the owner's back end has asked."""
+    """The network it counts for, also a digest; empty if the owner's back end requested it."""
     amounts: Amounts = Amounts()
     """How many calls may begin."""
     era: str = ""
-    """In which the token was asked for; see `embed.ports.ButtonEras`."""
+    """The era in which the token was requested; see `embed.ports.ButtonEras`."""
 
     def under(self, rules: Rules) -> VisitorTerms:
-        """Return the same under other rules of its button; who calls whom stays."""
+        """Return the same terms under other rules of the button; caller and callee stay."""
         return msgspec.structs.replace(
             self,
             seconds_max=rules.seconds_max,
@@ -57,7 +57,7 @@ class VisitorTerms(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def token_uses(self) -> Sequence[Sequence[Use]]:
-        """What its token uses of both, likewise."""
+        """What its token uses of both allowances, in the same order."""
         amounts = msgspec.structs.asdict(self.amounts)
         return visitor_token_uses(self.visitor, self.network, amounts)
 
@@ -65,7 +65,7 @@ class VisitorTerms(msgspec.Struct, frozen=True, kw_only=True):
     def own_uses(self) -> Sequence[Sequence[Use]]:
         """What the call uses of its visitor's allowance, and then of their network's.
 
-        Counted one after the other: who is refused for themselves uses up nobody else's calls.
+        Counted one after the other: a visitor who is refused uses up no one else's calls.
         """
         amounts = msgspec.structs.asdict(self.amounts)
         return visitor_uses(self.visitor, amounts), visitor_network_uses(self.network, amounts)

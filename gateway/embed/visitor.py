@@ -1,7 +1,7 @@
-"""Names visitors so that they can be counted for a day at one button, and known nowhere else.
+"""Names visitors so that one button can count them for a day, and nothing else can recognise them.
 
 A visitor is an address: people behind one are not told apart, and a person who changes it is not
-known again. Knows no store; the salt is an argument.
+recognised. The salt is an argument.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from gateway.limits.source import network_of, range_of, subject_of
 
 SALT_BYTES: Final = 32
 DIGEST_CHARS: Final = 32
-"""128 bits: no two visitors of a day are taken for one."""
+"""128 bits: no two visitors of a day collide."""
 
 
 def visitor_digest(salt: bytes, button_id: str, address: str) -> str:
@@ -24,28 +24,28 @@ def visitor_digest(salt: bytes, button_id: str, address: str) -> str:
 
 
 def network_digest(salt: bytes, button_id: str, address: str) -> str:
-    """Return the same of its network: the /24 in IPv4, the /48 in IPv6."""
+    """Return the same for its network: the /24 in IPv4, the /48 in IPv6."""
     return _digest(salt, "network", button_id, network_of(address))
 
 
 def range_digest(salt: bytes, button_id: str, address: str) -> str:
-    """Return the same of the range that it is rented in: the /16 in IPv4, the /32 in IPv6."""
+    """Return the same for the range that it is rented in: the /16 in IPv4, the /32 in IPv6."""
     return _digest(salt, "range", button_id, range_of(address))
 
 
 def named_digest(button_id: str, name: str) -> str:
-    """Return the same of whom an owner's back end names, such as by an address: on any day."""
+    """Return the same for a name from the owner's back end, such as an address; valid any day."""
     return hashlib.sha256(f"{button_id}\0{name}".encode()).hexdigest()[:DIGEST_CHARS]
 
 
 def _digest(salt: bytes, *named: str) -> str:
-    # Keyed, as addresses are few enough to be tried out by whoever has a digest.
+    # Keyed, because there are so few addresses that a digest could be inverted by trying them all.
     digest = hmac.digest(salt, "\0".join(named).encode(), "sha256")
     return digest.hex()[:DIGEST_CHARS]
 
 
 def day_of(at: datetime) -> str:
-    """Return the name of the day of a moment, in UTC: all nodes must take the same salt."""
+    """Return the name of a moment's day, in UTC: all nodes must use the same salt."""
     return at.astimezone(UTC).date().isoformat()
 
 
