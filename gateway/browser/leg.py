@@ -1,6 +1,6 @@
 """Runs the browser leg over WebSocket: control messages and audio of one caller.
 
-Turns bytes into calls on its listener, and events into bytes. Knows no carrier and no money.
+Turns bytes into calls on its listener, and events into bytes.
 """
 
 from __future__ import annotations
@@ -79,18 +79,18 @@ class BrowserLeg:
 
     def take_audio(self, on_binary: Callable[[bytes], None] | None) -> None:
         """Send the caller's audio to this function from now on; None discards it."""
-        # Plugged into the socket itself: a frame must not cost a call through this leg.
+        # Set on the socket itself: a frame must not cost a call through this leg.
         self._connection.on_binary = on_binary or self._ignore_audio
 
     def send(self, *messages: GatewayMessage) -> None:
         """Send control messages."""
-        # In one write: what a small message costs is its write.
+        # One write for all: the write is what a small message costs.
         self._connection.send_text(*[browser_media.encode(message) for message in messages])
 
     def refuse(self, code: str, retry_after_s: int = 0) -> None:
         """Send an error, with the time to retry if it is known, and close."""
         problem = PROBLEMS[code]
-        # A close code alone says nothing to a person.
+        # A close code alone means nothing to a person.
         self._send_error(code, retry_after_s)
         self.close(problem.close_code, code)
 
@@ -103,7 +103,7 @@ class BrowserLeg:
         self._connection.close(code, reason)
 
     def _text_received(self, payload: bytes) -> None:
-        # Before it is parsed: a flood of nonsense is a flood as well, and must cost no parsing.
+        # Before parsing: a flood of invalid messages is also a flood, and must not cost parsing.
         if self._flood.is_flooded(self._connection.counters.last_in_ns):
             self.refuse("message_flood")
             return
@@ -124,15 +124,15 @@ class BrowserLeg:
             self._start(message)
         elif self.listener is not None:
             self.listener.browser_message(message)
-        # Without a listener: before the start nothing else is allowed. Later its token is being
-        # checked, or its call is over, and a client cannot know that when it sends.
+        # No listener: before the start nothing else is allowed. Later its token is being checked,
+        # or its call is over, which a client cannot know when it sends.
         elif not self.started:
             self.refuse("bad_message")
         elif isinstance(message, Hangup):
             self.close(1000, "call ended")
         elif isinstance(message, Offer):
-            # Too large to be kept for a client that has proven nothing yet, which is told so,
-            # because it waits for an answer.
+            # Too large to hold for an unauthenticated client, which gets an error because it waits
+            # for an answer.
             code = "not_ready"
             self.send(OfferRefused(id=message.id, code=code, message=OFFER_REFUSALS[code]))
 
@@ -140,7 +140,7 @@ class BrowserLeg:
         if self.started or message.version != browser_media.VERSION:
             self.refuse("bad_message")
             return
-        # Before the token is checked, which takes a while: only one may be tried on a socket.
+        # Before the token is checked, which takes a while: a socket may try only one.
         self.started = True
         self._on_start(self, message)
 

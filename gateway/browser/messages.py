@@ -1,7 +1,7 @@
 """Defines the messages of the browser's media socket, version 1, sans-I/O.
 
 Text messages are JSON objects with a `type`; binary messages are audio in the codec that the call
-token names. `schema()` returns the contract published in `docs/wire/`. Knows no socket and no call.
+token names. `schema()` returns the contract published in `docs/wire/`.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Start(_Tagged, tag="start"):
     """First message on every socket."""
 
     version: int
-    # Sent here and not in the address, which proxies log.
+    # Sent here and not in the URL, which proxies log.
     token: Annotated[str, msgspec.Meta(max_length=256)]
 
 
@@ -75,10 +75,10 @@ class SelectPath(_Tagged, tag="media"):
     path: Path
 
 
-# Whatever a client claims is bounded: it goes into sums that outlive the message.
+# A client's figures are bounded, because they go into sums that outlive the message.
 Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 40)]
 Millis = Annotated[float, msgspec.Meta(ge=0, le=600_000)]
-# Of a whole call, however long: a report that is out of bounds ends it.
+# For a whole call of any length: a report that is out of bounds ends it.
 TotalMillis = Annotated[float, msgspec.Meta(ge=0, le=1 << 40)]
 
 
@@ -459,20 +459,20 @@ GatewayMessage = (
     | Pong
 )
 
-# Made once: a decoder is compiled from its types.
+# Created once: a decoder is compiled from its types.
 _decode: Callable[[bytes], ClientMessage] = msgspec.json.Decoder(ClientMessage).decode
 _encode = msgspec.json.Encoder().encode
 
 
 def parse(text: bytes) -> ClientMessage:
     """Return the client's message. Raises PeerProtocolError if it is not one."""
-    # By its length before anything else: it comes from a stranger until its token is verified.
+    # Checks the length first: the sender is a stranger until its token is verified.
     if len(text) > MESSAGE_BYTES_MAX:
         raise PeerProtocolError("A text message is too long.", close_code=1009)
     try:
         return _decode(text)
     except UNREADABLE:
-        # Without the decoder's own words and without the cause: either may quote the message.
+        # Without the decoder's text and without the cause: either may quote the message.
         raise PeerProtocolError("A text message could not be understood.") from None
 
 

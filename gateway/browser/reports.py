@@ -1,6 +1,6 @@
 """Builds what a call reports to its caller (wire messages) and to the books (call records).
 
-Pure conversions; knows no socket and no store.
+Pure conversions.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ LACKS: dict[CutOff, wire.Lack] = {
     CutOff.CAP: "cap",
     CutOff.DURATION: "duration",
 }
-"""What a call ran out of, in words of the wire protocol. Grace is missing: running out of it is our
-fault."""
+"""What a call ran out of, in terms of the wire protocol. Grace is missing, because running out of
+it is our fault."""
 
 _CUT_OFF_WORDS: dict[CutOff, tuple[str, str]] = {
     CutOff.CREDIT: (
@@ -56,10 +56,10 @@ _CUT_OFF_FOR_VISITORS = (
     "The call was ended because its time is used up.",
     "Call again to go on.",
 )
-"""The same for who does not pay: nothing of somebody else's credit."""
+"""The same for a caller who does not pay: reveals nothing about someone else's credit."""
 
 CLOSED_BUTTON = "The button was closed."
-"""What a visitor is told whose call the button's owner, or an operator, has ended."""
+"""The message for a visitor whose call was ended by the button's owner or an operator."""
 
 _TONES: dict[Cause, wire.ToneName] = {
     Cause.USER_BUSY: "busy",
@@ -74,7 +74,7 @@ _TONES: dict[Cause, wire.ToneName] = {
 
 
 def lack_of(ran_out_of: CutOff, *, hides_money: bool) -> wire.Lack:
-    """Return what a call runs out of; of somebody else's credit nothing is said."""
+    """Return what a call runs out of, without revealing someone else's credit."""
     lack = LACKS[ran_out_of]
     return "cap" if hides_money and lack == "credit" else lack
 
@@ -121,7 +121,7 @@ def ready(
     return wire.Ready(
         version=wire.VERSION,
         call_id=call_id,
-        # What a call costs, and which number it goes to, is told to whoever has asked for it.
+        # Only the person who requested the call learns its price and number.
         destination="" if order.visitor else order.destination,
         codec=codec,
         frame_bytes=wire.FRAME_BYTES[codec],
@@ -157,7 +157,7 @@ def end_message(
     *,
     hides_money: bool = False,
 ) -> wire.Cancel | wire.Disconnect:
-    """Return the last message of a call; seconds and cost are None where they are not known."""
+    """Return the last message of a call; seconds and cost are None if unknown."""
     cause = call.cause or Cause.NORMAL_TEMPORARY_FAILURE
     message, action, lack = cause.message, "", None
     # The Q.850 cause only says "allotted time-out": the caller needs to know which allotment.
@@ -167,7 +167,7 @@ def end_message(
     elif hides_money and cause is Cause.MANAGER_REQUEST:
         message = CLOSED_BUTTON
     told: Mapping[str, str] = {}
-    # What the carrier notes of a gateway that it cannot reach says less than the cause does.
+    # The carrier's text about a gateway that it cannot reach says less than the cause does.
     if call.carrier_refusal is not None and cause is not Cause.GATEWAY_DOWN:
         told = call.carrier_refusal.told
     gave_up = call.answered_ns is None and call.ended_by == "caller"
@@ -212,11 +212,11 @@ class WallClock:
 
     def date(self, at_ns: int) -> datetime:
         """Return the date of a monotonic time, in UTC to the millisecond."""
-        # From one reading of the wall clock at the call's beginning: a clock that is set during the
-        # call changes neither the order nor the distance of its times.
+        # From one reading of the wall clock at the call's beginning, so that setting the clock
+        # during the call changes neither the order nor the distance of its times.
         millis = (at_ns - self._at_ns) // 1_000_000
         seconds = self._at.timestamp() + millis / 1000
-        # Below milliseconds, which the record keeps, the sum of two floats is noise.
+        # The record has milliseconds; below that the sum of two floats is noise.
         return datetime.fromtimestamp(round(seconds, 3), UTC)
 
     def date_or_none(self, at_ns: int | None) -> datetime | None:
@@ -231,7 +231,7 @@ def closed(
     order: CallOrder,
     legs: tuple[LegQuality, LegQuality],
 ) -> CallClosed:
-    """Return the record of a call's end; without the legs' figures where its holder objects."""
+    """Return the record of a call's end; without the legs' figures if its holder objects."""
     browser, carrier = legs if order.keeps_quality else (LegQuality(), LegQuality())
     cause = call.cause or Cause.NORMAL_TEMPORARY_FAILURE
     refusal = call.carrier_refusal

@@ -1,7 +1,7 @@
-"""Makes exports: everything that is kept of a person, as JSON and CSV in one ZIP.
+"""Makes exports: all data about a person, as JSON and CSV in one ZIP.
 
-What goes in is what the data map says; each kind is read a page at a time. What an earlier maker
-left is begun anew. Knows no table and no page.
+The data map defines the content; each kind is read a page at a time. An export that an earlier
+maker left unfinished is started over.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from gateway.privacy.archive import Archive
 from gateway.privacy.readme import readme
 
 SIZE_BYTES_MAX: Final = 1024**3
-"""Of one archive: a million calls come to some 60 MB."""
+"""Size of one archive: a million calls take some 60 MB."""
 KEPT_BYTES_MAX: Final = 16 * 1024**2
-"""Of one table's rows as CSV, packed, that are kept in memory: some 500,000 calls."""
+"""How much of one table's rows is kept in memory as compressed CSV: some 500,000 calls."""
 ROUND_MAX: Final = 20
 """Exports made in one round."""
 INTERVAL_S: Final = 5.0
 SESSIONS: Final = "sessions"
 VERSION: Final = 1
-"""Of the form of an archive."""
+"""Version of the archive's format."""
 
 _log = structlog.get_logger(__name__)
 _encode = msgspec.json.Encoder().encode
@@ -47,24 +47,24 @@ class ExportStore(Protocol):
         """Return the export that has waited longest, and its reader's language."""
 
     async def add_chunk(self, export: Export, number: int, content: bytes, progress: int) -> bool:
-        """Add a chunk, and renew the claim; False where it is lost."""
+        """Add a chunk, and renew the claim; False if it is lost."""
 
     async def renew(self, export: Export, progress: int) -> bool:
-        """Renew the claim; False where it is lost."""
+        """Renew the claim; False if it is lost."""
 
     async def finish(self, export: Export, notice: Notice) -> bool:
-        """Let an export be fetched, and its holder be told; False where the claim is lost."""
+        """Make an export available, and notify its holder; False if the claim is lost."""
 
     async def fail(self, export: Export) -> bool:
-        """Give an export up; False where the claim is lost."""
+        """Abandon an export; False if the claim is lost."""
 
 
 class _LostError(Exception):
-    """The claim is somebody else's, or the account is gone: nothing more is written."""
+    """Someone else has the claim, or the account is gone: nothing more is written."""
 
 
 class _TooLargeError(Exception):
-    """The archive would be larger than any may be."""
+    """The archive would exceed the maximum size."""
 
 
 Sessions = Callable[[str], Awaitable[Sequence[Mapping[str, Any]]]]
@@ -87,7 +87,7 @@ class ExportMaker:
     size_bytes_max: int = SIZE_BYTES_MAX
 
     async def round(self) -> None:
-        """Make what is waiting. Raises StoreUnavailableError."""
+        """Make the waiting exports. Raises StoreUnavailableError."""
         for _ in range(ROUND_MAX):
             claimed = await self.store.claim()
             if claimed is None:
@@ -104,25 +104,25 @@ class ExportMaker:
             await self.store.fail(export)
             _log.error("export too large", account=export.account_id)
             return
-        # By its id, so that of two makers one is told of, and a repeat tells nothing.
+        # By its id, so that only one of two makers notifies, and a repeat does not.
         await self.store.finish(export, Notice("export_ready", once=f"export:{export.id}"))
 
 
 class _Kept:
-    """The first pages of a table as CSV, packed, while the same rows are written as JSON.
+    """The first pages of a table as compressed CSV, kept while the same rows are written as JSON.
 
-    A ZIP has one entry open at a time, and to read all rows again would take twice as long.
+    A ZIP has one entry open at a time, and reading all rows again would take twice as long.
     """
 
     def __init__(self) -> None:
         self.pages: list[bytes] = []
         self.rows = 0
         self.after: tuple[Any, ...] | None = None
-        """Where the rows begin that are not kept; None if all are."""
+        """Where the rows begin that were not kept; None if all were."""
         self._size = 0
 
     def add(self, _archive: Archive, page: RowPage) -> None:
-        """Keep a page, unless it is too much."""
+        """Keep a page, unless that exceeds the maximum."""
         if self._size > KEPT_BYTES_MAX:
             return
         packed = zlib.compress(lines(page.rows), 1)
@@ -134,7 +134,7 @@ class _Kept:
 
 
 class _Making:
-    """One export as it is made."""
+    """One export in progress."""
 
     def __init__(self, maker: ExportMaker, export: Export, language: str) -> None:
         self._maker = maker
@@ -194,7 +194,7 @@ class _Making:
         part = f".{columns.table}" if len(kind.sql) > 1 else ""
         name = f"tables/{kind.name}{part}.csv"
         self._archive.begin(name)
-        # The mark by which spreadsheets know UTF-8.
+        # The byte order mark by which spreadsheets recognise UTF-8.
         self._archive.write(b"\xef\xbb\xbf")
         self._counts[name] = 0
         self._archive.write(lines([columns.exported]))
@@ -204,7 +204,7 @@ class _Making:
         self._counts[name] = kept.rows
         self._done += kept.rows
         if kept.after is not None:
-            # There were more than may be kept in memory: these are read once more.
+            # More rows than may be kept in memory: these are read again.
             async for page in self._pages(kind, columns, kept.after):
                 await self._in_thread(_add_csv, page.rows)
                 self._counts[name] += len(page.rows)
@@ -223,7 +223,7 @@ class _Making:
             after = page.after
 
     async def _write_sessions(self) -> None:
-        """Write what is kept in Valkey, where a session ends by itself."""
+        """Write what is stored in Valkey, where a session expires by itself."""
         rows = await self._maker.sessions(self._export.account_id)
         names = tuple(dict.fromkeys(name for row in rows for name in row))
         values = [tuple(row.get(name) for name in names) for row in rows]
@@ -265,7 +265,7 @@ class _Making:
         await self._maker.in_thread(lambda: work(self._archive, *arguments))
 
     async def _pass_on(self, *, rest: bool = False) -> None:
-        """Store the chunks that are full. Raises _LostError, _TooLargeError."""
+        """Store the full chunks. Raises _LostError, _TooLargeError."""
         percent = min(99, 100 * self._done // self._total)
         for chunk in self._archive.take(rest=rest):
             self._size += len(chunk)
@@ -283,7 +283,7 @@ class _Making:
 def _add_json(
     archive: Archive, names: Sequence[str], rows: Sequence[Sequence[Any]], is_first: bool
 ) -> None:
-    # Without its brackets: the array goes on over all pages.
+    # Without its brackets: the array continues over all pages.
     body = _encode([dict(zip(names, row, strict=True)) for row in rows])[1:-1]
     archive.write(body if is_first or not body else b"," + body)
 

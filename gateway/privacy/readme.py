@@ -1,7 +1,4 @@
-"""Writes the README of an export, in its reader's language.
-
-Knows the data map and its words; no row and no archive.
-"""
+"""Writes the README of an export, in its reader's language."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""Forgets once a day what is older than people are promised. One process of a deployment does it.
+"""Deletes data daily that are older than people are promised. One process of a deployment does it.
 
-Small batches with a pause after each: whoever books money or places a call comes in between. Knows
-no table and no period.
+Works in small batches with a pause after each, so that booking and calls come in between.
 """
 
 from __future__ import annotations
@@ -19,42 +18,42 @@ from gateway.nanoseconds import SECOND_NS
 DUTY: Final = "retention"
 EVERY: Final = timedelta(days=1)
 LOOK_EVERY_S: Final = 600.0
-"""How often a process looks whether the duty is due."""
+"""How often a process checks whether the duty is due."""
 RENEWED_EVERY_NS: Final = 30 * SECOND_NS
 PAUSE_S_MIN: Final = 0.01
-"""Shortest pause after a batch; else it is as long as the batch took."""
+"""Shortest pause after a batch; otherwise it is as long as the batch took."""
 
 _log = structlog.get_logger(__name__)
 
 
 class Sweeps(Protocol):
-    """What can be forgotten. Every method raises StoreUnavailableError."""
+    """What can be deleted. Every method raises StoreUnavailableError."""
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """The kinds that are swept, in their order."""
+        """The kinds that are swept, in order."""
 
     async def due(self, kind: str) -> int:
-        """Return how many rows of a kind are to be forgotten."""
+        """Return how many rows of a kind are to be deleted."""
 
     async def sweep(self, kind: str) -> tuple[int, bool]:
-        """Forget one batch; return how many rows, and whether more may be left."""
+        """Delete one batch; return how many rows, and whether more may be left."""
 
 
 class Duties(Protocol):
-    """Who does a duty of the whole deployment. Every method raises StoreUnavailableError."""
+    """The duties of a whole deployment. Every method raises StoreUnavailableError."""
 
     async def is_due(self, name: str, every: timedelta) -> bool:
-        """Return whether a duty was last done so long ago."""
+        """Return whether a duty was last done this long ago."""
 
     async def take(self, name: str) -> bool:
         """Take or renew the lease of a duty; False while another process holds it."""
 
     async def held_until(self, name: str) -> datetime | None:
-        """Return until when another process holds a duty, if it says nothing more; else None."""
+        """Return until when another process holds a duty, unless it renews; otherwise None."""
 
     async def done(self, name: str) -> None:
-        """Note that a duty was done, and give its lease back."""
+        """Note that a duty was done, and release its lease."""
 
 
 @dataclass(slots=True)
@@ -66,17 +65,17 @@ class Retention:
     clock_ns: Callable[[], int]
     sleep: Callable[[float], Awaitable[None]]
     on_batch: Callable[[str, int], None] = field(default=lambda _kind, _count: None)
-    """Told of each batch: the kind, and how many rows."""
+    """Called after each batch, with the kind and how many rows."""
 
     async def round(self) -> None:
-        """Do the duty if it is due and nobody else does it. Raises StoreUnavailableError."""
+        """Do the duty if it is due and no one else does it. Raises StoreUnavailableError."""
         if await self.duties.is_due(DUTY, EVERY):
             await self.run()
 
     async def run(self) -> dict[str, int] | None:
-        """Do the duty now; return kind -> rows forgotten, or None if another process does it.
+        """Do the duty now; return kind -> rows deleted, or None if another process does it.
 
-        Raises StoreUnavailableError: what is forgotten stays so, the next run goes on.
+        After a StoreUnavailableError the next run continues where this one stopped.
         """
         if not await self.duties.take(DUTY):
             return None
@@ -101,14 +100,14 @@ class Retention:
         return counts
 
     async def held_until(self) -> datetime | None:
-        """Return when the duty is free, if whoever holds it has died; None: it is free now.
+        """Return when the duty becomes free if its holder has died; None: it is free now.
 
         Raises StoreUnavailableError.
         """
         return await self.duties.held_until(DUTY)
 
     async def _sweep(self, kind: str) -> tuple[int, bool]:
-        """Forget one batch; a kind that cannot be forgotten keeps no other from it."""
+        """Delete one batch; a kind that fails does not hold up the others."""
         try:
             return await self.sweeps.sweep(kind)
         except StoreUnavailableError:

@@ -1,7 +1,6 @@
-"""Reads the words of the data map: one file for each language, another language is one more file.
+"""Reads the words of the data map, from one file per language.
 
-What the kinds, purposes, viewers and periods of `accounts.data_map` are called. Knows no page, no
-mail and no file that they are put into.
+The names of the kinds, purposes, viewers and periods of `accounts.data_map`.
 """
 
 from __future__ import annotations
@@ -19,19 +18,19 @@ WORDS: Final = read_words("gateway.words")
 
 
 def words_in(language: str) -> Mapping[str, str]:
-    """Return the words of a language; of one that there are none in, those of the default."""
+    """Return the words of a language, or of the default if there are none."""
     return WORDS.get(language, WORDS[DEFAULT_LANGUAGE])
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What an operator has set of how long data are kept."""
+    """The operator's settings of how long data are kept."""
 
     calls_months: int = CALL_MONTHS_MAX
     books_years: int = BOOK_YEARS
 
     def count(self, period: Period) -> int:
-        """Return of how many years, months, days or minutes a period is."""
+        """Return the length of a period in years, months, days or minutes."""
         match period.setting:
             case "CALLER_CALLS_KEPT_MONTHS":
                 return self.calls_months
@@ -41,14 +40,14 @@ class Kept:
 
 
 def period_in(words: Mapping[str, str], period: Period, kept: Kept) -> str:
-    """Return how long, in words, by what the operator has set."""
+    """Return how long, in words, according to the operator's settings."""
     count = kept.count(period)
     one = "_one" if count == 1 else ""
     return words[f"period.{period.span}{one}"].format(count=count)
 
 
 def list_in(words: Mapping[str, str], table: str, names: tuple[str, ...]) -> str:
-    """Return what some names of a table are called, with commas between."""
+    """Return the words for some names of a table, separated by commas."""
     return ", ".join(words[f"{table}.{name}"] for name in names)
 
 
@@ -62,9 +61,9 @@ class Left:
 
 
 def left_in(words: Mapping[str, str], kept: Kept) -> list[Left]:
-    """Return what stays after a deletion, and for how long: by the map, kind by kind.
+    """Return what stays after a deletion, and for how long, kind by kind.
 
-    Behind the kinds comes what others keep, and what lies in log files and copies.
+    After the kinds comes what others keep, and what remains in log files and backups.
     """
     stays = [
         Left(words[f"kind.{kind.name}"], after_in(words, kind, kept))
@@ -76,14 +75,14 @@ def left_in(words: Mapping[str, str], kept: Kept) -> list[Left]:
 
 
 BESIDE: Final = ("logs", "services", "copies")
-"""What is left beside the kinds: lines of logs, what the services keep, copies of the database."""
+"""What is left beside the kinds: log lines, the services' data, backups of the database."""
 
 
 def after_in(words: Mapping[str, str], kind: Kind, kept: Kept) -> str:
     """Return what is left of a kind after a deletion, and for how long; or that nothing is."""
     if kind.stays is None:
         return words["fate.deleted"]
-    # What expires by itself is then what it always is.
+    # A kind that expires by itself stays what it was.
     same = f"what.{kind.name}"
     what = words.get(f"left.{kind.name}", words[same])
     return words["left.for"].format(what=what, period=period_in(words, kind.stays, kept))

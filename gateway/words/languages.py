@@ -1,7 +1,4 @@
-"""Reads words in all languages: one file for each; another language is one more file.
-
-Knows no words.
-"""
+"""Reads words in all languages, from one file per language."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from importlib import resources
 from typing import Final
 
 DEFAULT_LANGUAGE: Final = "en"
-"""Of whoever's language is none of ours; BCP 47."""
+"""The language for readers of none of ours; BCP 47."""
 
 
 def read_words(package: str) -> Mapping[str, Mapping[str, str]]:
