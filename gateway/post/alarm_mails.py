@@ -1,7 +1,7 @@
-"""Mails alarms to the operator, straight to the mail server: SQL may be what is wrong.
+"""Mails alarms to the operator, straight to the mail server, because SQL may be what has failed.
 
-What changes while a mail is on its way, or within a minute of the last, goes together into the
-next. Knows no rule.
+Changes that come while a mail is being sent, or within a minute of the last one, are combined into
+the next.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ DELAYS_S: Final = (5.0, 15.0, 60.0, 180.0, 340.0)
 """Pauses between the attempts at one mail: ten minutes in all."""
 APART_S: Final = 60.0
 LINES_MAX: Final = 100
-"""Changes of one mail; of more the newest."""
+"""Changes listed in one mail; the newest if there are more."""
 SUBJECT_MAX: Final = 200
 
 log = structlog.get_logger(__name__)
 
 
 class AlarmLine(NamedTuple):
-    """What a mail says of one alarm."""
+    """What a mail says about one alarm."""
 
     kind: str
     """`Began`, `Lasts` or `Over`."""
     at: datetime
     title: str
     action: str
-    """What to do; empty for one that is over."""
+    """What to do; empty if the alarm is over."""
 
 
 class AlarmMails:
@@ -61,11 +61,11 @@ class AlarmMails:
         self._clock = clock
         self._delays_s = delays_s
         self._lines: deque[tuple[AlarmLine, Callable[[], None] | None]] = deque()
-        """And what is called once each has left, or is given up."""
+        """With a callback for each, called once it has been sent or dropped."""
         self._sending: asyncio.Task[None] | None = None
 
     def tell(self, line: AlarmLine, on_told: Callable[[], None] | None = None) -> None:
-        """Mail this soon; `on_told` is called once it has left, or is given up."""
+        """Mail this soon; `on_told` is called once it has been sent or dropped."""
         self._lines.append((line, on_told))
         if len(self._lines) > LINES_MAX:
             _note_told([self._lines.popleft()])
@@ -73,20 +73,23 @@ class AlarmMails:
             self._sending = asyncio.get_running_loop().create_task(self._run())
 
     async def stop(self) -> None:
-        """Stop; what has not left is dropped, for whoever takes over the duty looks again."""
+        """Stop.
+
+        What is unsent is dropped, because the process that takes the duty over looks again.
+        """
         if self._sending is not None:
             await cancelled(self._sending)
 
     async def _run(self) -> None:
         while self._lines:
-            # A moment, for what changes together.
+            # A short wait, to combine what changes together.
             await asyncio.sleep(1.0)
             told = tuple(self._lines)
             self._lines.clear()
             try:
                 await self._send([line for line, _ in told])
             except Exception:
-                # The edge of the task: a bug must not keep what comes after from leaving.
+                # The edge of the task: a bug must not hold up later alarms.
                 log.exception("alarm not mailed", count=len(told))
             _note_told(told)
             await asyncio.sleep(APART_S)
@@ -139,9 +142,9 @@ def write(lines: Sequence[AlarmLine], *, service: str, origin: str) -> MailText:
     parts = [_paragraph(line) for line in lines]
     parts.append(f"Live calls, and what else stands: {origin}/live")
     body = "\n\n".join(parts) + "\n"
-    # Subjects of alarms come from where others may write, too: no header holds another.
+    # Subjects of alarms can contain text from others: it must not inject another header.
     subject = "".join(each if each.isprintable() else "?" for each in subject)[:SUBJECT_MAX]
-    # Nor by an encoded word (RFC 2047).
+    # Nor through an encoded word (RFC 2047).
     subject = subject.replace("=?", "= ?")
     return MailText(subject, body, f"<pre>{html.escape(body)}</pre>")
 

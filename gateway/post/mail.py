@@ -1,6 +1,6 @@
-"""Speaks to a mail server: composes a mail, hands it over, tells why one was not taken.
+"""Talks to a mail server: composes a mail, hands it over, and explains why one was rejected.
 
-Blocks; `sender` calls it from threads. Knows no notice, no account and no store.
+Blocks, so `sender` calls it from threads.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 # RFC 5321 4.1.2, without quoted strings, address literals and SMTPUTF8.
 _ADDRESS = re.compile(rf"{_ATOM}(?:\.{_ATOM})*@{_LABEL}(?:\.{_LABEL})*")
-# RFC 5322 2.2.3: what follows a line's end within a header begins with a blank.
+# RFC 5322 2.2.3: a continued header line begins with a blank.
 _ENDS_EARLY = re.compile(r"\r(?!\n)|\n(?![ \t]|\Z)")
 
 
@@ -45,7 +45,10 @@ def is_address(text: str) -> bool:
 
 
 def to_ascii(address: str) -> str:
-    """Return an address as servers take it, its domain in IDNA (RFC 5890); empty if it is none."""
+    """Return an address as servers expect it, its domain in IDNA (RFC 5890).
+
+    Empty if it is invalid.
+    """
     if is_address(address):
         return address
     try:
@@ -58,7 +61,7 @@ def to_ascii(address: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """What a mail has besides its text."""
+    """A mail's headers and recipient, without its text."""
 
     sender: str
     recipient: str
@@ -72,7 +75,7 @@ class Envelope:
 def compose(text: MailText, envelope: Envelope) -> EmailMessage:
     """Return a complete mail; the same arguments give the same mail.
 
-    Raises ValueError for a header that would hold another.
+    Raises ValueError for a header value that would inject another header.
     """
     message = EmailMessage(policy=SMTP)
     message["Subject"] = text.subject
@@ -82,14 +85,14 @@ def compose(text: MailText, envelope: Envelope) -> EmailMessage:
         message["Reply-To"] = Address(addr_spec=envelope.reply_to)
     message["Date"] = format_datetime(envelope.at)
     message["Message-ID"] = envelope.message_id
-    # RFC 2047: an encoded word is decoded as its header is written, also one of a line's end.
+    # RFC 2047: an encoded word is decoded when its header is written, line ends included.
     if any(_ENDS_EARLY.search(SMTP.fold(name, value)) for name, value in message.items()):
         raise ValueError("a header would hold another")
     # RFC 3834 section 5: keeps automatic replies from answering it.
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(text.text, cte="quoted-printable")
     message.add_alternative(text.html, subtype="html", cte="quoted-printable")
-    # By itself it would be a random one at each try. A line of quoted-printable has no "=_".
+    # The default would be random for each attempt. A quoted-printable line never has "=_".
     message.set_boundary("=_" + re.sub(r"\W", "", envelope.message_id)[:60])
     return message
 
@@ -106,7 +109,7 @@ class MailServer:
     sender: str
     timeout_s: float
     tls: ssl.SSLContext | None
-    """None for the system's roots, which are read with the first conversation."""
+    """None for the system's roots, which are loaded for the first conversation."""
 
     @property
     def domain(self) -> str:
@@ -123,12 +126,11 @@ def read_server(
         url: `smtps://`, `smtp+starttls://` or `smtp://`, `user:password@` if needed, host and
             port. User and password are percent-encoded.
         sender: Sender address.
-        tls: Verifies the server's certificate; by default by the system's roots.
+        tls: Verifies the server's certificate; by default against the system's roots.
         timeout_s: For each step of a conversation.
 
     Raises:
         SettingsError: For a server or sender that cannot be used.
-
     """
     if not is_address(sender):
         raise SettingsError("CALLER_MAIL_FROM must be a mail address; CALLER_SMTP_URL needs it.")
@@ -162,7 +164,7 @@ class Conversation:
     _smtp: smtplib.SMTP | None = field(default=None, init=False)
 
     def open(self) -> None:
-        """Connect and sign in, unless that is done. Raises OSError, a base of smtplib's errors."""
+        """Connect and sign in, unless already done. Raises OSError, a base of smtplib's errors."""
         if self._smtp is None:
             self._smtp = _signed_in(self.server)
 
@@ -179,33 +181,33 @@ class Conversation:
             raise
 
     def _begin_again(self, refusal: Exception) -> None:
-        """Leave the server as it was before a mail that it refused."""
+        """Reset the server after a mail that it refused."""
         # RFC 5321 3.8: the server closes after 421.
         if self._smtp is None or self._smtp.sock is None or reply_code(refusal) == 421:
             self.drop()
             return
         try:
-            # smtplib forgets it after a refused DATA, and the next MAIL would be a nested one.
+            # smtplib forgets this after a refused DATA, and the next MAIL would be nested.
             self._smtp.rset()
         except OSError:
             self.drop()
 
     def close(self) -> None:
-        """Take leave of the server and close."""
+        """Say goodbye to the server and close."""
         if self._smtp is not None:
-            # What was handed over is taken: no failure from here on matters.
+            # The server has accepted what was handed over: later failures do not matter.
             with contextlib.suppress(OSError):
                 self._smtp.quit()
         self.drop()
 
     def drop(self) -> None:
-        """Close without a word; another `open` connects again."""
+        """Close without a goodbye; another `open` connects again."""
         if self._smtp is not None:
             self._smtp.close()
             self._smtp = None
 
     def interrupt(self) -> None:
-        """Make a thread that waits for the server give up; may be called from any other."""
+        """Abort a thread that waits for the server; may be called from any other thread."""
         smtp = self._smtp
         if smtp is not None and smtp.sock is not None:
             with contextlib.suppress(OSError):
@@ -228,7 +230,7 @@ def _signed_in(server: MailServer) -> smtplib.SMTP:
 
 
 def _connect(server: MailServer, tls: ssl.SSLContext) -> smtplib.SMTP:
-    # The name is given explicitly, because the default is a DNS look-up.
+    # Given explicitly, because the default is a DNS look-up.
     place = (server.host, server.port, server.domain)
     # RFC 8314: implicit TLS starts with the first byte; STARTTLS upgrades a plain connection.
     if server.scheme == "smtps":
@@ -246,7 +248,7 @@ def reply_code(error: Exception) -> int:
 async def try_server(url: Secret, sender: str) -> str:
     """Connect to a mail server and sign in, without sending anything.
 
-    Returns what is wrong as a sentence; empty if nothing is. Raises SettingsError.
+    Returns a sentence about what is wrong; empty if nothing is. Raises SettingsError.
     """
     conversation = Conversation(read_server(url, sender))
     try:

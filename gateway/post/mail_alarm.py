@@ -1,4 +1,4 @@
-"""Raises an alarm while mails to people do not leave. Knows no table and no mail server."""
+"""Raises an alarm while mails to people are not being sent."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ class Outbox(Protocol):
     """Where mails wait. Raises StoreUnavailableError."""
 
     async def counts(self) -> MailCounts:
-        """Return how they stand."""
+        """Return the counts of mails."""
 
 
 class MailAlarm:
-    """Watches how long mails wait, and whether some were given up."""
+    """Watches how long mails wait, and whether some were abandoned."""
 
     def __init__(self, outbox: Outbox, clock: Clock = utc_now) -> None:
         self._outbox = outbox
         self._clock = clock
         self.is_raised = False
-        """Whether at the last look a mail waited for longer than `LATE`, or some were given up
-        within a day because no server took them."""
+        """Whether, at the last look, a mail had waited for longer than `LATE`, or some had been
+        abandoned within a day because no server accepted them."""
         self.waiting = 0
-        """Mails that waited at the last look."""
+        """Mails that were waiting at the last look."""
 
     async def look(self) -> None:
         """Count the mails; log when the alarm begins and when it ends.

@@ -1,7 +1,7 @@
 """Queues mails to account holders about events that concern their money.
 
-Nothing waits for it: a mail is queued in the background, a few times at most while SQL is
-away, because the books hold every fact anyway. Knows no text and no mail server.
+Nothing waits for it: a mail is queued in the background, with a few retries while SQL is
+unavailable, because the books hold every fact anyway.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Outbox(Protocol):
         """Queue a mail."""
 
     async def queue_to_holder(self, account_id: str, notice: Notice) -> None:
-        """Queue a mail with a link; to an account without a holder it goes without the link."""
+        """Queue a mail with a link; an account without a holder gets it without the link."""
 
 
 class Addresses(Protocol):
@@ -51,13 +51,13 @@ class _Told:
     once: str = ""
     """Of an account's mails with the same word only the first is sent."""
     link: Purpose | None = None
-    """The link that it has for an account's holder."""
+    """The link that it contains for an account's holder."""
 
 
 _TOLD: Final = (
     _Told("auto_top_up.off", "auto_top_up_off"),
-    # A receipt: on a page the card's owner paid. Charges of a saved card whoever has a key, or an
-    # open page, can ask for.
+    # A receipt: the card's owner has paid on a page. Charges of a saved card can be requested by
+    # anyone with a key, or an open page.
     _Told("payment.received", "topped_up", {"kind": BY_PAGE}, "topped_up:{payment_id}"),
     _Told("payment.received", "auto_top_up", {"kind": AUTOMATIC}, "auto_top_up:{payment_id}"),
     _Told(
@@ -77,17 +77,16 @@ _TOLD: Final = (
 
 
 def notice_of(name: str, data: Mapping[str, Any], at: datetime) -> Notice | None:
-    """Return the mail about an event; None for events that nobody is mailed about.
+    """Return the mail about an event; None for events that are not mailed.
 
     Args:
         name: The event's name.
         data: Its fields; amounts are micros.
-        at: Now: some mails say it, some come once a UTC day.
-
+        at: Now: some mails contain it, some are sent once a UTC day.
     """
     for told in _TOLD:
         if told.event == name and told.condition.items() <= data.items():
-            # What the text names and no more: the row is kept for weeks.
+            # Only what the text uses, because the row is kept for weeks.
             known = {"at": at.isoformat(), **data}
             kind = NOTICES[told.notice]
             named = kind.values | (kind.may_have & known.keys())
@@ -98,7 +97,7 @@ def notice_of(name: str, data: Mapping[str, Any], at: datetime) -> Notice | None
 
 
 class MailQueue:
-    """What one process still has to queue."""
+    """Mails that one process has yet to queue."""
 
     def __init__(
         self,
@@ -116,13 +115,13 @@ class MailQueue:
         self.stop = self._patience.stop
 
     def notify(self, name: str, data: Mapping[str, Any]) -> None:
-        """Queue a mail about an event soon, if account holders are told about it."""
+        """Queue a mail about an event soon, if account holders are mailed about it."""
         notice, account_id = notice_of(name, data, self._clock()), str(data["account_id"])
         if notice is None:
             return
 
         async def put() -> None:
-            # No address is normal: account holders need not give one.
+            # A missing address is normal: account holders need not give one.
             if (await self._addresses.profile(account_id)).email:
                 has_link = notice.link is not None
                 queue = self._outbox.queue_to_holder if has_link else self._outbox.queue

@@ -1,7 +1,7 @@
-"""Writes the mails to people: which there are, and how each becomes text and HTML.
+"""Writes the mails to people: lists them, and renders each as text and HTML.
 
 The words are in `languages/`, one file for each language; the page around them in `templates/`. No
-image, no tracking, no phone number. Knows no address, server or clock.
+image, no tracking, no phone number.
 """
 
 from __future__ import annotations
@@ -31,45 +31,45 @@ if TYPE_CHECKING:
 WIDTH: Final = 72
 """Longest line of prose; the address of a page is never broken."""
 VALUE_LENGTH_MAX: Final = 2_000
-"""Characters of one value: the address of a payment page has some hundreds."""
+"""Characters of one value: the URL of a payment page has some hundreds."""
 NO_CHOICES: Final = Choices()
 KEPT: Final = Kept()
-"""Where an operator has set nothing."""
+"""The defaults, for an operator who has set nothing."""
 
 _HERE = Path(__file__).parent
 LANGUAGES: Final = frozenset(path.stem for path in (_HERE / "languages").glob("*.toml"))
 """BCP 47 names of the languages that mails can be written in."""
 
 _LOOK: Final = {name: tokens.in_pixels(value) for name, value in tokens.LIGHT.items()}
-"""Written into each element: few programs that show mails read a style sheet."""
+"""Written into each element, because few mail programs read a style sheet."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What a notice needs to be written."""
+    """What a notice needs."""
 
     values: frozenset[str] = frozenset()
-    """Names of its values. `micros` and `currency` are an amount (of the account's currency, where
-    that is not said); `at` is an ISO 8601 time, `left` a number; `url` is a page that its button
+    """Names of its values. `micros` and `currency` are an amount (in the account's currency, if
+    that is not given); `at` is an ISO 8601 time, `left` a number; `url` is the page that its button
     opens; `passkeys`, `keys`, `buttons` and `webhooks` are names of what stays, or was taken back,
     empty for none, and `numbers` the last digits of those; `most` and `supervision` are what
-    supervisors may do in live calls, a `gateway.call.supervision.Mode`; `language` is the
-    reader's, of whom nothing else is kept any more; `kept` is empty where no deletion was
-    cancelled; `unspent` is what happens to credit, an `accounts.erasure.Unspent`;
-    `sent_back_micros` goes back to a card, `given_up_micros` does not; `balance_micros` is the
-    credit after a payment; `scopes` are a key's, as `gateway.scopes` writes them."""
+    supervisors may do in live calls, a `gateway.call.supervision.Mode`; `language` is the reader's,
+    when nothing else is stored about them any more; `kept` is empty if no deletion was cancelled;
+    `unspent` is what happens to credit, an `accounts.erasure.Unspent`; `sent_back_micros` goes back
+    to a card, `given_up_micros` does not; `balance_micros` is the credit after a payment; `scopes`
+    are a key's, as `gateway.scopes` writes them."""
     may_have: frozenset[str] = frozenset()
-    """Names of values that count as empty where they are not given."""
+    """Names of values that default to empty."""
     needs_link: bool = False
-    """Whether it makes no sense without a link of its own."""
+    """Whether it makes no sense without its own link."""
     has_alarm: bool = False
-    """Whether it also has a NOT_ME link, as its own does something milder."""
+    """Whether it also has a NOT_ME link, because its own does something milder."""
     is_urgent: bool = False
-    """Whether it lets somebody in, takes back what shuts them out, or stops who spends their card:
-    other mails do not hold it up."""
+    """Whether it lets someone in, undoes what locks them out, or stops someone who spends with
+    their card: other mails do not hold it up."""
     needs_proof: bool = True
-    """Whether it goes only to an address that somebody has proven: whose another one is, nobody
-    knows. False for what a person must have to prove it, or to take the account over."""
+    """Whether it is sent only to a proven address: an unproven one may be anyone's. False for what
+    a person needs to prove it, or to take the account over."""
 
 
 def _kind(*values: str, needs_link: bool = False) -> Kind:
@@ -134,28 +134,28 @@ URGENT: Final = frozenset(name for name, kind in NOTICES.items() if kind.is_urge
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """Who writes."""
+    """The sender of the mails."""
 
     name: str
     origin: str
-    """Of the pages."""
+    """The pages' origin."""
     contact: str = ""
     """Mail address for questions; empty for none."""
     operator: str = ""
-    """Who runs it, with their postal address; empty for nobody named."""
+    """Who runs it, with their postal address; empty if not given."""
     kept: Kept = KEPT
     """How long data are kept."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Whom a mail is for, as the account is when the mail leaves."""
+    """The recipient of a mail, as the account is when the mail is sent."""
 
     profile: PaymentProfile
     language: str = DEFAULT_LANGUAGE
-    """BCP 47; a language that mails are not written in is read as `DEFAULT_LANGUAGE`."""
+    """BCP 47; a language that mails are not written in becomes `DEFAULT_LANGUAGE`."""
     choices: Choices = NO_CHOICES
-    """What the reader has chosen about mails."""
+    """The reader's choices about mails."""
     is_unproven: bool = False
     """Whether the account is a person's who has not proven their address."""
 
@@ -176,16 +176,15 @@ def write(
 
     Args:
         notice: One of `NOTICES`.
-        reader: Whom it is for.
-        service: Who writes it.
-        link: Address of the page that its link leads to; empty without one.
-        alarm: Address of the page that locks the account, where that is another.
+        reader: The recipient.
+        service: The sender.
+        link: URL of the page for its link; empty without one.
+        alarm: URL of the page that locks the account, if that is a different one.
 
     Raises:
         ValueError: It lacks its link or a value, or a value is not what its name says.
         KeyError: There is no such notice.
         MoneyError: An amount in a currency that cannot be shown.
-
     """
     _check(notice, link)
     language = _known(notice.values.get("language", reader.language))
@@ -230,7 +229,7 @@ def _check(notice: Notice, link: str) -> None:
 def _context(
     notice: Notice, reader: Reader, words: Mapping[str, Any], link: str
 ) -> dict[str, object]:
-    """Return what a body may name."""
+    """Return the variables of a body."""
     profile, kind = reader.profile, NOTICES[notice.name]
     # On one line each: a value must neither end a header nor begin a paragraph.
     said = {name: _flat(notice.values[name]) for name in kind.values}
@@ -253,13 +252,13 @@ def _context(
         if said.get(name):
             at = datetime.fromisoformat(said[name]).astimezone(UTC)
             context[name] = at.strftime("%Y-%m-%d %H:%M UTC")
-    # Names come in English quotation marks, which no name has.
+    # Names are in English quotation marks, which no name contains.
     quotes = str.maketrans("“”", words["quotes"])
     context |= {name: said[name].translate(quotes) for name in _LISTED & said.keys()}
     if "left" in said:
         context["left"] = int(said["left"])
     if "reason" in said:
-        # Of most declines a person is told only that there was one, as Stripe asks.
+        # Most declines are only reported as such, as Stripe asks.
         declines = words["declines"]
         context["decline"] = declines.get(said["reason"], declines["other"])
     if "document" in said:
@@ -267,7 +266,7 @@ def _context(
     if most := said.get("most") or said.get("supervision"):
         context["may"] = words["supervision"].get(most, "")
     if "scopes" in said:
-        # In the order in which they are stored, as the page of keys has them.
+        # In the stored order, as on the keys page.
         names = words["scopes"]
         context["scopes"] = ", ".join(names[each] for each in said["scopes"].split())
     if "rule" in said:
@@ -276,7 +275,7 @@ def _context(
 
 
 def _amounts(said: Mapping[str, str], currency: str) -> dict[str, str]:
-    """Return the values that are money; each is empty where it is not given."""
+    """Return the values that are money; each is empty if not given."""
     names = {
         "micros": "amount",
         "sent_back_micros": "sent_back",
@@ -305,10 +304,11 @@ def _words(language: str) -> Mapping[str, Any]:
 
 @cache
 def _environment(*, is_html: bool) -> Environment:
-    # Imported here: no process holds it before its first mail leaves.
+    # Imported here, so that a process loads it only when its first mail is sent.
     from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415
 
-    # Not escaped for the words, which are no HTML; they are escaped where they become some.
+    # The words are not escaped here, as they are not HTML yet; they are escaped when they become
+    # HTML.
     return Environment(
         loader=FileSystemLoader(_HERE / "templates"),
         autoescape=is_html,  # noqa: S701
@@ -319,7 +319,7 @@ def _environment(*, is_html: bool) -> Environment:
 
 @cache
 def _template(text: str) -> Template:
-    """Compile a text of the words once: there are as many as the words have."""
+    """Compile a text of the words, once: there are only as many as the words have."""
     return _environment(is_html=False).from_string(text)
 
 
@@ -336,7 +336,7 @@ def _flat(text: str) -> str:
 
 
 def _paragraphs(body: str) -> list[str]:
-    # An empty one is what a condition left out.
+    # A condition that is false leaves an empty paragraph.
     return [flat for each in re.split(r"\n\s*\n", body) if (flat := " ".join(each.split()))]
 
 

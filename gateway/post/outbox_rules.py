@@ -1,6 +1,6 @@
-"""Decides when a mail is tried again, when it is given up, and how fast mails may come.
+"""Decides when a mail is tried again, when it is abandoned, and how fast mails may follow.
 
-Pure: time is an argument. Knows no server, no text and no store.
+Pure: takes the time as an argument.
 """
 
 from __future__ import annotations
@@ -16,62 +16,64 @@ from accounts.notice import QueuedMail
 FIRST_PAUSE: Final = timedelta(seconds=10)
 PAUSE_FACTOR: Final = 3
 PAUSE_MAX: Final = timedelta(hours=4)
-"""Longest pause after a mail that was not taken. RFC 5321 4.5.4.1 asks for half an hour and more,
+"""Longest pause after a mail that was not accepted. RFC 5321 4.5.4.1 requires half an hour or more
 once the first tries have failed."""
 AWAY_PAUSE_MAX: Final = timedelta(minutes=5)
-"""Longest pause while no server answers at all: that says nothing about the mail."""
+"""Longest pause while no server answers at all, which says nothing about the mail."""
 LIFETIME: Final = MAIL_MAX
 """How long a mail is tried. RFC 5321 4.5.4.1 says four to five days between servers, which a relay
 adds to ours; a notice about one's account is of little use later."""
 SENDING_MAX: Final = timedelta(minutes=5)
-"""How long a batch may take, before whoever sends it counts as dead."""
+"""How long a batch may take before its sender counts as dead."""
 BATCH_MAX: Final = 10
 """Mails of one conversation with the server."""
 BATCH_TIME_MAX: Final = timedelta(minutes=2)
-"""After that no further mail of a batch begins. All time-outs of one mail, which come to less than
-two minutes, still fit into `SENDING_MAX`."""
+"""After that no further mail of a batch begins. All time-outs of one mail, which add up to less
+than two minutes, still fit into `SENDING_MAX`."""
 PACE_PERIOD: Final = timedelta(minutes=1)
 PACE_MAX: Final = 10
-"""Mails to one account within `PACE_PERIOD`: nobody's mailbox is to be flooded from here. Of
-those that let somebody in, so many of each kind, whatever else goes to the account."""
+"""Mails to one account within `PACE_PERIOD`, so that no one's mailbox is flooded from here. Mails
+that let someone in are counted per kind, regardless of what else goes to the account."""
 LATE: Final = timedelta(minutes=10)
 """Age of a waiting mail at which an operator should look."""
 
 NOT_WANTED: Final = "not wanted"
 """Why a mail was not sent that its reader has switched off."""
 NO_ADDRESS: Final = "no address"
-"""The failure of a mail to an account whose holder gave no address, took it back, or has yet to
-prove it."""
+"""The failure of a mail to an account whose holder gave no address, removed it, or has yet to prove
+it."""
 
 
 def retry_at(
     tries: int, created_at: datetime, at: datetime, *, is_away: bool = False
 ) -> datetime | None:
-    """Return when a mail that was not taken is tried again; None if it is to be abandoned.
+    """Return when a mail that was not accepted is tried again; None if it is to be abandoned.
 
     Args:
-        tries: How often it was tried, this one included.
+        tries: How often it was tried, including this time.
         created_at: When it was queued.
         at: Now.
-        is_away: Whether no server could be spoken to.
-
+        is_away: Whether no server could be reached.
     """
-    # Bounded before it is raised: a float or a timedelta would overflow.
+    # The exponent is bounded: a float or a timedelta would overflow.
     pause = FIRST_PAUSE * PAUSE_FACTOR ** min(max(tries - 1, 0), 12)
     again = at + min(pause, AWAY_PAUSE_MAX if is_away else PAUSE_MAX)
     return again if again < created_at + LIFETIME else None
 
 
 def is_final(reply_code: int) -> bool:
-    """Return whether a server's reply to a mail is its last word (RFC 5321 4.2.1: 5yz).
+    """Return whether a server's reply to a mail is permanent (RFC 5321 4.2.1: 5yz).
 
-    A code of 0 stands for no reply.
+    A code of 0 means no reply.
     """
     return 500 <= reply_code < 600
 
 
 def describe(reply_code: int, kind: str) -> str:
-    """Return what is kept of a failure. Never a server's text, which may quote an address."""
+    """Return the stored description of a failure.
+
+    Never a server's text, which may quote an address.
+    """
     return f"{reply_code} {kind}" if reply_code else kind
 
 
@@ -80,15 +82,14 @@ def paced(
     others_lately: Mapping[tuple[str, str], int],
     urgent: Collection[str],
 ) -> tuple[Sequence[QueuedMail], Sequence[QueuedMail]]:
-    """Return which mails may leave now, and which have to wait a period; the order is kept.
+    """Return which mails may be sent now, and which have to wait a period; the order is kept.
 
     Args:
-        mails: Those that are due.
+        mails: The mails that are due.
         others_lately: Account and name of a notice -> other mails that it gets now, or got within
             `PACE_PERIOD`.
-        urgent: Names of the notices that are held up by their own kind alone: whoever makes many
-            mails of another must not keep them from leaving.
-
+        urgent: Names of the notices that only their own kind can hold up: someone who causes many
+            mails of another kind must not delay them.
     """
     of_kind, of_account = Counter(others_lately), Counter[str]()
     for (account_id, _), count in others_lately.items():

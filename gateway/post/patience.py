@@ -1,6 +1,6 @@
-"""Does small pieces of work in the background, again while a store is away, a few times at most.
+"""Does small pieces of work in the background, with a few retries while a store is unavailable.
 
-Nothing waits for it. Knows nothing of the work.
+Nothing waits for it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ STOP_S_MAX: Final = 2.0
 
 
 class Patience:
-    """The pieces of one kind that one process still has to do."""
+    """The pieces of one kind that one process has yet to do."""
 
     def __init__(self, delays_s: tuple[float, ...] = DELAYS_S) -> None:
         self._delays_s = delays_s
@@ -29,8 +29,8 @@ class Patience:
     def begin(
         self, work: Callable[[], Awaitable[None]], on_failure: Callable[[Exception], None]
     ) -> bool:
-        """Do the work soon; return False where too much waits, and it is dropped."""
-        # Bounds the tasks that pile up while the store is away.
+        """Do the work soon; return False if too much is waiting, and it is dropped."""
+        # Bounds the tasks that pile up while the store is unavailable.
         if len(self._tasks) >= WAITING_MAX:
             return False
         task = asyncio.get_running_loop().create_task(self._do(work, on_failure))
@@ -39,14 +39,14 @@ class Patience:
         return True
 
     async def leave(self, patience_s: float) -> bool:
-        """Wait, at most so long, until all is done; return whether that is so."""
+        """Wait at most this long until all is done; return whether it is."""
         if not self._tasks:
             return True
         _, left = await asyncio.wait(self._tasks, timeout=patience_s)
         return not left
 
     async def stop(self) -> None:
-        """Stop; drop what the store does not take now."""
+        """Stop; drop what the store does not accept now."""
         await self.leave(STOP_S_MAX)
         for task in self._tasks:
             task.cancel()
@@ -58,7 +58,7 @@ class Patience:
         for delay_s in (*self._delays_s, None):
             try:
                 await work()
-            # Any error, even a bug: nobody awaits this task.
+            # Any error, even a bug: no one awaits this task.
             except Exception as error:
                 if delay_s is None or not isinstance(error, StoreUnavailableError):
                     on_failure(error)

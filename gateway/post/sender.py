@@ -1,7 +1,7 @@
-"""Sends what is in the mail outbox, each until a server has taken it or it is given up.
+"""Sends the mails in the mail outbox, each until a server accepts it or it is abandoned.
 
-A mail that was taken may be sent once more if this process dies before that is noted, under the
-same Message-ID. Knows no table and no words.
+If this process dies before noting that a mail was accepted, it may be sent again, under the same
+Message-ID.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ class Outbox(Protocol):
     async def claim(
         self, count: int, *, domain: str, until: datetime, first: Collection[str]
     ) -> Sequence[QueuedMail]:
-        """Return mails that are due and that nobody else will send until then.
+        """Return mails that are due and that no one else will send until then.
 
-        Those of the notices that `first` names come before all others.
+        Those of the notices in `first` come before all others.
         """
 
     async def sent(self, mail: QueuedMail) -> None:
-        """Note that a mail was taken."""
+        """Note that a mail was accepted."""
 
     async def put_off(self, mail: QueuedMail, failure: str, next_try_at: datetime) -> None:
         """Queue a claimed mail again."""
@@ -55,7 +55,7 @@ class Outbox(Protocol):
         """Queue claimed mails again that were not tried."""
 
     async def abandon(self, mail: QueuedMail, failure: str) -> None:
-        """Give a claimed mail up."""
+        """Abandon a claimed mail."""
 
     async def others_lately(
         self, mails: Sequence[QueuedMail], since: datetime
@@ -66,18 +66,18 @@ class Outbox(Protocol):
         """
 
     async def expire(self, created_before: datetime) -> int:
-        """Abandon mails that wait for too long; return how many, at most a bounded number."""
+        """Abandon mails that have waited too long; return how many, at most a bounded number."""
 
 
 Readers = Callable[[str], Awaitable[Reader]]
 """Looks an account up. Raises LookupError if there is none, and StoreUnavailableError."""
 MakeLink = Callable[[Purpose, str, str, datetime], Awaitable[str]]
-"""Makes a link (purpose, account, the address it is about, its reach); returns the address of its
-page. Raises StoreUnavailableError."""
+"""Makes a link (purpose, account, the address it is about, its reach); returns the URL of its page.
+Raises StoreUnavailableError."""
 
 
 class NoAddressError(Exception):
-    """There is nowhere to send a mail to, or nobody has proven that it is the reader's."""
+    """There is no address to send a mail to, or no one has proven that it is the reader's."""
 
 
 class NotWantedError(Exception):
@@ -85,7 +85,7 @@ class NotWantedError(Exception):
 
 
 class MailWriter:
-    """Writes a queued mail as it leaves: to whom, in which language, with which link."""
+    """Writes a queued mail when it is sent: recipient, language, link."""
 
     def __init__(self, readers: Readers, make_link: MakeLink, service: Service) -> None:
         self._readers = readers
@@ -93,18 +93,20 @@ class MailWriter:
         self.service = service
 
     async def render(self, mail: QueuedMail) -> tuple[str, MailText]:
-        """Return the recipient, as a mail server takes it, and the mail; its link is made now.
+        """Return the recipient, in the form that mail servers expect, and the mail.
+
+        Its link is made now.
 
         Raises NoAddressError, NotWantedError, LookupError, StoreUnavailableError, and what
         `notices.write` does.
         """
         notice = mail.notice
         reader = await self._readers(mail.account_id)
-        # Judged as it leaves: it may have waited since before the reader chose.
+        # Checked now: it may have been queued before the reader chose.
         if not reader.choices.wants(notice.name):
             raise NotWantedError
         kind = notices.NOTICES[notice.name]
-        # Whoever signs up with an address of somebody else has nothing sent there at will.
+        # Otherwise someone who signs up with another person's address could have mails sent there.
         if reader.is_unproven and kind.needs_proof:
             raise NoAddressError
         address = notice.recipient or reader.profile.email
@@ -121,7 +123,7 @@ class MailWriter:
 
 
 class Sender:
-    """Hands what is in the mail outbox to one server; several processes may do so at once."""
+    """Sends the mails in the mail outbox to one server; several processes may do so at once."""
 
     def __init__(
         self,
@@ -195,16 +197,16 @@ class Sender:
             recipient, text = await self._writer.render(mail)
             message = compose(text, self._envelope(mail, recipient))
         except StoreUnavailableError:
-            # Its claim ends by itself, and nothing can be noted now.
+            # Its claim expires by itself, and nothing can be noted now.
             raise
         except NoAddressError:
             await self._abandon(mail, 0, outbox_rules.NO_ADDRESS)
             return
         except NotWantedError:
-            # No failure: nobody has to look.
+            # Not a failure: no one has to look.
             await self._outbox.abandon(mail, outbox_rules.NOT_WANTED)
             return
-        # A bug in a text: the mails behind it must not wait for its repair.
+        # A bug in a text: the mails behind it must not wait for the fix.
         except Exception as error:
             failure = type(error).__name__
             log.warning(
@@ -260,7 +262,7 @@ class Sender:
     async def _note_away(self, error: OSError, mails: Sequence[QueuedMail]) -> None:
         code, kind = reply_code(error), type(error).__name__
         if not self._is_away:
-            # A wrong password is one as well: it says nothing about any mail.
+            # A wrong password counts too: it says nothing about any mail.
             log.warning("mail server away", failure=kind, smtp_code=code)
         self._is_away = True
         for mail in mails:
@@ -273,7 +275,7 @@ class Sender:
 
 
 class Tidying:
-    """Gives up what waits for too long; what has ended is forgotten by the daily retention."""
+    """Abandons what waits for too long; the daily retention deletes what has ended."""
 
     def __init__(self, outbox: Outbox, clock: Clock = utc_now) -> None:
         self._outbox = outbox
@@ -282,7 +284,7 @@ class Tidying:
     async def round(self) -> None:
         """Do it in small transactions. Raises StoreUnavailableError."""
         now = self._clock()
-        # Longer than any sender takes: this is for mails that nobody sends.
+        # Longer than any sender takes: this is for mails that no one sends.
         limit = now - outbox_rules.LIFETIME - timedelta(hours=1)
         for _ in range(TIDIED_MAX):
             if not await self._outbox.expire(limit):

@@ -1,4 +1,4 @@
-"""Runs what blocks in a thread that the end of the process does not wait for."""
+"""Runs blocking work in a thread that the end of the process does not wait for."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ _Result = TypeVar("_Result")
 
 
 async def in_thread(work: Callable[[], _Result], name: str) -> _Result:
-    """Run the work; who is cancelled leaves it behind.
+    """Run the work; a caller that is cancelled leaves it behind.
 
-    Not in the loop's own threads: look-ups of names and transactions share them, and a stop waits
-    for them.
+    Not in the loop's own threads: name look-ups and transactions share them, and a stop waits for
+    them.
     """
     loop = asyncio.get_running_loop()
     done: asyncio.Future[_Result] = loop.create_future()
 
     def tell(note: Callable[[], None]) -> None:
-        # The loop is closed when nobody waits any more.
+        # The loop is closed if no one waits any more.
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(lambda: None if done.done() else note())
 

@@ -1,8 +1,7 @@
-"""Posts webhooks over HTTP, to addresses of the internet alone and without waiting for long.
+"""Posts webhooks over HTTP, to public internet addresses only and with short time-outs.
 
-The address is judged when a socket is made for it, so that a name which means another host a moment
-later opens nothing, and a name with several addresses none of them. Nothing of an answer but its
-status and one header is read. Knows no spool.
+The address is checked when its socket is created, so DNS rebinding and names with several addresses
+open no way in. Only the status and one header of an answer are read.
 """
 
 from __future__ import annotations
@@ -22,19 +21,19 @@ from gateway.webhooks.sender import TIMEOUT_S, Answer
 from gateway.webhooks.target import Target, is_public
 
 CONNECTIONS_MAX: Final = 128
-"""Of one process, to all endpoints: as many as its lanes may use."""
+"""Connections of one process, to all endpoints: as many as its lanes may use."""
 LOOKUPS_MAX: Final = 16
-"""Look-ups of names at once, also those that nobody waits for any more."""
+"""Concurrent name look-ups, including those that no one waits for any more."""
 HEAD_BYTES_MAX: Final = 8_190
-"""Of one line of an answer's head; a longer one is a failure."""
-# By its number it is found among the failures of several addresses, which arrive as one error.
+"""Length of one line of a response head; a longer one is a failure."""
+# Its number identifies it among the failures of several addresses, which arrive as one error.
 _FORBIDDEN: Final = errno.EACCES
 
 
 class SystemResolver(AbstractResolver):
-    """Looks names up as the system does, in threads of its own.
+    """Looks names up as the system does, in its own threads.
 
-    The loop's threads also write the books: a name server that does not answer must not hold them.
+    The loop's threads also write the books: an unresponsive name server must not block them.
     """
 
     def __init__(self) -> None:
@@ -53,7 +52,7 @@ class SystemResolver(AbstractResolver):
                     host, port, family=family, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG
                 )
             finally:
-                # When the thread is over, and not when nobody waits for it any more.
+                # When the thread ends, not when its waiter gives up.
                 if not loop.is_closed():
                     loop.call_soon_threadsafe(self._slots.release)
 
@@ -75,7 +74,7 @@ class SystemResolver(AbstractResolver):
 
 
 def _guarded(info: Any) -> socket.socket:
-    """Return a socket for an address of the internet. Raises OSError for any other."""
+    """Return a socket for a public internet address. Raises OSError for any other."""
     family, kind, proto, _, address = info
     if not is_public(str(address[0])):
         raise OSError(_FORBIDDEN, "forbidden address")
@@ -92,11 +91,11 @@ class HttpPoster:
         tls: ssl.SSLContext | None = None,
         timeout_s: float = TIMEOUT_S,
     ) -> None:
-        """Take what looks names up and what certificates are trusted, else the system's."""
+        """Take a resolver and trusted certificates, by default the system's."""
         names = resolver or SystemResolver()
         self._guarded = _session(names, tls, timeout_s, socket_factory=_guarded)
         self._trusted = _session(names, tls, timeout_s)
-        """For hosts that the operator allows, wherever they are."""
+        """For hosts that the operator allows, at any address."""
 
     async def close(self) -> None:
         """Close all connections."""
@@ -104,19 +103,19 @@ class HttpPoster:
         await self._trusted.close()
 
     async def post(self, target: Target, headers: dict[str, str], body: bytes) -> Answer:
-        """Post once; never raises but when cancelled."""
+        """Post once; raises only if cancelled."""
         session = self._trusted if target.is_trusted else self._guarded
         try:
             url = yarl.URL(target.url)
-            # Two readings of one address would be a way in.
+            # Two parsers that read an address differently would open a way in.
             if (url.host or "").rstrip(".") != target.host:
                 return Answer(None, failure="address form")
             reply = await session.post(url, data=body, headers=headers, allow_redirects=False)
-            # Nothing of the body is read: its length and pace are the receiver's to choose.
+            # The body is never read, because the receiver chooses its length and pace.
             reply.close()
             return Answer(reply.status, reply.headers.get("retry-after"))
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            # A word of ours: the error's text has the address, and perhaps a password.
+            # Our own word: the error's text contains the URL, and perhaps a password.
             return Answer(None, failure=_word_for(error))
 
 
@@ -125,7 +124,7 @@ def _session(
 ) -> aiohttp.ClientSession:
     connector = aiohttp.TCPConnector(
         resolver=names,
-        # Each attempt asks again: what a name meant an hour ago is of no use.
+        # Each attempt resolves again: the answer of an hour ago is of no use.
         use_dns_cache=False,
         force_close=True,
         limit=CONNECTIONS_MAX,
