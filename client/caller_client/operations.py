@@ -21,9 +21,9 @@ class Caller(Transport):
     """The operations of a gateway."""
 
     def quote_call(self, *, destination: str) -> shapes.QuoteReply | shapes.QuoteRefusal:
-        """Say what a call would cost and how long it could last, or why it may not be placed.
+        """Return what a call would cost and how long it could last, or why it may not be placed.
 
-        People ask while they type, so that a refusal is an ordinary answer.
+        People ask while they type, so a refusal is an ordinary answer.
         """
         return cast(
             "shapes.QuoteReply | shapes.QuoteRefusal",
@@ -92,7 +92,7 @@ class Caller(Transport):
     def list_live_calls(self) -> shapes.LiveCallList:
         """Return the account's live calls, newest first.
 
-        Of a node that does not answer there are none.
+        Calls of a node that does not answer are missing.
         """
         return cast(
             "shapes.LiveCallList", self.ask(Wish("GET", "/v1/live-calls", (shapes.LiveCallList,)))
@@ -167,10 +167,10 @@ class Caller(Transport):
         stars: int,
         flaws: list[shapes.Flaw] | msgspec.UnsetType = msgspec.UNSET,
     ) -> shapes.KeptFeedback:
-        """Keep what is said first of a call, and return what is kept; repeating it is harmless.
+        """Store a call's first feedback, and return what is stored; repeating it is harmless.
 
-        What is said first stays, and is in the call as `feedback`. It can be said from a second
-        after the call began on.
+        The first feedback stays, and is in the call as `feedback`. It is accepted from one
+        second after the call began.
         """
         return cast(
             "shapes.KeptFeedback",
@@ -212,7 +212,7 @@ class Caller(Transport):
     def watch_live_calls(
         self, *, call: str | None = None
     ) -> Generator[shapes.FeedSnapshot | shapes.FeedDelta, None, None]:
-        """Stream the calls of the account that asks.
+        """Stream the calls of the requesting account.
 
         Server-Sent Events (WHATWG HTML, 9.2), which do not end.
         """
@@ -234,7 +234,7 @@ class Caller(Transport):
     ) -> shapes.GrantView:
         """Return the token that lets a supervisor into a live call of the account, once.
 
-        It is good for a minute. The supervisor listens at first; docs/api.md has the messages.
+        It is valid for a minute. The supervisor listens at first; docs/api.md has the messages.
         """
         return cast(
             "shapes.GrantView",
@@ -283,7 +283,7 @@ class Caller(Transport):
         )
 
     def show_top_up_offer(self) -> shapes.TopUpOffer:
-        """Return the amounts that are offered, and what is set for automatic top-ups."""
+        """Return the offered amounts, and the settings for automatic top-ups."""
         return cast("shapes.TopUpOffer", self.ask(Wish("GET", "/v1/top-ups", (shapes.TopUpOffer,))))
 
     def start_top_up(
@@ -314,9 +314,9 @@ class Caller(Transport):
     def charge_saved_card(self, *, amount: str, idempotency_key: str = "") -> shapes.PaymentView:
         """Charge the saved card at once; each tap has an idempotency key of its own.
 
-        The payment is paid, failed with the card's code as `failure`, or not settled yet: the
-        same key asks again, and pays once. It counts against the day's bound of automatic
-        top-ups.
+        The payment is paid, failed with the card's code as `failure`, or not settled yet:
+        repeating the key asks again, and pays only once. It counts against the daily limit of
+        automatic top-ups.
         """
         return cast(
             "shapes.PaymentView",
@@ -336,7 +336,7 @@ class Caller(Transport):
         """Return a payment; a pending one is looked up at the payment service.
 
         Its state is `created`, `open`, `processing` (the bank takes its time), `paid`,
-        `failed`, `expired`, `disputed` or `lost`. No webhook is waited for.
+        `failed`, `expired`, `disputed` or `lost`. It does not wait for a webhook.
         """
         return cast(
             "shapes.PaymentView",
@@ -388,8 +388,8 @@ class Caller(Transport):
         """Switch automatic top-ups on or off.
 
         The saved card is charged when the credit falls below the threshold, during a call too;
-        the operator bounds how much a day. A frozen account's can be switched off, and not on;
-        a lock switches them off.
+        the operator limits how much a day. A frozen account can switch them off, but not on; a
+        lock switches them off.
         """
         return cast(
             "shapes.AutoTopUpView",
@@ -427,11 +427,11 @@ class Caller(Transport):
         day_cap: str | msgspec.UnsetType | None = msgspec.UNSET,
         month_cap: str | msgspec.UnsetType | None = msgspec.UNSET,
     ) -> shapes.OneButtonView:
-        """Make a button; the same idempotency key again makes none, and shows the first.
+        """Create a button; repeating the idempotency key creates none, and returns the first.
 
-        Label and title are needed; where neither cap is named, it may spend 5 a day and 50 a
-        month. `destination` is a number that is proven, or left out: then your back end names
-        each call's. An account has 20 at most. One that was deleted since is not made again.
+        Label and title are required; if neither cap is given, it may spend 5 a day and 50 a
+        month. `destination` is a proven number, or left out: then your back end names each
+        call's. An account has 20 at most. A button that was deleted since is not created again.
         """
         return cast(
             "shapes.OneButtonView",
@@ -491,7 +491,7 @@ class Caller(Transport):
         day_cap: str | msgspec.UnsetType | None = msgspec.UNSET,
         month_cap: str | msgspec.UnsetType | None = msgspec.UNSET,
     ) -> shapes.OneButtonView:
-        """Replace name and rules of a button: what the body leaves out is as in a new button."""
+        """Replace the name and rules of a button: whatever the body omits is as in a new one."""
         return cast(
             "shapes.OneButtonView",
             self.ask(
@@ -517,15 +517,15 @@ class Caller(Transport):
         )
 
     def delete_button(self, *, button_id: str) -> None:
-        """Delete a button for good and end its calls; one that is not there is deleted already."""
+        """Delete a button for good and end its calls; does nothing if it is gone already."""
         self.ask(
             Wish("DELETE", "/v1/buttons/{button_id}", parts={"button_id": button_id}, status=204)
         )
 
     def pause_button(self, *, button_id: str) -> shapes.OneButtonView:
-        """Let a button take no calls.
+        """Pause a button.
 
-        Calls that go on are not ended.
+        Running calls are not ended.
         """
         return cast(
             "shapes.OneButtonView",
@@ -554,10 +554,10 @@ class Caller(Transport):
         )
 
     def end_button_calls(self, *, button_id: str) -> shapes.OneButtonView:
-        """End calls of a button that go on; 202, because their nodes have yet to end them.
+        """End the running calls of a button; 202, because their nodes have yet to end them.
 
-        They end within two seconds, on whatever node they are, and their visitors are told that
-        the button was closed.
+        They end within two seconds, on all nodes, and their visitors see that the button was
+        closed.
         """
         return cast(
             "shapes.OneButtonView",
@@ -579,9 +579,9 @@ class Caller(Transport):
         idempotency_key: str = "",
         overlap_days: int | msgspec.UnsetType = msgspec.UNSET,
     ) -> shapes.OneButtonView:
-        """Replace the live key of a button; the same idempotency key again replaces nothing more.
+        """Replace the live key of a button; repeating the idempotency key replaces nothing more.
 
-        The key before goes on for 0, 1, 7 or 30 days.
+        The previous key stays valid for 0, 1, 7 or 30 days.
         """
         return cast(
             "shapes.OneButtonView",
@@ -605,7 +605,7 @@ class Caller(Transport):
         )
 
     def take_back_destination(self, *, number: str) -> shapes.PausedButtons:
-        """Forget that a number is proven; its buttons are paused, and their calls end.
+        """Withdraw a proven number; its buttons are paused, and their calls end.
 
         They take no calls until it is proven again.
         """
@@ -622,16 +622,16 @@ class Caller(Transport):
         )
 
     def show_button_state(self, *, key: str) -> shapes.ButtonState:
-        """Say whether the button takes calls, and what a page shows of it."""
+        """Return whether the button takes calls, and what a page shows of it."""
         return cast(
             "shapes.ButtonState",
             self.ask(Wish("GET", "/v1/embed/{key}", (shapes.ButtonState,), parts={"key": key})),
         )
 
     def give_challenge(self, *, key: str) -> shapes.ChallengeReply:
-        """Give a challenge that is good for this key and this visitor's network.
+        """Return a challenge that is valid for this key and this visitor's network.
 
-        It is in ALTCHA's form (SHA-256), and good for two minutes.
+        It is in ALTCHA's form (SHA-256), and valid for two minutes.
         """
         return cast(
             "shapes.ChallengeReply",
@@ -658,9 +658,8 @@ class Caller(Transport):
     ) -> shapes.VisitorTokenReply:
         """Return the token of one call, for a solved challenge.
 
-        `solution` is ALTCHA's payload in base64; in its place `token` may have one that your
-        program got. `host`, the origin of the page around the frame, must be on the button's
-        list.
+        `solution` is ALTCHA's payload in base64; alternatively `token` is one that your program
+        got. `host`, the origin of the page around the frame, must be on the button's list.
         """
         return cast(
             "shapes.VisitorTokenReply",
@@ -686,10 +685,10 @@ class Caller(Transport):
         stars: int,
         flaws: list[shapes.Flaw] | msgspec.UnsetType = msgspec.UNSET,
     ) -> shapes.KeptFeedback:
-        """Keep what a visitor says first of their call, and return what is kept.
+        """Store a visitor's first feedback on their call, and return what is stored.
 
-        Whoever knows a call's id has made it: it is random, and told to nobody else but those
-        who may read the account's calls.
+        Someone who knows a call's id has placed it: it is random, and only people who may read
+        the account's calls learn it otherwise.
         """
         return cast(
             "shapes.KeptFeedback",
@@ -921,7 +920,7 @@ class Caller(Transport):
         )
 
     def show_any_account(self, *, account_id: str) -> shapes.StateView:
-        """Return how an account stands.
+        """Return the state of an account.
 
         Its state and why it is frozen, credit, sessions, second factor (yes or no), last
         sign-in, lifted rules, refused calls by hour.
@@ -941,7 +940,7 @@ class Caller(Transport):
     def list_log(
         self, *, account_id: str, limit: int | None = None, before: str | None = None
     ) -> shapes.LogPage:
-        """Return a page of what was done with an account, the newest first."""
+        """Return a page of the acts on an account, the newest first."""
         return cast(
             "shapes.LogPage",
             self.ask(
@@ -1003,7 +1002,7 @@ class Caller(Transport):
         )
 
     def disallow(self, *, account_id: str, rule: shapes.Allowance, reason: str) -> None:
-        """Let a rule of admission hold again."""
+        """Restore a rule of admission."""
         self.ask(
             Wish(
                 "POST",
@@ -1027,7 +1026,7 @@ class Caller(Transport):
         )
 
     def unfreeze(self, *, account_id: str, reason: str) -> None:
-        """Take an operator's freeze back."""
+        """Lift an operator's freeze."""
         self.ask(
             Wish(
                 "POST",
@@ -1075,7 +1074,10 @@ class Caller(Transport):
         )
 
     def reset_second_factor(self, *, account_id: str, reason: str) -> None:
-        """Remove second factor and passkeys of somebody who has lost them; the password stays."""
+        """Remove the second factor and passkeys of a person who has lost them.
+
+        The password stays.
+        """
         self.ask(
             Wish(
                 "POST",
@@ -1122,7 +1124,7 @@ class Caller(Transport):
         )
 
     def add_data_request(self, *, account_id: str, right: shapes.Right) -> None:
-        """Note a request that came by mail or letter; nothing where the same one is open.
+        """Add a request that came by mail or letter; nothing if the same one is already open.
 
         It is due within a month.
         """
@@ -1141,7 +1143,7 @@ class Caller(Transport):
     ) -> None:
         """Note that a request is answered.
 
-        The note is one line of 200 characters at most, and names nobody.
+        The note is one line of 200 characters at most, and must not name anyone.
         """
         self.ask(
             Wish(
@@ -1154,16 +1156,17 @@ class Caller(Transport):
         )
 
     def list_nodes(self) -> shapes.Nodes:
-        """Return the nodes that run.
+        """Return the running nodes.
 
-        With what each says of itself, such as how many calls it has and how late its loop was.
+        With what each reports about itself, such as how many calls it has and how late its loop
+        was.
         """
         return cast("shapes.Nodes", self.ask(Wish("GET", "/v1/admin/nodes", (shapes.Nodes,))))
 
     def drain_node(self, *, node: str) -> None:
-        """Let a node take no new calls.
+        """Drain a node: it takes no new calls.
 
-        None come until it is told to resume, or is started again.
+        It takes none until it is resumed or restarted.
         """
         self.ask(Wish("POST", "/v1/admin/nodes/{node}/drain", parts={"node": node}, status=204))
 
@@ -1179,10 +1182,10 @@ class Caller(Transport):
         reason: str,
         minutes: int | msgspec.UnsetType = msgspec.UNSET,
     ) -> None:
-        """Let a node log from another level on for a while.
+        """Change the log level of a node for a while.
 
-        It logs as it is set after that, and when it is started again. The audit log keeps the
-        reason.
+        After that, and after a restart, it logs at its configured level. The audit log keeps
+        the reason.
         """
         self.ask(
             Wish(
@@ -1209,7 +1212,7 @@ class Caller(Transport):
         )
 
     def end_any_call(self, *, call_id: str, reason: str) -> None:
-        """End a live call, for a reason that the audit log of its account keeps."""
+        """End a live call, for a reason that is recorded in its account's audit log."""
         self.ask(
             Wish(
                 "POST",
@@ -1221,13 +1224,13 @@ class Caller(Transport):
         )
 
     def list_alarms(self) -> shapes.Alarms:
-        """Return the alarms that stand, and what is silenced."""
+        """Return the active alarms, and what is silenced."""
         return cast("shapes.Alarms", self.ask(Wish("GET", "/v1/admin/alarms", (shapes.Alarms,))))
 
     def acknowledge_alarm(self, *, name: str, reason: str) -> None:
-        """Note that somebody is at an alarm that stands.
+        """Note that someone is working on an active alarm.
 
-        It is not told again.
+        It is not sent again.
         """
         self.ask(
             Wish(
@@ -1239,9 +1242,9 @@ class Caller(Transport):
         )
 
     def silence_alarm(self, *, name: str, minutes: int, reason: str) -> None:
-        """Tell nobody of an alarm for a while, whether it stands or not.
+        """Send no notifications of an alarm for a while, whether it is active or not.
 
-        A week at most. It may be one that does not stand yet, such as `node_lost:n2` before a
+        A week at most. It may be one that is not active yet, such as `node_lost:n2` before a
         repair.
         """
         self.ask(
@@ -1254,7 +1257,7 @@ class Caller(Transport):
         )
 
     def unsilence_alarm(self, *, name: str) -> None:
-        """Take back what was said of an alarm."""
+        """Withdraw the order about an alarm."""
         self.ask(
             Wish(
                 "POST",
@@ -1265,16 +1268,16 @@ class Caller(Transport):
         )
 
     def show_history(self) -> shapes.History:
-        """Return how all calls stood at each minute of the last day."""
+        """Return figures of all calls for each minute of the last day."""
         return cast(
             "shapes.History", self.ask(Wish("GET", "/v1/admin/live-history", (shapes.History,)))
         )
 
     def show_fraud(self, *, hours: int | None = None) -> shapes.FraudReport:
-        """Return which rules refused calls in the last hours, whose, and which accounts are frozen.
+        """Return which rules refused calls in the last hours, for whom, and the frozen accounts.
 
         Refusals are written once a minute; those of rules that are not counted, such as a lack
-        of credit, are not in it.
+        of credit, are not included.
         """
         return cast(
             "shapes.FraudReport",
@@ -1293,7 +1296,7 @@ class Caller(Transport):
     def watch_all_live_calls(
         self, *, call: str | None = None
     ) -> Generator[shapes.FeedSnapshot | shapes.FeedDelta, None, None]:
-        """Stream everybody's calls.
+        """Stream all live calls.
 
         Server-Sent Events (WHATWG HTML, 9.2), which do not end.
         """
@@ -1311,9 +1314,10 @@ class Caller(Transport):
         )
 
     def supervise_any_call(self, *, call_id: str, reason: str) -> shapes.GrantView:
-        """Return the token that lets a supervisor into anybody's live call, once.
+        """Return the token that lets a supervisor into any live call, once.
 
-        For a reason, which the audit log of the call's account keeps with what they do there.
+        It needs a reason, which the audit log of the call's account keeps with what they do
+        there.
         """
         return cast(
             "shapes.GrantView",
@@ -1351,7 +1355,7 @@ class Caller(Transport):
         reason: str,
         silent_reason: str | msgspec.UnsetType = msgspec.UNSET,
     ) -> shapes.RuleView:
-        """Say what supervisors may do in the calls of an account that belongs to no person."""
+        """Set what supervisors may do in the calls of an account that belongs to no person."""
         return cast(
             "shapes.RuleView",
             self.ask(
@@ -1370,9 +1374,9 @@ class AsyncCaller(AsyncTransport):
     """The operations of a gateway."""
 
     async def quote_call(self, *, destination: str) -> shapes.QuoteReply | shapes.QuoteRefusal:
-        """Say what a call would cost and how long it could last, or why it may not be placed.
+        """Return what a call would cost and how long it could last, or why it may not be placed.
 
-        People ask while they type, so that a refusal is an ordinary answer.
+        People ask while they type, so a refusal is an ordinary answer.
         """
         return cast(
             "shapes.QuoteReply | shapes.QuoteRefusal",
@@ -1441,7 +1445,7 @@ class AsyncCaller(AsyncTransport):
     async def list_live_calls(self) -> shapes.LiveCallList:
         """Return the account's live calls, newest first.
 
-        Of a node that does not answer there are none.
+        Calls of a node that does not answer are missing.
         """
         return cast(
             "shapes.LiveCallList",
@@ -1521,10 +1525,10 @@ class AsyncCaller(AsyncTransport):
         stars: int,
         flaws: list[shapes.Flaw] | msgspec.UnsetType = msgspec.UNSET,
     ) -> shapes.KeptFeedback:
-        """Keep what is said first of a call, and return what is kept; repeating it is harmless.
+        """Store a call's first feedback, and return what is stored; repeating it is harmless.
 
-        What is said first stays, and is in the call as `feedback`. It can be said from a second
-        after the call began on.
+        The first feedback stays, and is in the call as `feedback`. It is accepted from one
+        second after the call began.
         """
         return cast(
             "shapes.KeptFeedback",
@@ -1566,7 +1570,7 @@ class AsyncCaller(AsyncTransport):
     def watch_live_calls(
         self, *, call: str | None = None
     ) -> AsyncGenerator[shapes.FeedSnapshot | shapes.FeedDelta, None]:
-        """Stream the calls of the account that asks.
+        """Stream the calls of the requesting account.
 
         Server-Sent Events (WHATWG HTML, 9.2), which do not end.
         """
@@ -1588,7 +1592,7 @@ class AsyncCaller(AsyncTransport):
     ) -> shapes.GrantView:
         """Return the token that lets a supervisor into a live call of the account, once.
 
-        It is good for a minute. The supervisor listens at first; docs/api.md has the messages.
+        It is valid for a minute. The supervisor listens at first; docs/api.md has the messages.
         """
         return cast(
             "shapes.GrantView",
@@ -1637,7 +1641,7 @@ class AsyncCaller(AsyncTransport):
         )
 
     async def show_top_up_offer(self) -> shapes.TopUpOffer:
-        """Return the amounts that are offered, and what is set for automatic top-ups."""
+        """Return the offered amounts, and the settings for automatic top-ups."""
         return cast(
             "shapes.TopUpOffer", await self.ask(Wish("GET", "/v1/top-ups", (shapes.TopUpOffer,)))
         )
@@ -1672,9 +1676,9 @@ class AsyncCaller(AsyncTransport):
     ) -> shapes.PaymentView:
         """Charge the saved card at once; each tap has an idempotency key of its own.
 
-        The payment is paid, failed with the card's code as `failure`, or not settled yet: the
-        same key asks again, and pays once. It counts against the day's bound of automatic
-        top-ups.
+        The payment is paid, failed with the card's code as `failure`, or not settled yet:
+        repeating the key asks again, and pays only once. It counts against the daily limit of
+        automatic top-ups.
         """
         return cast(
             "shapes.PaymentView",
@@ -1694,7 +1698,7 @@ class AsyncCaller(AsyncTransport):
         """Return a payment; a pending one is looked up at the payment service.
 
         Its state is `created`, `open`, `processing` (the bank takes its time), `paid`,
-        `failed`, `expired`, `disputed` or `lost`. No webhook is waited for.
+        `failed`, `expired`, `disputed` or `lost`. It does not wait for a webhook.
         """
         return cast(
             "shapes.PaymentView",
@@ -1746,8 +1750,8 @@ class AsyncCaller(AsyncTransport):
         """Switch automatic top-ups on or off.
 
         The saved card is charged when the credit falls below the threshold, during a call too;
-        the operator bounds how much a day. A frozen account's can be switched off, and not on;
-        a lock switches them off.
+        the operator limits how much a day. A frozen account can switch them off, but not on; a
+        lock switches them off.
         """
         return cast(
             "shapes.AutoTopUpView",
@@ -1787,11 +1791,11 @@ class AsyncCaller(AsyncTransport):
         day_cap: str | msgspec.UnsetType | None = msgspec.UNSET,
         month_cap: str | msgspec.UnsetType | None = msgspec.UNSET,
     ) -> shapes.OneButtonView:
-        """Make a button; the same idempotency key again makes none, and shows the first.
+        """Create a button; repeating the idempotency key creates none, and returns the first.
 
-        Label and title are needed; where neither cap is named, it may spend 5 a day and 50 a
-        month. `destination` is a number that is proven, or left out: then your back end names
-        each call's. An account has 20 at most. One that was deleted since is not made again.
+        Label and title are required; if neither cap is given, it may spend 5 a day and 50 a
+        month. `destination` is a proven number, or left out: then your back end names each
+        call's. An account has 20 at most. A button that was deleted since is not created again.
         """
         return cast(
             "shapes.OneButtonView",
@@ -1851,7 +1855,7 @@ class AsyncCaller(AsyncTransport):
         day_cap: str | msgspec.UnsetType | None = msgspec.UNSET,
         month_cap: str | msgspec.UnsetType | None = msgspec.UNSET,
     ) -> shapes.OneButtonView:
-        """Replace name and rules of a button: what the body leaves out is as in a new button."""
+        """Replace the name and rules of a button: whatever the body omits is as in a new one."""
         return cast(
             "shapes.OneButtonView",
             await self.ask(
@@ -1877,15 +1881,15 @@ class AsyncCaller(AsyncTransport):
         )
 
     async def delete_button(self, *, button_id: str) -> None:
-        """Delete a button for good and end its calls; one that is not there is deleted already."""
+        """Delete a button for good and end its calls; does nothing if it is gone already."""
         await self.ask(
             Wish("DELETE", "/v1/buttons/{button_id}", parts={"button_id": button_id}, status=204)
         )
 
     async def pause_button(self, *, button_id: str) -> shapes.OneButtonView:
-        """Let a button take no calls.
+        """Pause a button.
 
-        Calls that go on are not ended.
+        Running calls are not ended.
         """
         return cast(
             "shapes.OneButtonView",
@@ -1914,10 +1918,10 @@ class AsyncCaller(AsyncTransport):
         )
 
     async def end_button_calls(self, *, button_id: str) -> shapes.OneButtonView:
-        """End calls of a button that go on; 202, because their nodes have yet to end them.
+        """End the running calls of a button; 202, because their nodes have yet to end them.
 
-        They end within two seconds, on whatever node they are, and their visitors are told that
-        the button was closed.
+        They end within two seconds, on all nodes, and their visitors see that the button was
+        closed.
         """
         return cast(
             "shapes.OneButtonView",
@@ -1939,9 +1943,9 @@ class AsyncCaller(AsyncTransport):
         idempotency_key: str = "",
         overlap_days: int | msgspec.UnsetType = msgspec.UNSET,
     ) -> shapes.OneButtonView:
-        """Replace the live key of a button; the same idempotency key again replaces nothing more.
+        """Replace the live key of a button; repeating the idempotency key replaces nothing more.
 
-        The key before goes on for 0, 1, 7 or 30 days.
+        The previous key stays valid for 0, 1, 7 or 30 days.
         """
         return cast(
             "shapes.OneButtonView",
@@ -1965,7 +1969,7 @@ class AsyncCaller(AsyncTransport):
         )
 
     async def take_back_destination(self, *, number: str) -> shapes.PausedButtons:
-        """Forget that a number is proven; its buttons are paused, and their calls end.
+        """Withdraw a proven number; its buttons are paused, and their calls end.
 
         They take no calls until it is proven again.
         """
@@ -1982,7 +1986,7 @@ class AsyncCaller(AsyncTransport):
         )
 
     async def show_button_state(self, *, key: str) -> shapes.ButtonState:
-        """Say whether the button takes calls, and what a page shows of it."""
+        """Return whether the button takes calls, and what a page shows of it."""
         return cast(
             "shapes.ButtonState",
             await self.ask(
@@ -1991,9 +1995,9 @@ class AsyncCaller(AsyncTransport):
         )
 
     async def give_challenge(self, *, key: str) -> shapes.ChallengeReply:
-        """Give a challenge that is good for this key and this visitor's network.
+        """Return a challenge that is valid for this key and this visitor's network.
 
-        It is in ALTCHA's form (SHA-256), and good for two minutes.
+        It is in ALTCHA's form (SHA-256), and valid for two minutes.
         """
         return cast(
             "shapes.ChallengeReply",
@@ -2020,9 +2024,8 @@ class AsyncCaller(AsyncTransport):
     ) -> shapes.VisitorTokenReply:
         """Return the token of one call, for a solved challenge.
 
-        `solution` is ALTCHA's payload in base64; in its place `token` may have one that your
-        program got. `host`, the origin of the page around the frame, must be on the button's
-        list.
+        `solution` is ALTCHA's payload in base64; alternatively `token` is one that your program
+        got. `host`, the origin of the page around the frame, must be on the button's list.
         """
         return cast(
             "shapes.VisitorTokenReply",
@@ -2048,10 +2051,10 @@ class AsyncCaller(AsyncTransport):
         stars: int,
         flaws: list[shapes.Flaw] | msgspec.UnsetType = msgspec.UNSET,
     ) -> shapes.KeptFeedback:
-        """Keep what a visitor says first of their call, and return what is kept.
+        """Store a visitor's first feedback on their call, and return what is stored.
 
-        Whoever knows a call's id has made it: it is random, and told to nobody else but those
-        who may read the account's calls.
+        Someone who knows a call's id has placed it: it is random, and only people who may read
+        the account's calls learn it otherwise.
         """
         return cast(
             "shapes.KeptFeedback",
@@ -2287,7 +2290,7 @@ class AsyncCaller(AsyncTransport):
         )
 
     async def show_any_account(self, *, account_id: str) -> shapes.StateView:
-        """Return how an account stands.
+        """Return the state of an account.
 
         Its state and why it is frozen, credit, sessions, second factor (yes or no), last
         sign-in, lifted rules, refused calls by hour.
@@ -2307,7 +2310,7 @@ class AsyncCaller(AsyncTransport):
     async def list_log(
         self, *, account_id: str, limit: int | None = None, before: str | None = None
     ) -> shapes.LogPage:
-        """Return a page of what was done with an account, the newest first."""
+        """Return a page of the acts on an account, the newest first."""
         return cast(
             "shapes.LogPage",
             await self.ask(
@@ -2369,7 +2372,7 @@ class AsyncCaller(AsyncTransport):
         )
 
     async def disallow(self, *, account_id: str, rule: shapes.Allowance, reason: str) -> None:
-        """Let a rule of admission hold again."""
+        """Restore a rule of admission."""
         await self.ask(
             Wish(
                 "POST",
@@ -2393,7 +2396,7 @@ class AsyncCaller(AsyncTransport):
         )
 
     async def unfreeze(self, *, account_id: str, reason: str) -> None:
-        """Take an operator's freeze back."""
+        """Lift an operator's freeze."""
         await self.ask(
             Wish(
                 "POST",
@@ -2441,7 +2444,10 @@ class AsyncCaller(AsyncTransport):
         )
 
     async def reset_second_factor(self, *, account_id: str, reason: str) -> None:
-        """Remove second factor and passkeys of somebody who has lost them; the password stays."""
+        """Remove the second factor and passkeys of a person who has lost them.
+
+        The password stays.
+        """
         await self.ask(
             Wish(
                 "POST",
@@ -2488,7 +2494,7 @@ class AsyncCaller(AsyncTransport):
         )
 
     async def add_data_request(self, *, account_id: str, right: shapes.Right) -> None:
-        """Note a request that came by mail or letter; nothing where the same one is open.
+        """Add a request that came by mail or letter; nothing if the same one is already open.
 
         It is due within a month.
         """
@@ -2507,7 +2513,7 @@ class AsyncCaller(AsyncTransport):
     ) -> None:
         """Note that a request is answered.
 
-        The note is one line of 200 characters at most, and names nobody.
+        The note is one line of 200 characters at most, and must not name anyone.
         """
         await self.ask(
             Wish(
@@ -2520,16 +2526,17 @@ class AsyncCaller(AsyncTransport):
         )
 
     async def list_nodes(self) -> shapes.Nodes:
-        """Return the nodes that run.
+        """Return the running nodes.
 
-        With what each says of itself, such as how many calls it has and how late its loop was.
+        With what each reports about itself, such as how many calls it has and how late its loop
+        was.
         """
         return cast("shapes.Nodes", await self.ask(Wish("GET", "/v1/admin/nodes", (shapes.Nodes,))))
 
     async def drain_node(self, *, node: str) -> None:
-        """Let a node take no new calls.
+        """Drain a node: it takes no new calls.
 
-        None come until it is told to resume, or is started again.
+        It takes none until it is resumed or restarted.
         """
         await self.ask(
             Wish("POST", "/v1/admin/nodes/{node}/drain", parts={"node": node}, status=204)
@@ -2549,10 +2556,10 @@ class AsyncCaller(AsyncTransport):
         reason: str,
         minutes: int | msgspec.UnsetType = msgspec.UNSET,
     ) -> None:
-        """Let a node log from another level on for a while.
+        """Change the log level of a node for a while.
 
-        It logs as it is set after that, and when it is started again. The audit log keeps the
-        reason.
+        After that, and after a restart, it logs at its configured level. The audit log keeps
+        the reason.
         """
         await self.ask(
             Wish(
@@ -2579,7 +2586,7 @@ class AsyncCaller(AsyncTransport):
         )
 
     async def end_any_call(self, *, call_id: str, reason: str) -> None:
-        """End a live call, for a reason that the audit log of its account keeps."""
+        """End a live call, for a reason that is recorded in its account's audit log."""
         await self.ask(
             Wish(
                 "POST",
@@ -2591,15 +2598,15 @@ class AsyncCaller(AsyncTransport):
         )
 
     async def list_alarms(self) -> shapes.Alarms:
-        """Return the alarms that stand, and what is silenced."""
+        """Return the active alarms, and what is silenced."""
         return cast(
             "shapes.Alarms", await self.ask(Wish("GET", "/v1/admin/alarms", (shapes.Alarms,)))
         )
 
     async def acknowledge_alarm(self, *, name: str, reason: str) -> None:
-        """Note that somebody is at an alarm that stands.
+        """Note that someone is working on an active alarm.
 
-        It is not told again.
+        It is not sent again.
         """
         await self.ask(
             Wish(
@@ -2611,9 +2618,9 @@ class AsyncCaller(AsyncTransport):
         )
 
     async def silence_alarm(self, *, name: str, minutes: int, reason: str) -> None:
-        """Tell nobody of an alarm for a while, whether it stands or not.
+        """Send no notifications of an alarm for a while, whether it is active or not.
 
-        A week at most. It may be one that does not stand yet, such as `node_lost:n2` before a
+        A week at most. It may be one that is not active yet, such as `node_lost:n2` before a
         repair.
         """
         await self.ask(
@@ -2626,7 +2633,7 @@ class AsyncCaller(AsyncTransport):
         )
 
     async def unsilence_alarm(self, *, name: str) -> None:
-        """Take back what was said of an alarm."""
+        """Withdraw the order about an alarm."""
         await self.ask(
             Wish(
                 "POST",
@@ -2637,17 +2644,17 @@ class AsyncCaller(AsyncTransport):
         )
 
     async def show_history(self) -> shapes.History:
-        """Return how all calls stood at each minute of the last day."""
+        """Return figures of all calls for each minute of the last day."""
         return cast(
             "shapes.History",
             await self.ask(Wish("GET", "/v1/admin/live-history", (shapes.History,))),
         )
 
     async def show_fraud(self, *, hours: int | None = None) -> shapes.FraudReport:
-        """Return which rules refused calls in the last hours, whose, and which accounts are frozen.
+        """Return which rules refused calls in the last hours, for whom, and the frozen accounts.
 
         Refusals are written once a minute; those of rules that are not counted, such as a lack
-        of credit, are not in it.
+        of credit, are not included.
         """
         return cast(
             "shapes.FraudReport",
@@ -2668,7 +2675,7 @@ class AsyncCaller(AsyncTransport):
     def watch_all_live_calls(
         self, *, call: str | None = None
     ) -> AsyncGenerator[shapes.FeedSnapshot | shapes.FeedDelta, None]:
-        """Stream everybody's calls.
+        """Stream all live calls.
 
         Server-Sent Events (WHATWG HTML, 9.2), which do not end.
         """
@@ -2686,9 +2693,10 @@ class AsyncCaller(AsyncTransport):
         )
 
     async def supervise_any_call(self, *, call_id: str, reason: str) -> shapes.GrantView:
-        """Return the token that lets a supervisor into anybody's live call, once.
+        """Return the token that lets a supervisor into any live call, once.
 
-        For a reason, which the audit log of the call's account keeps with what they do there.
+        It needs a reason, which the audit log of the call's account keeps with what they do
+        there.
         """
         return cast(
             "shapes.GrantView",
@@ -2726,7 +2734,7 @@ class AsyncCaller(AsyncTransport):
         reason: str,
         silent_reason: str | msgspec.UnsetType = msgspec.UNSET,
     ) -> shapes.RuleView:
-        """Say what supervisors may do in the calls of an account that belongs to no person."""
+        """Set what supervisors may do in the calls of an account that belongs to no person."""
         return cast(
             "shapes.RuleView",
             await self.ask(

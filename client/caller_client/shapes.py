@@ -26,17 +26,17 @@ Mode = str
 """What a supervisor does in a call; each allows what stands before it."""
 
 Reason = str
-"""Why visitors do not get through, as their button's owner sees it; values are stored."""
+"""Why visitors do not get through, as the button's owner sees it; values are stored."""
 
 Right = Literal["access", "correction", "deletion", "export", "objection", "restriction"]
 """The rights of the GDPR that a request is about; values are stored."""
 
 Span = list[int]
-"""A while within a day, in minutes from its midnight."""
+"""A part of a day, in minutes from midnight."""
 
 
 class AccountCall(msgspec.Struct, kw_only=True):
-    """A live call, and whose it is."""
+    """A live call and its account."""
 
     account_id: str
     call: CallView
@@ -60,7 +60,7 @@ class AcknowledgeRequest(msgspec.Struct, kw_only=True):
 
 
 class ActRequest(msgspec.Struct, kw_only=True):
-    """Body of an act that needs a reason alone."""
+    """Body of an act that needs only a reason."""
 
     reason: str
 
@@ -88,7 +88,7 @@ class AlarmView(msgspec.Struct, kw_only=True):
 
 
 class Alarms(msgspec.Struct, kw_only=True):
-    """The alarms that stand, and what is silenced."""
+    """The active alarms, and what is silenced."""
 
     alarms: list[AlarmView]
     silenced: list[SilencedView]
@@ -103,16 +103,16 @@ class AllowRequest(msgspec.Struct, kw_only=True):
 
 
 class Amounts(msgspec.Struct, kw_only=True):
-    """How many calls may begin; within an hour, and within a day."""
+    """How many calls may begin, within an hour and within a day."""
 
     visitor_hour: int | msgspec.UnsetType = msgspec.UNSET
-    """Of one visitor: one address, in IPv6 its /64, or whom the owner's back end names."""
+    """Of one visitor: one address (in IPv6 its /64), or the name from the owner's back end."""
     visitor_day: int | msgspec.UnsetType = msgspec.UNSET
     network_hour: int | msgspec.UnsetType = msgspec.UNSET
     """Of one network, /24 or /48: an office, or a rented range."""
     network_day: int | msgspec.UnsetType = msgspec.UNSET
     button_hour: int | msgspec.UnsetType = msgspec.UNSET
-    """Of everybody together."""
+    """Of all visitors together."""
     button_day: int | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -137,13 +137,13 @@ class AutoTopUpRequest(msgspec.Struct, kw_only=True):
 
 
 class AutoTopUpView(msgspec.Struct, kw_only=True):
-    """What an account has set for its automatic top-ups."""
+    """An account's settings for automatic top-ups."""
 
     enabled: bool
     threshold: Money
     amount: Money
     maximum: Money
-    """Most that `amount` may be."""
+    """The most that `amount` may be."""
     has_card: bool
     off_reason: str
 
@@ -152,7 +152,7 @@ class Booked(msgspec.Struct, kw_only=True):
     """Whether credit was booked now."""
 
     booked: bool
-    """False where this reference was booked before."""
+    """False if this reference was booked before."""
 
 
 class ButtonBody(msgspec.Struct, kw_only=True):
@@ -161,16 +161,16 @@ class ButtonBody(msgspec.Struct, kw_only=True):
     label: str
     title: str
     destination: str | msgspec.UnsetType = msgspec.UNSET
-    """A number that is proven, in E.164; empty: the account's back end names each call's."""
+    """A proven number, in E.164; empty: the account's back end names each call's."""
     origins: list[str] | msgspec.UnsetType = msgspec.UNSET
     hours: Hours | msgspec.UnsetType = msgspec.UNSET
     seconds_max: int | msgspec.UnsetType = msgspec.UNSET
     calls_at_once: int | msgspec.UnsetType = msgspec.UNSET
     amounts: Amounts | msgspec.UnsetType = msgspec.UNSET
     day_cap: str | msgspec.UnsetType | None = msgspec.UNSET
-    """In the account's currency, such as "5.00"; null for none, and 5 where no cap is named."""
+    """In the account's currency, such as "5.00"; null for none, and 5 if neither cap is given."""
     month_cap: str | msgspec.UnsetType | None = msgspec.UNSET
-    """The same of a month; 50 where no cap is named."""
+    """The same for a month; 50 if neither cap is given."""
 
 
 class ButtonKeyView(msgspec.Struct, kw_only=True):
@@ -183,7 +183,7 @@ class ButtonKeyView(msgspec.Struct, kw_only=True):
     mode: str
     made_at: datetime
     ends_at: datetime | None
-    """Of a live key that was replaced."""
+    """Only for a live key that was replaced."""
 
 
 class ButtonList(msgspec.Struct, kw_only=True):
@@ -194,23 +194,23 @@ class ButtonList(msgspec.Struct, kw_only=True):
 
 
 class ButtonState(msgspec.Struct, kw_only=True):
-    """How a button stands, as its page shows it."""
+    """The state of a button, as its page shows it."""
 
     state: str
     mode: str
     opens_at: str | None
-    """RFC 3339, in UTC; null while it is open, and where it is not known."""
+    """RFC 3339, in UTC; null while it is open, or if unknown."""
     zone: str
-    """Of its opening hours, such as Europe/Berlin."""
+    """Time zone of its opening hours, such as Europe/Berlin."""
     hours: list[list[Span]]
     """Monday first: each day's spans, in minutes from its midnight."""
     name: str
     """Who answers."""
     human_check: bool
-    """Whether the host page must hand on what the operator's check of persons has given it."""
+    """Whether the host page must send a token of the operator's check for humans."""
     seconds_max: int
     takes_feedback: bool
-    """Whether what visitors say of calls is kept."""
+    """Whether visitors' feedback on calls is stored."""
     operator: Operator
     codec: str
 
@@ -222,7 +222,7 @@ class ButtonView(msgspec.Struct, kw_only=True):
     label: str
     title: str
     destination: str
-    """E.164; empty where each call's is named by the account's back end."""
+    """E.164; empty if the account's back end names each call's."""
     origins: list[str]
     hours: Hours
     seconds_max: int
@@ -242,7 +242,7 @@ class CallPage(msgspec.Struct, kw_only=True):
 
     calls: list[CallView]
     next: str | None
-    """What `before` asks for the following page with; null after the last."""
+    """Pass it as `before` to get the next page; null after the last."""
 
 
 class CallRow(msgspec.Struct, kw_only=True):
@@ -322,7 +322,7 @@ class CallView(msgspec.Struct, kw_only=True):
 
 
 class ChallengeBody(msgspec.Struct, kw_only=True):
-    """A challenge in ALTCHA's words."""
+    """A challenge in ALTCHA's terms."""
 
     algorithm: str
     challenge: str
@@ -332,7 +332,7 @@ class ChallengeBody(msgspec.Struct, kw_only=True):
 
 
 class ChallengeReply(msgspec.Struct, kw_only=True):
-    """What a visitor's machine has to solve before a token is asked for."""
+    """What a visitor's machine has to solve before it requests a token."""
 
     challenge: ChallengeBody
     expires_in_seconds: int
@@ -378,23 +378,23 @@ class CreditLeftView(msgspec.Struct, kw_only=True):
     account_id: str
     calls: int
     per_minute: Money
-    """What its calls in which people talk cost in a minute."""
+    """The cost of a minute of its answered calls."""
     balance: Money
-    """Of the book, some seconds old; what live calls hold is deducted."""
+    """From the book, some seconds old; what live calls hold is deducted."""
     lasts_s: int | None
-    """Until the balance is used up if only these calls go on; null where nothing is spent."""
+    """Until the balance is used up if only these calls go on; null if nothing is being spent."""
 
 
 class CreditReport(msgspec.Struct, kw_only=True):
-    """Whose credit runs out, and whose did in the last hours."""
+    """Whose credit is running out, and whose ran out in the last hours."""
 
     at: datetime
     accounts: list[CreditLeftView]
-    """Those whose credit lasts least first."""
+    """Those with the least time left first."""
     accounts_total: int
     """How many have live calls; those beyond a hundred are not listed."""
     cut_off: list[CutOffAccount]
-    """Those with most such calls first."""
+    """Those with the most such calls first."""
     cut_off_total: int
     """How many there are; those beyond a hundred are not listed."""
 
@@ -428,11 +428,11 @@ class DataRequestPage(msgspec.Struct, kw_only=True):
 
     requests: list[DataRequestView]
     next: str | None
-    """What `before` asks for the following page with; null after the last."""
+    """Pass it as `before` to get the next page; null after the last."""
 
 
 class DataRequestView(msgspec.Struct, kw_only=True):
-    """A request, and how it stands.
+    """A request and its status.
 
     Times are RFC 3339 in UTC.
     """
@@ -440,10 +440,10 @@ class DataRequestView(msgspec.Struct, kw_only=True):
     number: int
     account_id: str
     right: str
-    """Of the GDPR: `access`, `correction`, `deletion`, `restriction`, `export`, `objection`."""
+    """A right of the GDPR: `access`, `correction`, `deletion`, `restriction`, `export`, `objection`."""
     asked_at: datetime
     due_at: datetime
-    """A month later: until when it must be answered (GDPR, article 12(3))."""
+    """A month later: when it must be answered (GDPR, article 12(3))."""
     late: bool
     done_at: datetime | None
     done_by: str | None
@@ -562,9 +562,9 @@ class FleetCalls(msgspec.Struct, kw_only=True):
 
     calls: list[AccountCall]
     more: int
-    """How many were left out, because their node has too many."""
+    """How many calls were left out, because their node has too many."""
     silent_nodes: list[str]
-    """Nodes that did not answer: theirs are missing."""
+    """Nodes that did not answer: their calls are missing."""
 
 
 class FoundPage(msgspec.Struct, kw_only=True):
@@ -572,7 +572,7 @@ class FoundPage(msgspec.Struct, kw_only=True):
 
     accounts: list[FoundView]
     next: str | None
-    """What `after` asks for the following page with; null after the last."""
+    """Pass it as `after` to get the next page; null after the last."""
 
 
 class FoundView(msgspec.Struct, kw_only=True):
@@ -622,7 +622,7 @@ class GrantRequest(msgspec.Struct, kw_only=True):
     """Body of `POST /v1/live-calls/{id}/supervision`."""
 
     reason: str | msgspec.UnsetType = msgspec.UNSET
-    """Why, for the audit log; the account owes none for calls of its own."""
+    """Why, for the audit log; the account owes none for its own calls."""
 
 
 class GrantView(msgspec.Struct, kw_only=True):
@@ -633,9 +633,9 @@ class GrantView(msgspec.Struct, kw_only=True):
     media_url: str
     call_id: str
     most: Mode
-    """What the account allows, and with it all that is less."""
+    """The most that the account allows; lesser modes are included."""
     announced: bool
-    """Whether a tone tells both parties."""
+    """Whether both parties hear a tone."""
 
 
 class History(msgspec.Struct, kw_only=True):
@@ -649,18 +649,18 @@ class Hours(msgspec.Struct, kw_only=True):
     """When a button is open."""
 
     zone: str | msgspec.UnsetType = msgspec.UNSET
-    """Of the IANA database, such as Europe/Berlin."""
+    """An IANA time zone, such as Europe/Berlin."""
     week: list[list[list[int]]] | msgspec.UnsetType = msgspec.UNSET
-    """Of each of the seven days, Monday first, the spans: from which to which minute of it."""
+    """The spans of each of the seven days, Monday first: from which to which minute of the day."""
     holidays: list[date] | msgspec.UnsetType = msgspec.UNSET
-    """Days, in the zone, on which it is closed whatever the week says."""
+    """Days, in the zone, on which it is closed regardless of the week."""
 
 
 class KeptFeedback(msgspec.Struct, kw_only=True):
-    """What is kept of what was said of a call."""
+    """What is stored of a call's feedback."""
 
     kept: Feedback | None
-    """Null where nothing is: the account's holder objects to such use."""
+    """Null if nothing is: the account's holder objects to such use."""
 
 
 class KeyView(msgspec.Struct, kw_only=True):
@@ -670,12 +670,12 @@ class KeyView(msgspec.Struct, kw_only=True):
     """
 
     id: str
-    """Empty for a person who is signed in."""
+    """Empty for a signed-in person."""
     account: str
     scopes: list[str]
     expires_at: datetime | None
     takes_feedback: bool
-    """Whether what is said of calls is kept: not where somebody objects to it."""
+    """Whether feedback on calls is stored: not if the person objects to it."""
 
 
 class LedgerLineView(msgspec.Struct, kw_only=True):
@@ -691,7 +691,7 @@ class LedgerLineView(msgspec.Struct, kw_only=True):
     amount: Money
     """Below zero for what the account paid."""
     balance: Money
-    """Left after it; holds of live calls are not deducted, for they are no entries yet."""
+    """Left after it; holds of live calls are not deducted, because they are not entries yet."""
     call_id: str | None
 
 
@@ -700,7 +700,7 @@ class LedgerPage(msgspec.Struct, kw_only=True):
 
     lines: list[LedgerLineView]
     next: str | None
-    """What `before` asks for the following page with; null after the last."""
+    """Pass it as `before` to get the next page; null after the last."""
 
 
 class LegQuality(msgspec.Struct, kw_only=True):
@@ -741,16 +741,16 @@ class LiveCallList(msgspec.Struct, kw_only=True):
     """The account's live calls."""
 
     calls: list[CallView]
-    """The newest first; of a node that does not answer none."""
+    """The newest first; calls of a node that does not answer are missing."""
 
 
 class LogLevelRequest(msgspec.Struct, kw_only=True):
     """Body of `…/log-level`."""
 
     level: LogLevel
-    """`setting`: as the node is set, at once."""
+    """`setting`: restores the node's configured level at once."""
     minutes: int | msgspec.UnsetType = msgspec.UNSET
-    """Until the node logs as it is set again."""
+    """Until the node logs at its configured level again."""
     reason: str
 
 
@@ -770,7 +770,7 @@ class LogPage(msgspec.Struct, kw_only=True):
 
     lines: list[LogLineView]
     next: str | None
-    """What `before` asks for the following page with; null after the last."""
+    """Pass it as `before` to get the next page; null after the last."""
 
 
 class Minute(msgspec.Struct, kw_only=True):
@@ -839,7 +839,7 @@ class NodeRow(msgspec.Struct, kw_only=True):
 
 
 class Nodes(msgspec.Struct, kw_only=True):
-    """The nodes that run."""
+    """The running nodes."""
 
     nodes: list[NodeFacts]
 
@@ -847,20 +847,20 @@ class Nodes(msgspec.Struct, kw_only=True):
 class NumberBody(msgspec.Struct, kw_only=True):
     """Body of `POST /v1/destinations/take-back`.
 
-    Numbers stay out of addresses.
+    Numbers stay out of URLs.
     """
 
     number: str
 
 
 class OneButtonView(msgspec.Struct, kw_only=True):
-    """A button that was asked for by itself."""
+    """A button that was requested by itself."""
 
     id: str
     label: str
     title: str
     destination: str
-    """E.164; empty where each call's is named by the account's back end."""
+    """E.164; empty if the account's back end names each call's."""
     origins: list[str]
     hours: Hours
     seconds_max: int
@@ -880,7 +880,7 @@ class OneButtonView(msgspec.Struct, kw_only=True):
 
 
 class Operator(msgspec.Struct, kw_only=True):
-    """Whose service it is."""
+    """Who runs the service."""
 
     name: str
     privacy_url: str
@@ -894,7 +894,7 @@ class PausedButton(msgspec.Struct, kw_only=True):
 
 
 class PausedButtons(msgspec.Struct, kw_only=True):
-    """The buttons that called a number that was taken back."""
+    """The buttons that called a number that was withdrawn."""
 
     paused_buttons: list[PausedButton]
 
@@ -904,7 +904,7 @@ class PaymentPage(msgspec.Struct, kw_only=True):
 
     payments: list[PaymentView]
     next: str | None
-    """What `before` asks for the following page with; null after the last."""
+    """Pass it as `before` to get the next page; null after the last."""
 
 
 class PaymentView(msgspec.Struct, kw_only=True):
@@ -922,7 +922,7 @@ class PaymentView(msgspec.Struct, kw_only=True):
     failure: str
     created_at: datetime
     url: str = ""
-    """Where it is to be paid; only in the reply to its creation."""
+    """Where to pay it; only in the reply to its creation."""
 
 
 class Phonebook(msgspec.Struct, kw_only=True):
@@ -967,7 +967,7 @@ class Problem(msgspec.Struct, kw_only=True):
     """What happened, for people."""
     status: int
     code: str
-    """Stable: what programs go by."""
+    """Stable: for programs to check."""
     action: str
     """What to do, for people."""
     retry: bool
@@ -975,9 +975,9 @@ class Problem(msgspec.Struct, kw_only=True):
     field: str = ""
     """The field, parameter or header that is wrong."""
     reason: str = ""
-    """A word for what is wrong with the field."""
+    """A code for what is wrong with the field."""
     opens_at: str = ""
-    """When a button opens that is closed: RFC 3339, in UTC."""
+    """When a closed button opens: RFC 3339, in UTC."""
     scope: str = ""
     """The scope that the key lacks."""
 
@@ -1030,7 +1030,7 @@ class RateView(msgspec.Struct, kw_only=True):
     """A rate, and how long the account's balance lasts on it."""
 
     destination: str | None
-    """Null where a prefix was asked for."""
+    """Null if a prefix was given."""
     country: str
     prefix: str
     description: str
@@ -1038,7 +1038,7 @@ class RateView(msgspec.Struct, kw_only=True):
     connect_fee: Money
     minimum: Money
     cap: Money | None
-    """Most that a call costs; null for no cap."""
+    """The most that a call costs; null for no cap."""
     first_increment_s: int
     next_increment_s: int
     free_s: int
@@ -1046,7 +1046,7 @@ class RateView(msgspec.Struct, kw_only=True):
     balance: Money
     affordable_seconds: int
     limited_by: str
-    """Whether the balance ends it, or the longest time allowed."""
+    """Whether it ends when the balance is used up, or at the longest time allowed."""
 
 
 class RefusalsView(msgspec.Struct, kw_only=True):
@@ -1058,7 +1058,7 @@ class RefusalsView(msgspec.Struct, kw_only=True):
 
 
 class Refused(msgspec.Struct, kw_only=True):
-    """What a call token would be refused for, in the words of its problem."""
+    """Why a call token would be refused, in the words of its problem."""
 
     code: str
     title: str
@@ -1106,7 +1106,7 @@ class RuleRequest(msgspec.Struct, kw_only=True):
 
     most: Literal["barge", "listen", "off", "take-over", "whisper"]
     silent_reason: str | msgspec.UnsetType = msgspec.UNSET
-    """Why no tone is to announce supervisors; without a reason one does."""
+    """Why supervisors are not announced by a tone; without a reason they are."""
     reason: str
 
 
@@ -1157,7 +1157,7 @@ class SilenceRequest(msgspec.Struct, kw_only=True):
 
 
 class SilencedView(msgspec.Struct, kw_only=True):
-    """What is silenced, whether it stands or not."""
+    """What is silenced, whether active or not."""
 
     name: str
     by: str
@@ -1166,7 +1166,7 @@ class SilencedView(msgspec.Struct, kw_only=True):
 
 
 class StateView(msgspec.Struct, kw_only=True):
-    """An account as it stands."""
+    """The state of an account."""
 
     id: str
     email: str
@@ -1176,7 +1176,7 @@ class StateView(msgspec.Struct, kw_only=True):
     deleted: bool
     created_at: datetime
     balance: Money
-    """Of the book: calls that are not booked yet are not in it."""
+    """From the book: it does not include calls that are not booked yet."""
     freezes: list[str]
     keys: int
     address_confirmed: bool
@@ -1215,9 +1215,9 @@ class TokenRequest(msgspec.Struct, kw_only=True):
     codec: str | msgspec.UnsetType = msgspec.UNSET
     origin: str | msgspec.UnsetType = msgspec.UNSET
     button: str | msgspec.UnsetType = msgspec.UNSET
-    """Publishable key of a button of the same account: its rules hold, and it pays."""
+    """Publishable key of a button of the same account: its rules apply, and it pays."""
     visitor: str | msgspec.UnsetType = msgspec.UNSET
-    """With a button, and needed there: whom the caller's back end knows the visitor as."""
+    """With a button, and required then: the caller's back end's own name for the visitor."""
 
 
 class TopUpOffer(msgspec.Struct, kw_only=True):
@@ -1263,7 +1263,7 @@ class TurnBody(msgspec.Struct, kw_only=True):
     """Body of `POST /v1/buttons/{button_id}/turn`."""
 
     overlap_days: int | msgspec.UnsetType = msgspec.UNSET
-    """How long the key that is replaced goes on: 0, 1, 7 or 30 days."""
+    """How long the replaced key stays valid: 0, 1, 7 or 30 days."""
 
 
 class UnsilenceRequest(msgspec.Struct, kw_only=True):
@@ -1273,7 +1273,7 @@ class UnsilenceRequest(msgspec.Struct, kw_only=True):
 
 
 class UsageView(msgspec.Struct, kw_only=True):
-    """What the calls of one UTC day came to, as far as they have ended."""
+    """The calls of one UTC day and their cost, as far as they have ended."""
 
     day: date
     calls: int
@@ -1298,9 +1298,9 @@ class VisitorTokenRequest(msgspec.Struct, kw_only=True):
     solution: str | msgspec.UnsetType = msgspec.UNSET
     token: str | msgspec.UnsetType = msgspec.UNSET
     human: str | msgspec.UnsetType = msgspec.UNSET
-    """What the operator's check of persons has given the page, where there is one."""
+    """The token of the operator's check for humans, if there is one."""
     host: str | msgspec.UnsetType = msgspec.UNSET
-    """Origin of the page that the frame stands in, as the browser tells it; empty for our own."""
+    """Origin of the page around the frame, as reported by the browser; empty for our own."""
 
 
 class Warned(msgspec.Struct, kw_only=True):

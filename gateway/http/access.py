@@ -15,26 +15,26 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 class Access(StrEnum):
-    """Who may use a route that asks for no scope."""
+    """Who may use a route that needs no scope."""
 
     PUBLIC = "public"
-    """Anybody."""
+    """Anyone."""
     FORM = "form"
-    """Anybody, from a page of ours."""
+    """Anyone, from a page of ours."""
     SIGNED = "signed"
     """A service that signs its requests; the handler verifies the signature first."""
     VISITOR = "visitor"
-    """Anybody who names a publishable key that stands."""
+    """Anyone with a valid publishable key."""
     KEY = "key"
-    """Holders of any valid API key, and whoever is signed in."""
+    """Holders of any valid API key, and signed-in persons."""
     HOLDER = "holder"
-    """Whoever is signed in, from a page of ours where it changes something."""
+    """A signed-in person, from a page of ours if it changes something."""
 
 
 class DeclaredRoute(Route):
     """A route with a declaration of who may use it.
 
-    Made by `public` and `signed`, by `Authenticator.route`, which also checks the API key or the
+    Created by `public` and `signed`, by `Authenticator.route`, which also checks the API key or the
     session, by `embed.door.ButtonDoor`, which finds the button, or by `site.door.Door`, which
     checks where a form comes from and who is signed in.
     """
@@ -52,11 +52,11 @@ class DeclaredRoute(Route):
         super().__init__(path, endpoint, methods=[method])
         self.needs = needs
         self.step_up = step_up
-        """Whether whoever is signed in must have proven lately who they are."""
+        """Whether a signed-in person needs a recent step-up."""
 
 
 def public(path: str, endpoint: Endpoint) -> DeclaredRoute:
-    """Return a GET route for anybody."""
+    """Return a GET route for anyone."""
     return DeclaredRoute(path, endpoint, Access.PUBLIC, method="GET")
 
 

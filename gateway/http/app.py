@@ -1,7 +1,4 @@
-"""Makes the HTTP application: its routes, and the one error table applied to all of them.
-
-Knows neither what the routes do nor who made them.
-"""
+"""Creates the HTTP application: its routes, and the one error table applied to all of them."""
 
 from __future__ import annotations
 
@@ -34,7 +31,7 @@ _FIELDS: Final = [(name.lower().encode(), value.encode()) for name, value in ANS
 
 
 ShowMissing = Callable[[Request], Awaitable[Response]]
-"""Returns the page for somebody who asks for a page that is not there."""
+"""Returns the page for a person who requests a page that does not exist."""
 
 
 def create_app(
@@ -44,17 +41,17 @@ def create_app(
     meter: RequestMeter | None = None,
     tracer: Tracer | None = None,
 ) -> Starlette:
-    """Return the application that serves these routes, and counts requests by `meter`.
+    """Return the application that serves these routes, and counts requests with `meter`.
 
     With a `tracer` requests for call tokens begin traces.
 
-    `show_missing` answers browsers; without it they are told in JSON, as programs are. Raises
-    TypeError for a route that does not declare who may use it, and for one of the API that does not
-    declare what it takes and answers.
+    `show_missing` answers browsers; without it they get JSON, as programs do. Raises TypeError for
+    a route that does not declare who may use it, and for one of the API that does not declare its
+    request and response.
     """
     served = list(routes)
     for route in served:
-        # At start and not per request: a plain route would be open to anybody.
+        # At start and not per request: a plain route would be open to anyone.
         if not isinstance(route, DeclaredRoute):
             raise TypeError(f"{route} does not declare who may use it")
         if route.path.startswith(PREFIX) and not isinstance(route, ApiRoute):
@@ -73,7 +70,7 @@ def create_app(
             HTTPException: _on_http_error(show_missing),
         },
     )
-    # Its redirects go to wherever the request's Host says.
+    # Its redirects would use the Host header of the request.
     app.router.redirect_slashes = False
     return app
 
@@ -85,10 +82,11 @@ def _on_http_error(
         status = error.status_code if isinstance(error, HTTPException) else 500
         allowed: dict[str, str] = {}
         if status == 405:
-            # Each route has one method: the router names those of the first at this path alone.
+            # Each route has one method: the router reports only those of the first route at this
+            # path.
             allowed = {"Allow": ", ".join(_methods_at(request))}
             error = HTTPException(405, headers=allowed)
-        # Where a form is sent there is no page to go to.
+        # A URL that only takes forms has no page to show.
         is_missing = status in (404, 405)
         if show_missing is not None and is_missing and _wants_page(request):
             page = await show_missing(request)
@@ -107,13 +105,13 @@ def _methods_at(request: Request) -> list[str]:
 
 
 def _wants_page(request: Request) -> bool:
-    """Return whether a browser goes to an address: what programs ask names no HTML."""
+    """Return whether a browser navigates to a URL: programs do not ask for HTML."""
     is_page = request.method in ("GET", "HEAD") and not request.url.path.startswith(PREFIX)
     return is_page and "text/html" in request.headers.get("accept", "")
 
 
 class Outermost:
-    """What holds for every request: headers of its answer, and how it ends when it fails."""
+    """What applies to every request: headers of its answer, and how it ends when it fails."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -138,11 +136,11 @@ class Outermost:
         try:
             await self._app(scope, receive, send_with_headers)
         except ClientDisconnect:
-            # Debug level and no traceback: anybody can cause this, as often as they like.
+            # Debug level and no traceback: anyone can cause this, as often as they like.
             log.debug("request broken off")
         except Exception:
             if has_started:
-                # The server logs it, and closes the connection: half an answer is none.
+                # The server logs it, and closes the connection: a partial answer is worthless.
                 raise
             log.exception("request failed")
             await problems.problem("internal_error")(scope, receive, send_with_headers)

@@ -1,9 +1,9 @@
 """Authenticates requests by API key or session, and checks scopes and the key's expiry.
 
 An API key is a bearer token. Only its SHA-256 is stored, which is enough for a random key of 144
-bits; looking it up by hash leaks nothing of it through time.
+bits; looking it up by hash leaks nothing about it through timing.
 
-Accounts of keys are remembered within a key epoch (`heartbeat.remembered`).
+Accounts of keys are cached within a key epoch (`heartbeat.remembered`).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _CACHE_NS = 10_000_000_000
 """How long a cached account is used within one epoch. Bounds the delay of changes that end no
 epoch: a row edited by hand, or an end of epoch that was lost in a failover of Redis."""
 _CACHE_STALE_NS = 600_000_000_000
-"""How long it is used while the store is away, within one epoch."""
+"""How long it is used while the store is unavailable, within one epoch."""
 _CACHE_KEYS_MAX = 10_000
 
 
@@ -51,7 +51,7 @@ def new_api_key() -> str:
 
 
 def key_hash(key: str) -> str:
-    """Return what is stored of a key."""
+    """Return the hash of a key that is stored."""
     return hashlib.sha256(key.encode()).hexdigest()
 
 
@@ -60,7 +60,7 @@ Handler = Callable[[Request, Principal], Awaitable[Response]]
 
 
 class Authenticator:
-    """Finds whom a request is from, and makes the routes that need to know."""
+    """Finds out whom a request is from, and creates the routes that need to know."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class Authenticator:
         buttons: ButtonKeys | None = None,
         wishes: Wishes | None = None,
     ) -> None:
-        """Take where keys are looked up; without `holders` nobody can be signed in.
+        """Take where keys are looked up; without `holders` no one can be signed in.
 
         Without `buttons` no visitor's call begins; without `wishes` no idempotency key is compared
         with earlier ones.
@@ -96,7 +96,10 @@ class Authenticator:
         ]
 
     def endpoint(self, handler: Handler, operation: Operation) -> Endpoint:
-        """Return what calls the handler of an operation for those who may; see `route`."""
+        """Return an endpoint that calls an operation's handler for authorised requests.
+
+        See `route`.
+        """
 
         async def checked(request: Request, principal: Principal) -> Response:
             if not operation.judges_query:
@@ -129,12 +132,12 @@ class Authenticator:
         step_up: bool = False,
         before_terms: bool = False,
     ) -> DeclaredRoute:
-        """Return a route that is no part of the API, for those with the scope that it needs.
+        """Return a route outside the API, for those with the required scope.
 
-        `Access.KEY` admits every valid key, and whoever is signed in. With `step_up` whoever is
-        signed in must have proven lately who they are; a key proves it with each request. Whoever
-        has not accepted the terms in force looks and ends what there is, and does nothing else but
-        where it is allowed `before_terms`; programs need not.
+        `Access.KEY` admits every valid key, and signed-in persons. With `step_up` a signed-in
+        person needs a recent step-up; a key proves itself with each request. A person who has not
+        accepted the terms in force may only look and end things, except where `before_terms` allows
+        more; programs need not accept them.
         """
         endpoint = self._endpoint(
             handler, needs, method, step_up=step_up, before_terms=before_terms
@@ -179,7 +182,7 @@ class Authenticator:
             principal = holder
         else:
             principal = await self._program(request)
-        # 403 and not 401: who it is is known, so they may learn which scope is missing.
+        # 403 and not 401: the sender is known, so they may learn which scope is missing.
         if isinstance(needs, Scope) and needs not in principal.scopes:
             raise RequestRefusedError("scope_missing", scope=needs)
         return principal
@@ -199,15 +202,16 @@ class Authenticator:
             refuse(await self._velocity.hit(tried))
             raise RequestRefusedError("unauthorized")
         if program.account.is_locked:
-            # The key may be a thief's, older than what the lock took back: it reads nothing either.
+            # The key may be a thief's, older than what the lock took back: it may not read anything
+            # either.
             raise RequestRefusedError("account_frozen")
         return program
 
     async def at_redemption(self, order: CallOrder) -> tuple[CallOrder, str] | None:
-        """Return a token's order as it holds now, and the code of why its call may not begin.
+        """Return a token's order as it is valid now, and the code of why its call may not begin.
 
-        The code is empty where it may. None if the key or person that the token was issued to may
-        not call any more. Raises StoreUnavailableError.
+        The code is empty if it may. None if the key or person that the token was issued to may not
+        call any more. Raises StoreUnavailableError.
         """
         if order.credentials_epoch is not None:
             if self._holders is None:
@@ -221,7 +225,7 @@ class Authenticator:
             # From SQL and not the cache: it happens once per call, and a call costs money.
             return await self._by_the_books(order)
         except StoreUnavailableError:
-            # An epoch alone may have come back with an older copy of the store.
+            # The epoch alone is not enough: an older copy of the store may have brought it back.
             if order.key_epoch and order.key_epoch == await self._known.epoch():
                 return order, ""
             raise
@@ -232,7 +236,7 @@ class Authenticator:
             payer = await self._allowed(order.key_id, Scope.CALLS, is_check=is_check)
             return None if payer is None else (_within(order, payer), "")
         standing = None if self._buttons is None else await self._buttons.by_key(terms.key)
-        # Its key was turned since, or it was deleted.
+        # Its key was replaced since, or it was deleted.
         if standing is None:
             return order, "button_not_found"
         payer = await self._allowed(order.key_id, Scope.EMBED, is_check=is_check)
@@ -257,19 +261,19 @@ class Authenticator:
         return at is not None and at <= self._utc_now()
 
     async def _lookup(self, digest: str, tried: Sequence[Use]) -> Principal | None:
-        """Return whose key this is; None for nobody's.
+        """Return whose key this is; None if no one's.
 
-        Raises RequestRefusedError for a key not seen before, where too many were tried: one that is
-        known works on beside somebody at its address who tries others.
+        Raises RequestRefusedError for a new key after too many wrong ones: a known key keeps
+        working beside someone at the same address who tries others.
         """
         now_ns = self._clock_ns()
         epoch = await self._known.epoch()
         program = self._known.find(digest, epoch, now_ns, _CACHE_NS)
         if program is not None:
             return program
-        # From another epoch, what is remembered only proves that the key was valid once.
+        # From another epoch, a cached entry only proves that the key was valid once.
         if digest not in self._known:
-            # Looks without counting, so that valid keys use nothing up. Beyond the limit, wrong
+            # Checks without counting, so that valid keys use nothing up. Beyond the limit, wrong
             # keys cost no query.
             refuse(await self._velocity.look(tried))
         try:
@@ -289,9 +293,9 @@ class Authenticator:
 
 
 def _within(order: CallOrder, payer: Account) -> CallOrder:
-    """Return an order under the tighter limits of then and now: they hold as soon as they are set.
+    """Return an order under the tighter limits of then and now, so that new ones apply at once.
 
-    Those of then may have a bound that the account does not show, as of a new card.
+    The earlier ones may include a bound that the account does not show, such as a new card's.
     """
     return msgspec.structs.replace(order, limits=order.limits.within(payer.limits))
 

@@ -1,7 +1,4 @@
-"""Reads what API requests carry: a bounded body, a typed JSON value, the page of a list.
-
-Knows no account and no route.
-"""
+"""Parses API requests: a bounded body, a typed JSON value, the page of a list."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ JSON_BYTES_MAX = 4096
 PAGE_MAX = 200
 LIMIT_DEFAULT = 50
 EXAMPLE_NUMBER: Final = "+442079460018"
-"""Of those that Ofcom keeps for fiction."""
+"""One of the numbers that Ofcom reserves for drama."""
 
 _NUMBER: Final = "^[0-9]{1,18}$"
 _Limit = Annotated[int, msgspec.Meta(ge=1, le=PAGE_MAX)]
@@ -31,7 +28,7 @@ class PageAsked(msgspec.Struct, kw_only=True):
     limit: _Limit = LIMIT_DEFAULT
     """How many at most."""
     before: str | None = None
-    """What `next` of the page before said."""
+    """The `next` of the previous page."""
 
 
 class NumberedPage(msgspec.Struct, kw_only=True):
@@ -40,7 +37,7 @@ class NumberedPage(msgspec.Struct, kw_only=True):
     limit: _Limit = LIMIT_DEFAULT
     """How many at most."""
     before: Annotated[str, msgspec.Meta(pattern=_NUMBER)] | None = None
-    """What `next` of the page before said."""
+    """The `next` of the previous page."""
 
 
 _T = TypeVar("_T")
@@ -52,11 +49,11 @@ _UNKNOWN: Final = re.compile(rf"^Object contains unknown field `(.{{1,{_NAME_SHO
 
 
 async def read_body(request: Request, bytes_max: int) -> bytes:
-    """Return the body, whether its length was announced or not.
+    """Return the body, whether or not its length was announced.
 
-    Raises RequestRefusedError for one that is longer than `bytes_max`.
+    Raises RequestRefusedError if it is longer than `bytes_max`.
     """
-    # Count while reading: Content-Length may be missing, and `body()` would buffer everything
+    # Counted while reading: Content-Length may be missing, and `body()` would buffer everything
     # first.
     collected = bytearray()
     async for part in request.stream():
@@ -67,7 +64,7 @@ async def read_body(request: Request, bytes_max: int) -> bytes:
 
 
 async def read_json(request: Request, kind: type[_T]) -> _T:
-    """Return the JSON body. Raises RequestRefusedError for one that is too long or not right."""
+    """Return the JSON body. Raises RequestRefusedError if it is too long or invalid."""
     body = await read_body(request, JSON_BYTES_MAX)
     try:
         return msgspec.json.decode(body, type=kind)
@@ -76,7 +73,7 @@ async def read_json(request: Request, kind: type[_T]) -> _T:
 
 
 def _field_in(message: str) -> str:
-    """Return the field that msgspec finds wrong; of one that nobody knows, how it begins."""
+    """Return the field that msgspec complains about; an unknown one is cut."""
     if unknown := _UNKNOWN.match(message):
         return unknown[1].partition("`")[0]
     found = _AT.search(message) or _MISSING.search(message)
@@ -86,7 +83,7 @@ def _field_in(message: str) -> str:
 def check_query(request: Request, operation: Operation) -> None:
     """Refuse a parameter that an operation does not have, or that is given twice.
 
-    One that is misspelled would else do nothing, and nobody would know. Raises RequestRefusedError.
+    Otherwise a misspelled one would silently do nothing. Raises RequestRefusedError.
     """
     known = set() if operation.query is None else set(operation.query.__struct_fields__)
     for name, _ in request.query_params.multi_items():
@@ -102,9 +99,9 @@ def number_before(request: Request) -> tuple[int, int | None]:
 
 
 def page_asked_for(request: Request, pattern: str) -> tuple[int, str | None]:
-    """Return `limit`, and what the page comes before, which `next` of a page may have been.
+    """Return `limit`, and what the page comes before: the `next` of another page.
 
-    One that is of no such `pattern` would lead behind the end of the list, which looks like its
+    A value that does not match `pattern` would lead beyond the end of the list, and look like its
     end. Raises RequestRefusedError.
     """
     # `int` alone would accept signs, underscores and digits of other scripts.

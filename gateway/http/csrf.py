@@ -1,9 +1,9 @@
-"""Judges whether a request that changes something comes from a page of ours.
+"""Checks whether a request that changes something comes from a page of ours.
 
-A browser adds the cookie of a session to requests that other sites make. It also says where they
-come from, in fields that no script can set: `Sec-Fetch-Site` (W3C Fetch Metadata), and `Origin`
-(RFC 6454, 7) in browsers or on connections without it. OWASP's CSRF Prevention Cheat Sheet has this
-as a complete defence, beside `SameSite`. Pure: takes a method and fields' values.
+A browser adds a session's cookie to requests from other sites too. It also says where they come
+from, in fields that no script can set: `Sec-Fetch-Site` (W3C Fetch Metadata), and `Origin` (RFC
+6454, 7) in browsers or on connections without it. OWASP's CSRF Prevention Cheat Sheet lists this as
+a complete defence, beside `SameSite`. Pure: takes a method and fields' values.
 """
 
 from __future__ import annotations
@@ -18,23 +18,22 @@ SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 def is_from_us(
     method: str, sites: Sequence[str], origins: Sequence[str], own_origins: Collection[str]
 ) -> bool:
-    """Return whether a request may be believed to be meant by whoever is signed in.
+    """Return whether the signed-in person can be assumed to have meant a request.
 
     Args:
         method: As it was sent, in upper case.
         sites: Values of all its fields `Sec-Fetch-Site`.
         origins: Values of all its fields `Origin`.
         own_origins: Origins of our own pages.
-
     """
     if method in SAFE_METHODS:
         return True
-    # A request with neither is made by no browser of this decade, and no page of ours.
+    # A request with neither comes from no browser of this decade, and no page of ours.
     if not sites and not origins:
         return False
-    # Not `same-site`: a neighbour's subdomain is somebody else. Not `none` either, which an address
-    # typed by hand has: nobody types a change. Each field must agree: which of two a proxy has
-    # looked at is not known.
+    # Not `same-site`: a sibling subdomain may belong to someone else. Not `none` either, which a
+    # typed URL has: no one types a change. All fields must agree, because a proxy may have checked
+    # another one of them.
     return all(site == "same-origin" for site in sites) and all(
         origin in own_origins for origin in origins
     )

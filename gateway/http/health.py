@@ -1,6 +1,6 @@
 """Answers the probes: liveness, and readiness, whose details an operator's key may see.
 
-Knows no store: what must answer is given as checks by name.
+Takes the stores that must answer as checks by name.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _NO_KEY = "unauthorized"
 
 
 class _Latest:
-    """What the checks found last, shared by all who ask; there is one look at a time."""
+    """The latest results of the checks, shared by all requests; they run one at a time."""
 
     def __init__(self) -> None:
         self._found: Mapping[str, str] = {}
@@ -77,13 +77,13 @@ class Health:
     checks: Mapping[str, Check]
     """What must answer for the node to take calls, by name."""
     weaknesses: Mapping[str, Check] = field(default_factory=dict)
-    """What calls go on without for a while."""
+    """What calls can do without for a while, by name."""
     alarms: Mapping[str, Callable[[], bool]] = field(default_factory=dict)
     """Name -> whether its alarm is raised."""
     figures: Mapping[str, Callable[[], float]] = field(default_factory=dict)
     """Name, with its unit -> a figure that is shown with the details."""
     instance: str = ""
-    """What this process calls itself: `caller check` asks whether it is the one that answers."""
+    """This process's name for itself: `caller check` asks whether it is the one that answers."""
     _latest: _Latest = field(default_factory=_Latest, init=False, repr=False)
 
     def routes(self) -> list[DeclaredRoute]:
@@ -94,10 +94,10 @@ class Health:
         ]
 
     async def live(self, request: Request) -> Response:
-        """Say that the process serves; it must not be restarted while a store is away.
+        """Report that the process serves; it must not be restarted while a store is unavailable.
 
-        No more to everybody: figures are at `/metrics`. Whoever knows what the process calls itself
-        can ask whether it is the one that answers.
+        Nothing more is public: figures are at `/metrics`. Someone who knows the process's name for
+        itself can ask whether it is the one that answers.
         """
         said = {"status": "ok"}
         nonce = request.query_params.get(NONCE, "")
@@ -106,11 +106,11 @@ class Health:
         return Json(said)
 
     async def ready(self, request: Request) -> Response:
-        """Say whether new calls can be taken; with `?verbose`, tell operators what is missing.
+        """Report whether new calls can be taken; with `?verbose`, tell operators what is missing.
 
-        Everybody else is told no more, for what is missing helps whoever attacks. The status is the
-        same for all: a probe with a wrong key must not take a node away. A degraded node takes
-        calls: sending them all elsewhere would help nobody when what is missing is missing
+        No one else gets details, because what is missing helps attackers. The status is the same
+        for all: a probe with a wrong key must not take a node out of service. A degraded node takes
+        calls: sending them elsewhere would not help if the same is missing
         everywhere.
         """
         checks = {**self.checks, **self.weaknesses}

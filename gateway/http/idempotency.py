@@ -1,8 +1,8 @@
-"""Lets a request that makes something be repeated: by its `Idempotency-Key`, with the same body.
+"""Lets a request that creates something be repeated, by its `Idempotency-Key` and the same body.
 
-That a repeat makes nothing more is the business of what makes it, for good; here a key that comes
-with another body is refused, for a day. After draft-ietf-httpapi-idempotency-key-header. Knows no
-store.
+The code that creates it makes sure, for good, that a repeat creates nothing more; this module
+refuses a key that comes with another body, for a day. After
+draft-ietf-httpapi-idempotency-key-header.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from gateway.unreadable import UNREADABLE
 
 HEADER: Final = "Idempotency-Key"
 PATTERN: Final = "^[!-~]{1,255}$"
-"""Visible ASCII, which every client and proxy passes on unchanged."""
+"""Visible ASCII, which every client and proxy forwards unchanged."""
 
 _KEY: Final = re.compile(PATTERN, re.ASCII)
 
@@ -32,10 +32,10 @@ class Wishes(Protocol):
     """Which body a key first came with, for a day. Both raise StoreUnavailableError."""
 
     async def find(self, wish: str) -> bytes | None:
-        """Return the fingerprint of a wish; None for one that is new."""
+        """Return the fingerprint of a request; None for a new one."""
 
     async def keep(self, wish: str, fingerprint: bytes) -> None:
-        """Keep the fingerprint of a wish, unless one is kept."""
+        """Store the fingerprint of a request, unless one is stored."""
 
 
 async def answer_once(
@@ -45,11 +45,11 @@ async def answer_once(
     wishes: Wishes,
     answer: Callable[[], Awaitable[Response]],
 ) -> Response:
-    """Return what `answer` does, where the request's key has not come with another body.
+    """Return the result of `answer`, if the request's key has not come with another body.
 
-    What was refused may be corrected under the same key: only what was done is kept, so that there
-    are no more of them than of things that were made. While the store is away nothing is compared.
-    Raises RequestRefusedError.
+    A refused request may be corrected under the same key: only completed ones are stored, so that
+    there are no more of them than things created. While the store is unavailable nothing is
+    compared. Raises RequestRefusedError.
     """
     key = idempotency_key(request)
     fingerprint = _fingerprint(await request.body(), body_type)
@@ -70,7 +70,7 @@ async def answer_once(
 
 
 def _fingerprint(body: bytes, body_type: Any) -> bytes | None:
-    """Return a digest of what a body says, however it is written; None for an unreadable one."""
+    """Return a digest of a body's content, however it is written; None for an unreadable one."""
     try:
         said = msgspec.json.decode(body, type=body_type)
     except UNREADABLE:
@@ -79,20 +79,20 @@ def _fingerprint(body: bytes, body_type: Any) -> bytes | None:
 
 
 def was_done(request: Request) -> bool:
-    """Return whether a request comes again, within a day of its being done.
+    """Return whether a request is repeated within a day after it was done.
 
-    What it then made is there, or was deleted since.
+    What it created exists, or was deleted since.
     """
     return bool(getattr(request.state, "was_done", False))
 
 
 def is_idempotency_key(text: str) -> bool:
-    """Return whether this can name what is asked for."""
+    """Return whether a text can be an idempotency key."""
     return _KEY.fullmatch(text) is not None
 
 
 def idempotency_key(request: Request) -> str:
-    """Return the request's key, empty for none. Raises RequestRefusedError."""
+    """Return the request's key, empty if none. Raises RequestRefusedError."""
     given = request.headers.getlist(HEADER)
     if not given:
         return ""
@@ -104,7 +104,7 @@ def idempotency_key(request: Request) -> str:
 def needed_idempotency_key(request: Request) -> str:
     """Return the key of a request that must have one. Raises RequestRefusedError.
 
-    After a lost answer a program could otherwise not ask again without making a second.
+    Otherwise a program could not repeat a request whose answer was lost without creating a second.
     """
     key = idempotency_key(request)
     if not key:

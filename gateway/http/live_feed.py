@@ -1,6 +1,6 @@
 """Serves live calls as Server-Sent Events: `/v1/live-feed` and `/v1/admin/live-feed`.
 
-Who may watch is asked again for as long as they do. What they see is the business of `monitor`.
+A viewer's rights are checked again as long as they watch. `monitor` decides what they see.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ OWN: Final = "/v1/live-feed"
 ALL: Final = f"{ADMIN}/live-feed"
 CALL_ID_CHARS_MAX: Final = 64
 LOOKS: Final = 5
-"""Looks, of which there is one a second, within which each viewer's rights are asked for."""
+"""Looks, one a second, within which each viewer's rights are checked."""
 ASKED_AT_ONCE: Final = 20
 SERVED_AT_ONCE: Final = 40
 """Viewers that are served before the loop does other work: a millisecond."""
@@ -52,19 +52,19 @@ Authorise = Callable[[Request], Awaitable[Principal]]
 
 @dataclass(frozen=True, slots=True)
 class _Watcher:
-    """By what right a viewer watches: equal for all who came alike, and asked about once.
+    """By what right a viewer watches: equal for all with the same credentials, and checked once.
 
-    Asked about for each, one key that was revoked would be fifty wrong ones of its address.
+    If each were checked, one revoked key would count as fifty wrong ones of its address.
     """
 
     client: tuple[str, int] | None
     headers: tuple[tuple[bytes, bytes], ...]
-    """Of what it asked with, only what says who it is: that is kept for as long as it watches."""
+    """Of its request only the credentials, which are kept for as long as it watches."""
     authorise: Authorise
     account_id: str
 
     async def refusal(self) -> str:
-        """Return the code of why it may watch no more; empty where it may, or nobody can tell."""
+        """Return the code of why it may no longer watch; empty if it may, or that is unknown."""
         scope = {"type": "http", "method": "GET", "path": "/", "query_string": b""}
         request = Request({**scope, "client": self.client, "headers": self.headers})
         try:
@@ -82,7 +82,7 @@ class LiveFeed:
 
     feed: Feed
     new_stream: Callable[[], Stream]
-    """Makes the protocol that a viewer's connection is given to."""
+    """Creates the protocol that takes over a viewer's connection."""
     epochs: KeyEpochs
     clock_ns: Callable[[], int]
     clock: Clock
@@ -93,7 +93,7 @@ class LiveFeed:
     def watch(
         self, request: Request, authorise: Authorise, principal: Principal, audience: Audience
     ) -> Response:
-        """Return what turns a request into a stream. Raises RequestRefusedError."""
+        """Return the response that turns a request into a stream. Raises RequestRefusedError."""
         try:
             self.feed.check_room(audience)
         except AccountFullError:
@@ -113,7 +113,7 @@ class LiveFeed:
         try:
             viewer = self.feed.join(audience, last_event_id, stream, now_ns, self.clock())
         except FeedFullError:
-            # Others came first, within the same moment.
+            # Others took the last place meanwhile.
             stream.abort()
             return
         self._watchers[viewer] = watcher
@@ -137,9 +137,9 @@ class LiveFeed:
         asyncio.get_running_loop().call_soon(self._serve, viewers)
 
     async def look_at_rights(self) -> None:
-        """End the streams of those who may watch no more; once a second.
+        """End the streams of viewers who may no longer watch; runs once a second.
 
-        All are asked about where a key or an account has changed, else a part of them.
+        All are checked if a key or an account has changed, otherwise a part of them.
         """
         try:
             epoch = await self.epochs.current()
@@ -148,7 +148,8 @@ class LiveFeed:
         self._look += 1
         viewers = list(self._watchers)
         if epoch == self._epoch:
-            # By what stays with each: those who leave move the others forward.
+            # By a number that stays with each viewer: when some leave, the others' positions
+            # change.
             viewers = [each for each in viewers if each.turn % LOOKS == self._look % LOOKS]
         self._epoch = epoch
         viewers.sort(key=lambda each: self._watchers[each].account_id)
@@ -170,7 +171,7 @@ class LiveFeed:
 
 
 class FeedAsked(msgspec.Struct, kw_only=True):
-    """What a stream is to be about."""
+    """What a stream covers."""
 
     call: Annotated[str, msgspec.Meta(min_length=1, max_length=CALL_ID_CHARS_MAX)] | None = None
     """Id of the one call, which comes with its samples; left out for all."""
@@ -197,7 +198,7 @@ class OwnFeedApi:
         events=EVENTS,
     )
     async def watch_live_calls(self, request: Request, principal: Principal) -> Response:
-        """Stream the calls of the account that asks.
+        """Stream the calls of the requesting account.
 
         Server-Sent Events (WHATWG HTML, 9.2), which do not end.
         """
@@ -229,7 +230,7 @@ class FleetFeedApi:
         events=EVENTS,
     )
     async def watch_all_live_calls(self, request: Request, principal: Principal) -> Response:
-        """Stream everybody's calls.
+        """Stream all live calls.
 
         Server-Sent Events (WHATWG HTML, 9.2), which do not end.
         """
@@ -242,7 +243,7 @@ class FleetFeedApi:
 
 
 class _StreamResponse(Response):
-    """An answer that does not end: the connection is given to a `Stream`."""
+    """An answer that does not end: a `Stream` takes over the connection."""
 
     def __init__(self, new_stream: Callable[[], Stream], begin: Callable[[Stream], None]) -> None:
         super().__init__()
@@ -258,12 +259,12 @@ class _StreamResponse(Response):
         if scope["extensions"][HAND_OVER](stream):
             self._begin(stream)
         else:
-            # The peer is gone, or has sent more on a connection that is to have nothing else.
+            # The peer is gone, or has sent more on a connection that must carry nothing else.
             await problems.problem("bad_request")(scope, receive, send)
 
 
 def _call_in(request: Request) -> str | None:
-    """Return the call that a stream is to be about. Raises RequestRefusedError."""
+    """Return the call that a stream covers. Raises RequestRefusedError."""
     call_id: str | None = request.query_params.get("call")
     if call_id is not None and not 0 < len(call_id) <= CALL_ID_CHARS_MAX:
         raise RequestRefusedError("bad_request", field="call")

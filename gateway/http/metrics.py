@@ -17,7 +17,7 @@ from gateway.http.principal import Principal
 PATH: Final = "/metrics"
 WAITS_S: Final = (0.005, 0.02, 0.1, 0.5, 2.0)
 OTHER: Final = "other"
-"""Any address that is no route: those that scanners try have no end."""
+"""Any URL without a route: scanners try endless ones."""
 
 
 class RequestMeter:
@@ -38,7 +38,7 @@ class RequestMeter:
 
 
 class Metered:
-    """Middleware: notes each answer's head."""
+    """Middleware: notes the head of each answer."""
 
     def __init__(self, app: ASGIApp, meter: RequestMeter) -> None:
         self._app = app
@@ -67,7 +67,7 @@ def metrics_routes(
 ) -> list[DeclaredRoute]:
     """Return the routes of the figures, for keys of scope admin.
 
-    Those of a node are at its own path as well: behind a shared port it has no other.
+    A node's are at its own path as well, because behind a shared port it has no other.
     """
 
     async def scrape(_request: Request, _principal: Principal) -> Response:

@@ -1,7 +1,6 @@
 """Declares what a route of `/v1` takes and answers, beside the handler that does it.
 
-From these declarations come the routes, their OpenAPI document and the client. Knows no route's
-meaning.
+The routes, their OpenAPI document and the client follow from these declarations.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from gateway.http.access import Access, DeclaredRoute, Endpoint
 from gateway.scopes import Scope
 
 PREFIX: Final = "/v1/"
-"""Of the paths that programs may rely on."""
+"""Prefix of the paths that programs may rely on."""
 WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 JSON: Final = "application/json"
 EVENT_STREAM: Final = "text/event-stream"
@@ -33,7 +32,7 @@ class Once(Enum):
     """Whether a request may, or must, have an `Idempotency-Key`."""
 
     NO = auto()
-    """Repeating it is harmless by itself, or makes nothing that lasts."""
+    """Repeating it is harmless by itself, or creates nothing that lasts."""
     OPTIONAL = auto()
     REQUIRED = auto()
 
@@ -43,39 +42,39 @@ class Operation:
     """What one method of one path takes and answers."""
 
     name: str
-    """That of its handler: `operationId` of the document, and a method of the client."""
+    """The handler's name: `operationId` of the document, and a method of the client."""
     text: str
-    """What it does: the docstring of its handler."""
+    """The docstring of its handler."""
     method: str
     path: str
     needs: Scope | Access
     answers: tuple[Any, ...]
-    """Types of which the answer is one; none for an answer without a body."""
+    """The types that an answer may have; none for an answer without a body."""
     status: int
     body: Any = None
     query: Any = None
     """A struct with a field for each query parameter; None for no parameters."""
     judges_query: bool = False
-    """Whether its handler itself refuses parameters that it does not know."""
+    """Whether its handler itself refuses unknown parameters."""
     problems: tuple[str, ...] = ()
-    """Codes of its own; those that every route has, or that follow from the rest, are not here."""
+    """Its own codes, without those that every route has, or that follow from the rest."""
     once: Once = Once.NO
     gives: Mapping[str, str] = field(default_factory=dict)
-    """Path parameter of other operations -> where its value stands in the answer (RFC 6901)."""
+    """Path parameter of other operations -> where the answer has its value (RFC 6901)."""
     media_type: str = JSON
     events: Mapping[str, Any] = field(default_factory=dict)
-    """Of a stream: the name of each event, and the type of its data."""
+    """For a stream: the name of each event, and the type of its data."""
     step_up: bool = False
     before_terms: bool = False
 
     @property
     def path_parameters(self) -> list[str]:
-        """Names of the variable parts of its path, in their order."""
+        """Names of the variable parts of its path, in order."""
         return _PARAMETER.findall(self.path)
 
     @property
     def has_body(self) -> bool:
-        """Whether its method carries a body, which is read whether it is wanted or not."""
+        """Whether its method has a body, which is read even if it is not needed."""
         return self.method in WITH_BODY
 
 
@@ -111,8 +110,8 @@ def operation(
 ) -> Callable[[_Handler], _Handler]:
     """Declare a handler's operation: `@operation("GET /v1/calls", Scope.RECORDS, CallPage)`.
 
-    Without `status` it is 200, and 204 for one that answers nothing. Raises ValueError for a
-    declaration that cannot be true, when the module is imported.
+    Without `status` it is 200, or 204 if there is no answer. Raises ValueError for an inconsistent
+    declaration, when the module is imported.
     """
     method, _, path = request.partition(" ")
     if method not in HTTPMethod.__members__ or not path.startswith(PREFIX):
@@ -151,13 +150,13 @@ def operation(
 
 
 def operations_of(api: type) -> Iterator[Operation]:
-    """Yield the operations that the methods of a class declare, in the order of the class."""
+    """Yield the operations that a class's methods declare, in the order of the class."""
     for member in vars(api).values():
         if isinstance(found := getattr(member, _MARK, None), Operation):
             yield found
 
 
 def handlers_of(api: object) -> Iterator[tuple[Operation, Any]]:
-    """Yield the operations of an object, each with the method that does it."""
+    """Yield the operations of an object, each with its method."""
     for each in operations_of(type(api)):
         yield each, getattr(api, each.name)

@@ -1,7 +1,7 @@
 """Serves the phone at `/` and `/phone`, live calls at `/live`, files below `/static/`, the SDK.
 
-All that was built is read once, at start, so that a request touches no disk and no path of its
-making. Knows what the files may do in a browser (the policies), nothing of what is in them.
+Everything in the build is read once, at start, so that a request touches no disk and cannot choose
+a path. Sets the policies: what the files may do in a browser.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from gateway.http.access import DeclaredRoute, public
 
 
 def policy(ancestors: str) -> str:
-    """Return the Content-Security-Policy of a page that these may show in a frame.
+    """Return the Content-Security-Policy of a page that these ancestors may frame.
 
     It loads and reaches its own origin only, and nothing inline.
     """
@@ -43,12 +43,12 @@ def policy(ancestors: str) -> str:
 
 
 CONTENT_SECURITY_POLICY = policy("'none'")
-"""Of our own pages, which are never in a frame."""
+"""For our own pages, which are never in a frame."""
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "Cross-Origin-Opener-Policy": "same-origin",
-    # A worker must say so itself, to be one of a frame in a page that isolates itself.
+    # Workers need it too if they belong to a frame in an isolated page.
     "Cross-Origin-Embedder-Policy": "require-corp",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "microphone=(self), screen-wake-lock=(self), camera=(), geolocation=()",
@@ -63,16 +63,16 @@ SDK_HEADERS = {
     "Cross-Origin-Resource-Policy": "cross-origin",
 }
 """Sent with the files of the SDK, which any page may load: a page of another origin gets a module,
-and an audio worklet, only with CORS (HTML, 8.1.4.2), and one that is isolated only with CORP."""
+and an audio worklet, only with CORS (HTML, 8.1.4.2), and an isolated page only with CORP."""
 
 SDK_PATH = "/sdk/v1"
-"""Where the SDK is; what breaks pages that use it would be v2."""
+"""Path of the SDK; an incompatible one would be v2."""
 
 _INDEX = "index.html"
 _LIVE = "live.html"
 _MANIFEST = "manifest.webmanifest"
 _OFFLINE = "offline.js"
-"""The service worker: what it may look at is what lies beside it (Service Workers, 3.4.3)."""
+"""The service worker: it may only see what lies beside it (Service Workers, 3.4.3)."""
 _MEDIA_TYPES = {
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
@@ -87,7 +87,7 @@ _ENCODINGS = {"br": ".br", "gzip": ".gz"}
 """Content codings the build writes, best first, and the suffix of their files."""
 
 _HASHED = re.compile(r"-[0-9A-Z]{8}\.\w+$")
-"""A name that carries the hash of its content, as esbuild writes it."""
+"""A name that contains the hash of its content, as esbuild writes it."""
 
 NOT_BUILT = (
     "The web pages are not built. Install the package (pip install .), "
@@ -96,7 +96,7 @@ NOT_BUILT = (
 
 
 Rewrite = Callable[[str], str]
-"""Returns a file of these pages in the name of a service."""
+"""Returns a file of these pages with the service's own name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ class Asset:
     headers: dict[str, str]
 
     def respond(self, request: Request, other: Mapping[str, str] | None = None) -> Response:
-        """Answer a request; `other` headers stand in place of its own of the same name."""
+        """Answer a request; `other` headers replace its own of the same name."""
         headers = {**self.headers, **(other or {})}
         if request.headers.get("if-none-match") == headers["ETag"]:
             # RFC 9110, 15.4.5: a 304 carries ETag, Cache-Control and Vary like the 200.
@@ -124,9 +124,9 @@ def routes(
     rewrite_manifest: Rewrite | None = None,
     rewrite_live: Rewrite | None = None,
 ) -> list[DeclaredRoute]:
-    """Return the routes of the pages as built into `static_dir`, and then rewritten.
+    """Return the routes of the pages as built into `static_dir`, after the rewrites.
 
-    Where nothing has been built, they answer 503 and say what to do: the API works without pages.
+    If nothing has been built, they answer 503 and say what to do: the API works without pages.
     """
     rewrites = {_INDEX: rewrite, _MANIFEST: rewrite_manifest, _LIVE: rewrite_live}
     assets = _load(static_dir, SECURITY_HEADERS, rewrites)
@@ -176,7 +176,7 @@ def _named(assets: dict[str, Asset], name: str, request: Request) -> Response:
 def _load(
     static_dir: Path, policies: dict[str, str], rewrites: Mapping[str, Rewrite | None]
 ) -> dict[str, Asset]:
-    """Read every file of a known type; other files of the folder are not served."""
+    """Read every file of a known type; other files in the folder are not served."""
     if not static_dir.is_dir():
         return {}
     files = (path for path in static_dir.iterdir() if path.suffix in _MEDIA_TYPES)
@@ -212,7 +212,7 @@ def _asset(path: Path, policies: dict[str, str], bodies: dict[str, bytes]) -> As
 
 
 def _best_coding(accepted: str, bodies: dict[str, bytes]) -> str:
-    """Choose a content coding that the client takes, or the empty string for none."""
+    """Return a content coding that the client accepts, or the empty string for none."""
     for coding in _ENCODINGS:
         # RFC 9110, 12.4.2: a weight of 0 means "not acceptable".
         if coding in bodies and re.search(

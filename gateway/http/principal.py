@@ -1,7 +1,4 @@
-"""Names whom a request is from: a program with an API key, or a person who is signed in.
-
-Holds the shape only; knows no header and no store.
-"""
+"""Defines whom a request is from: a program with an API key, or a signed-in person."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ from gateway.scopes import Scope
 
 
 class Kind(StrEnum):
-    """What a principal is."""
+    """Whether a principal is a program or a person."""
 
     PROGRAM = "program"
     HOLDER = "holder"
@@ -52,7 +49,7 @@ class Principal:
     def is_proven(self) -> bool:
         """Whether calls and payments may be made: a person must have proven their address.
 
-        Also where a key of theirs asks; accounts that an operator made have no such person.
+        Also for requests by a key of theirs; accounts that an operator created have no such person.
         """
         if self.signed_in is None:
             return not self.account.is_unproven
@@ -60,7 +57,7 @@ class Principal:
 
     @property
     def has_accepted(self) -> bool:
-        """Whether a person has accepted the terms that are in force; programs need not."""
+        """Whether a person has accepted the terms in force; programs need not."""
         return self.signed_in is None or not self.signed_in.missing
 
     @property
@@ -69,5 +66,5 @@ class Principal:
         return None if self.signed_in is None else self.signed_in.session.credentials_epoch
 
     def is_stepped_up(self, at: datetime) -> bool:
-        """Return whether a person proved who they are lately enough for a grave act."""
+        """Return whether a person has proven who they are recently enough for a critical act."""
         return self.signed_in is not None and is_stepped_up(self.signed_in.session, at)

@@ -1,6 +1,6 @@
 """Turns refusals and failures into `application/problem+json` (RFC 9457).
 
-Codes, words and statuses come from the one table of `gateway.errors`. Knows no route.
+Codes, texts and statuses come from the one table of `gateway.errors`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _CODE_OF_STATUS = {
 
 
 class Json(Response):
-    """A JSON reply; what it carries is encoded by msgspec."""
+    """A JSON reply, encoded by msgspec."""
 
     media_type = "application/json"
 
@@ -44,7 +44,7 @@ class ProblemBody(msgspec.Struct, kw_only=True, omit_defaults=True):
     """What happened, for people."""
     status: int
     code: str
-    """Stable: what programs go by."""
+    """Stable: for programs to check."""
     action: str
     """What to do, for people."""
     retry: bool
@@ -52,9 +52,9 @@ class ProblemBody(msgspec.Struct, kw_only=True, omit_defaults=True):
     field: str = ""
     """The field, parameter or header that is wrong."""
     reason: str = ""
-    """A word for what is wrong with the field."""
+    """A code for what is wrong with the field."""
     opens_at: str = ""
-    """When a button opens that is closed: RFC 3339, in UTC."""
+    """When a closed button opens: RFC 3339, in UTC."""
     scope: str = ""
     """The scope that the key lacks."""
 
@@ -87,7 +87,7 @@ def problem(
         # RFC 6750, 3.1.
         extra["WWW-Authenticate"] = f'Bearer error="insufficient_scope", scope="{scope}"'
     if entry.status in (429, 503):
-        # Where nobody can say when, as where there is no room until somebody leaves.
+        # If it is unknown when, as when all places are taken until someone leaves.
         extra.setdefault("Retry-After", "5")
     if entry.status == 401:
         # RFC 9110, 15.5.2: a 401 names the authentication scheme.
@@ -98,7 +98,7 @@ def problem(
 
 
 async def on_refusal(_request: Request, error: Exception) -> Response:
-    """Reply to a request refused for a reason its sender can act on."""
+    """Reply to a request that was refused for a reason its sender can act on."""
     if not isinstance(error, RequestRefusedError):
         # Registered for this type only, so any other error is a bug in the registration.
         raise error
@@ -118,8 +118,8 @@ async def on_refusal(_request: Request, error: Exception) -> Response:
 
 
 async def on_failure(_request: Request, error: Exception) -> Response:
-    """Reply when a store is away; what is below knows no HTTP."""
-    # One without a public code is a fault on our side, logged and answered like any other.
+    """Reply when a store is unavailable."""
+    # An error without a public code is a fault on our side, logged and answered like any other.
     if not isinstance(error, BillingError | StoreUnavailableError) or error.code not in PROBLEMS:
         raise error
     return problem(error.code)
@@ -127,7 +127,7 @@ async def on_failure(_request: Request, error: Exception) -> Response:
 
 @contextmanager
 def payment_errors() -> Iterator[None]:
-    """Refuse a request during which the payment service refused, or could not be reached."""
+    """Turn a refusal or an outage of the payment service into a refusal of the request."""
     try:
         yield
     except PaymentError as error:
@@ -139,7 +139,7 @@ def payment_errors() -> Iterator[None]:
 
 
 async def on_http_error(_request: Request, error: Exception) -> Response:
-    """Reply to what the router itself refuses."""
+    """Reply to requests that the router itself refuses."""
     status = error.status_code if isinstance(error, HTTPException) else 500
     headers = error.headers if isinstance(error, HTTPException) else None
     # Keeps `Allow`, which RFC 9110, 15.5.6 requires in a 405.

@@ -1,6 +1,6 @@
-"""Serves `/v1/admin`: what an operator's key does with anybody's account, and nothing else does.
+"""Serves `/v1/admin`: what an operator's key, and no other, may do with any account.
 
-Searches are bodies, because proxies log addresses. Knows no store.
+Searches are bodies, because proxies log addresses.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class SearchRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class ActRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """Body of an act that needs a reason alone."""
+    """Body of an act that needs only a reason."""
 
     reason: Reason
 
@@ -112,10 +112,10 @@ class RefusalsView(msgspec.Struct, kw_only=True):
 
 
 class StateView(FoundView, kw_only=True):
-    """An account as it stands."""
+    """The state of an account."""
 
     balance: wire.Money
-    """Of the book: calls that are not booked yet are not in it."""
+    """From the book: it does not include calls that are not booked yet."""
     freezes: list[str]
     keys: int
     address_confirmed: bool
@@ -134,14 +134,14 @@ class FoundPage(msgspec.Struct, kw_only=True):
 
     accounts: list[FoundView]
     next: str | None
-    """What `after` asks for the following page with; null after the last."""
+    """Pass it as `after` to get the next page; null after the last."""
 
 
 class Booked(msgspec.Struct, kw_only=True):
     """Whether credit was booked now."""
 
     booked: bool
-    """False where this reference was booked before."""
+    """False if this reference was booked before."""
 
 
 class LogLineView(msgspec.Struct, kw_only=True):
@@ -160,7 +160,7 @@ class LogPage(msgspec.Struct, kw_only=True):
 
     lines: list[LogLineView]
     next: str | None
-    """What `before` asks for the following page with; null after the last."""
+    """Pass it as `before` to get the next page; null after the last."""
 
 
 _Act = Callable[[str, Order], Awaitable[None]]
@@ -169,12 +169,12 @@ Handler = Callable[[Request, Principal], Awaitable[Response]]
 
 @dataclass(frozen=True, slots=True)
 class AdminApi:
-    """Handlers of what operators do."""
+    """Handlers of operators' acts."""
 
     auth: Authenticator
     administration: Administration
     networks: Collection[str]
-    """From where operators' keys are accepted; empty: from anywhere."""
+    """The networks from which operators' keys are accepted; empty: anywhere."""
 
     def routes(self) -> list[DeclaredRoute]:
         """Return the resources' routes."""
@@ -203,7 +203,7 @@ class AdminApi:
 
     @operation(f"GET {ACCOUNT}", Scope.ADMIN, StateView)
     async def show_any_account(self, request: Request, _principal: Principal) -> Response:
-        """Return how an account stands.
+        """Return the state of an account.
 
         Its state and why it is frozen, credit, sessions, second factor (yes or no), last sign-in,
         lifted rules, refused calls by hour.
@@ -214,11 +214,11 @@ class AdminApi:
 
     @operation(f"GET {ACCOUNT}/log", Scope.ADMIN, LogPage, query=NumberedPage)
     async def list_log(self, request: Request, _principal: Principal) -> Response:
-        """Return a page of what was done with an account, the newest first."""
+        """Return a page of the acts on an account, the newest first."""
         limit, before = number_before(request)
         account_id, book = account_in(request), self.administration.book
         lines = await book.lines(account_id, limit=limit + 1, before=before)
-        # Lines outlive the account; of one that never was there are none. Raises LookupError.
+        # Lines outlive the account; an account that never existed has none. Raises LookupError.
         if not lines and account_id != NODES:
             await book.state(account_id)
         following = str(lines[limit - 1].number) if len(lines) > limit else None
@@ -262,7 +262,7 @@ class AdminApi:
 
     @operation(f"POST {ACCOUNT}/disallow", Scope.ADMIN, body=DisallowRequest)
     async def disallow(self, request: Request, principal: Principal) -> Response:
-        """Let a rule of admission hold again."""
+        """Restore a rule of admission."""
         body = await read_json(request, DisallowRequest)
         order = order_of(principal, body.reason)
         await self.administration.restore(account_in(request), body.rule, order)
@@ -275,7 +275,7 @@ class AdminApi:
 
     @operation(f"POST {ACCOUNT}/unfreeze", Scope.ADMIN, body=ActRequest)
     async def unfreeze(self, request: Request, principal: Principal) -> Response:
-        """Take an operator's freeze back."""
+        """Lift an operator's freeze."""
         act = partial(self.administration.freeze, frozen=False)
         return await self._act(request, principal, act)
 
@@ -296,11 +296,14 @@ class AdminApi:
 
     @operation(f"POST {ACCOUNT}/reset-second-factor", Scope.ADMIN, body=ActRequest)
     async def reset_second_factor(self, request: Request, principal: Principal) -> Response:
-        """Remove second factor and passkeys of somebody who has lost them; the password stays."""
+        """Remove the second factor and passkeys of a person who has lost them.
+
+        The password stays.
+        """
         return await self._act(request, principal, self.administration.reset_second_factor)
 
     async def _act(self, request: Request, principal: Principal, act: _Act) -> Response:
-        """Do what needs a reason alone."""
+        """Perform an act that needs only a reason."""
         body = await read_json(request, ActRequest)
         await act(account_in(request), order_of(principal, body.reason))
         return Response(status_code=204)
@@ -308,11 +311,11 @@ class AdminApi:
 
 @dataclass(frozen=True, slots=True)
 class AdminRoutes:
-    """What every route of operators has in common."""
+    """What all routes of operators have in common."""
 
     auth: Authenticator
     networks: Collection[str]
-    """From where operators' keys are accepted; empty: from anywhere."""
+    """The networks from which operators' keys are accepted; empty: anywhere."""
 
     def serve(self, api: object) -> list[DeclaredRoute]:
         """Return the routes of the operations that the methods of `api` declare."""
@@ -322,7 +325,7 @@ class AdminRoutes:
         ]
 
     def route(self, path: str, handler: Handler) -> DeclaredRoute:
-        """Return a GET route that is no part of the API, for keys of scope admin."""
+        """Return a GET route outside the API, for keys of scope admin."""
         return self.auth.route(path, self._guarded(handler), Scope.ADMIN)
 
     async def admit(self, request: Request) -> None:
@@ -334,7 +337,7 @@ class AdminRoutes:
         self.check_network(request)
 
     def _guarded(self, handler: Handler) -> Handler:
-        """Return a handler for whom comes from where it may; LookupError: there is no account."""
+        """Return a handler that checks the network; LookupError becomes an unknown account."""
 
         async def guarded(request: Request, principal: Principal) -> Response:
             self.check_network(request)
@@ -349,7 +352,7 @@ class AdminRoutes:
         return guarded
 
     def check_network(self, request: Request) -> None:
-        """Refuse a key of scope admin from elsewhere: it may have been stolen."""
+        """Refuse a key of scope admin from another network: it may have been stolen."""
         if not self.networks:
             return
         try:
@@ -371,13 +374,13 @@ def account_in(request: Request) -> str:
 
 
 def operator_of(principal: Principal) -> str:
-    """Return what the audit log calls whoever acts with a key of scope admin."""
-    # The key's id: whose it is its label says, which may change.
+    """Return how the audit log names the holder of a key of scope admin."""
+    # The key's id, because its label may change.
     return f"key {principal.account.key_id}"
 
 
 def order_of(principal: Principal, reason: str) -> Order:
-    """Return who acts and why. Raises RequestRefusedError for a reason that cannot be kept."""
+    """Return who acts and why. Raises RequestRefusedError for a reason that cannot be stored."""
     try:
         return Order(operator_of(principal), reason)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Serves `/v1/admin/alarms`: what stands, and what operators say of it. Knows no rule's figures."""
+"""Serves `/v1/admin/alarms`: the active alarms, and operators' orders about them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from gateway.scopes import Scope
 ALARMS: Final = f"{ADMIN}/alarms"
 NAME_MAX: Final = 300
 SILENCE_MINUTES_MAX: Final = 7 * 24 * 60
-"""A silence that nobody looks at again becomes the rule."""
+"""A silence that no one reviews becomes the rule."""
 
 _Name = Annotated[str, msgspec.Meta(min_length=3, max_length=NAME_MAX)]
 
@@ -53,7 +53,7 @@ class UnsilenceRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True)
 
 
 class SilencedView(msgspec.Struct, kw_only=True):
-    """What is silenced, whether it stands or not."""
+    """What is silenced, whether active or not."""
 
     name: str
     by: str
@@ -62,17 +62,17 @@ class SilencedView(msgspec.Struct, kw_only=True):
 
 
 class Alarms(msgspec.Struct, kw_only=True):
-    """The alarms that stand, and what is silenced."""
+    """The active alarms, and what is silenced."""
 
     alarms: list[AlarmView]
     silenced: list[SilencedView]
 
 
 class Orders(AlarmStore, Protocol):
-    """Also where orders are given."""
+    """Also accepts orders."""
 
     async def order(self, order: AlarmOrder) -> None:
-        """Keep what an operator says. Raises LookupError where there are too many."""
+        """Store an operator's order. Raises LookupError if there are too many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class AlarmsApi:
 
     @operation(f"GET {ALARMS}", Scope.ADMIN, Alarms)
     async def list_alarms(self, _request: Request, _principal: Principal) -> Response:
-        """Return the alarms that stand, and what is silenced."""
+        """Return the active alarms, and what is silenced."""
         alarms, orders = await self.store.read()
         now_s = self.clock_s()
         silenced = [
@@ -107,9 +107,9 @@ class AlarmsApi:
         problems=("alarm_not_found", "too_many_silences"),
     )
     async def acknowledge_alarm(self, request: Request, principal: Principal) -> Response:
-        """Note that somebody is at an alarm that stands.
+        """Note that someone is working on an active alarm.
 
-        It is not told again.
+        It is not sent again.
         """
         body = await read_json(request, AcknowledgeRequest)
         alarms, _ = await self.store.read()
@@ -125,14 +125,14 @@ class AlarmsApi:
         problems=("alarm_not_found", "too_many_silences"),
     )
     async def silence_alarm(self, request: Request, principal: Principal) -> Response:
-        """Tell nobody of an alarm for a while, whether it stands or not.
+        """Send no notifications of an alarm for a while, whether it is active or not.
 
-        A week at most. It may be one that does not stand yet, such as `node_lost:n2` before a
+        A week at most. It may be one that is not active yet, such as `node_lost:n2` before a
         repair.
         """
         body = await read_json(request, SilenceRequest)
         rule, _, _ = body.name.partition(":")
-        # Of a name that no alarm can have nobody would ever see that it is silenced.
+        # If no alarm can have the name, no one would ever see that it is silenced.
         if rule not in BY_NAME or ":" not in body.name or not body.name.isprintable():
             raise RequestRefusedError("alarm_not_found")
         await self._give(principal, body.name, body.reason, body.minutes)
@@ -140,7 +140,7 @@ class AlarmsApi:
 
     @operation(f"POST {ALARMS}/unsilence", Scope.ADMIN, body=UnsilenceRequest)
     async def unsilence_alarm(self, request: Request, _principal: Principal) -> Response:
-        """Take back what was said of an alarm."""
+        """Withdraw the order about an alarm."""
         body = await read_json(request, UnsilenceRequest)
         await self.store.forget([body.name])
         return Response(status_code=204)

@@ -1,7 +1,7 @@
 """Serves `/v1/buttons`: the buttons of the account, their rules, keys, costs and refused visitors.
 
-What changes a button needs the scope `buttons`. A key that has it was made by a person who had just
-proven who they are, or by the operator; whoever is signed in proves it before the act itself.
+Whatever changes a button needs the scope `buttons`. A key with that scope was created by a person
+right after a step-up, or by the operator; a signed-in person needs a step-up before the act itself.
 """
 
 from __future__ import annotations
@@ -54,11 +54,11 @@ class ButtonKeyView(msgspec.Struct, kw_only=True):
     mode: str
     made_at: datetime
     ends_at: datetime | None
-    """Of a live key that was replaced."""
+    """Only for a live key that was replaced."""
 
 
 class UsageView(msgspec.Struct, kw_only=True):
-    """What the calls of one UTC day came to, as far as they have ended."""
+    """The calls of one UTC day and their cost, as far as they have ended."""
 
     day: date
     calls: int
@@ -67,20 +67,20 @@ class UsageView(msgspec.Struct, kw_only=True):
     cost: wire.Money
 
 
-# Not the types that are kept: there a node passes over what a newer version has added.
+# Not the stored types: those ignore fields that a newer version has added.
 class Hours(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """When a button is open."""
 
     zone: str = KeptHours().zone
-    """Of the IANA database, such as Europe/Berlin."""
+    """An IANA time zone, such as Europe/Berlin."""
     week: tuple[tuple[tuple[int, int], ...], ...] = (((0, MINUTES_A_DAY),),) * 7
-    """Of each of the seven days, Monday first, the spans: from which to which minute of it."""
+    """The spans of each of the seven days, Monday first: from which to which minute of the day."""
     holidays: tuple[date, ...] = ()
-    """Days, in the zone, on which it is closed whatever the week says."""
+    """Days, in the zone, on which it is closed regardless of the week."""
 
 
 class Amounts(KeptAmounts, frozen=True, forbid_unknown_fields=True):
-    """How many calls may begin; within an hour, and within a day."""
+    """How many calls may begin, within an hour and within a day."""
 
 
 class ButtonView(msgspec.Struct, kw_only=True):
@@ -90,7 +90,7 @@ class ButtonView(msgspec.Struct, kw_only=True):
     label: str
     title: str
     destination: str
-    """E.164; empty where each call's is named by the account's back end."""
+    """E.164; empty if the account's back end names each call's."""
     origins: Sequence[str]
     hours: Hours
     seconds_max: int
@@ -106,7 +106,7 @@ class ButtonView(msgspec.Struct, kw_only=True):
 
 
 class OneButtonView(ButtonView, kw_only=True):
-    """A button that was asked for by itself."""
+    """A button that was requested by itself."""
 
     live_calls: int
     """On all nodes."""
@@ -143,7 +143,7 @@ class PausedButton(msgspec.Struct, kw_only=True):
 
 
 class PausedButtons(msgspec.Struct, kw_only=True):
-    """The buttons that called a number that was taken back."""
+    """The buttons that called a number that was withdrawn."""
 
     paused_buttons: Sequence[PausedButton]
 
@@ -154,19 +154,19 @@ class ButtonBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     label: _Text
     title: _Text
     destination: _Text = ""
-    """A number that is proven, in E.164; empty: the account's back end names each call's."""
+    """A proven number, in E.164; empty: the account's back end names each call's."""
     origins: tuple[_Text, ...] = ()
     hours: Hours = Hours()
     seconds_max: int = Rules(title="").seconds_max
     calls_at_once: int = Rules(title="").calls_at_once
     amounts: Amounts = Amounts()
     day_cap: str | msgspec.UnsetType | None = msgspec.UNSET
-    """In the account's currency, such as "5.00"; null for none, and 5 where no cap is named."""
+    """In the account's currency, such as "5.00"; null for none, and 5 if neither cap is given."""
     month_cap: str | msgspec.UnsetType | None = msgspec.UNSET
-    """The same of a month; 50 where no cap is named."""
+    """The same for a month; 50 if neither cap is given."""
 
     def form(self) -> ButtonForm:
-        """Return what it says. Raises RequestRefusedError."""
+        """Return it as a form. Raises RequestRefusedError."""
         day, month = self.day_cap, self.month_cap
         if day is msgspec.UNSET and month is msgspec.UNSET:
             day, month = str(DAY_CAP_DEFAULT), str(MONTH_CAP_DEFAULT)
@@ -188,11 +188,11 @@ class TurnBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Body of `POST /v1/buttons/{button_id}/turn`."""
 
     overlap_days: int = 1
-    """How long the key that is replaced goes on: 0, 1, 7 or 30 days."""
+    """How long the replaced key stays valid: 0, 1, 7 or 30 days."""
 
 
 class NumberBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """Body of `POST /v1/destinations/take-back`. Numbers stay out of addresses."""
+    """Body of `POST /v1/destinations/take-back`. Numbers stay out of URLs."""
 
     number: _Text
 
@@ -204,7 +204,8 @@ class ButtonsApi:
     auth: Authenticator
     buttons: OwnButtons
     secret: str
-    """What keys that programs make are made of, with their idempotency key; all nodes share it."""
+    """The secret that programs' keys are derived from, with their idempotency key; all nodes share
+    it."""
 
     def routes(self) -> list[DeclaredRoute]:
         """Return the resource's routes."""
@@ -250,11 +251,11 @@ class ButtonsApi:
         step_up=True,
     )
     async def make_button(self, request: Request, principal: Principal) -> Response:
-        """Make a button; the same idempotency key again makes none, and shows the first.
+        """Create a button; repeating the idempotency key creates none, and returns the first.
 
-        Label and title are needed; where neither cap is named, it may spend 5 a day and 50 a month.
-        `destination` is a number that is proven, or left out: then your back end names each call's.
-        An account has 20 at most. One that was deleted since is not made again.
+        Label and title are required; if neither cap is given, it may spend 5 a day and 50 a month.
+        `destination` is a proven number, or left out: then your back end names each call's. An
+        account has 20 at most. A button that was deleted since is not created again.
         """
         seed = self._seed(request, principal)
         form = (await read_json(request, ButtonBody)).form()
@@ -270,12 +271,13 @@ class ButtonsApi:
         step_up=True,
     )
     async def change_button(self, request: Request, principal: Principal) -> Response:
-        """Replace name and rules of a button: what the body leaves out is as in a new button."""
+        """Replace the name and rules of a button: whatever the body omits is as in a new one."""
         form = (await read_json(request, ButtonBody)).form()
         changed = await self.buttons.acts.change(_whose(principal), _id_in(request), form)
         return await self._shown(principal, changed)
 
-    # As on the pages, without a step-up: whoever sees a button being abused can stop it at once.
+    # As on the pages, without a step-up: someone who sees a button being abused can stop it at
+    # once.
     @operation(
         f"POST {ONE}/pause",
         Scope.BUTTONS,
@@ -284,9 +286,9 @@ class ButtonsApi:
         before_terms=True,
     )
     async def pause_button(self, request: Request, principal: Principal) -> Response:
-        """Let a button take no calls.
+        """Pause a button.
 
-        Calls that go on are not ended.
+        Running calls are not ended.
         """
         return await self._set_paused(request, principal, is_paused=True)
 
@@ -310,10 +312,10 @@ class ButtonsApi:
         before_terms=True,
     )
     async def end_button_calls(self, request: Request, principal: Principal) -> Response:
-        """End calls of a button that go on; 202, because their nodes have yet to end them.
+        """End the running calls of a button; 202, because their nodes have yet to end them.
 
-        They end within two seconds, on whatever node they are, and their visitors are told that the
-        button was closed.
+        They end within two seconds, on all nodes, and their visitors see that the button was
+        closed.
         """
         ended = await self.buttons.acts.end_calls(_whose(principal), _id_in(request))
         return await self._shown(principal, ended, 202)
@@ -328,9 +330,9 @@ class ButtonsApi:
         step_up=True,
     )
     async def turn_button_key(self, request: Request, principal: Principal) -> Response:
-        """Replace the live key of a button; the same idempotency key again replaces nothing more.
+        """Replace the live key of a button; repeating the idempotency key replaces nothing more.
 
-        The key before goes on for 0, 1, 7 or 30 days.
+        The previous key stays valid for 0, 1, 7 or 30 days.
         """
         seed = self._seed(request, principal)
         body = await read_json(request, TurnBody)
@@ -341,7 +343,7 @@ class ButtonsApi:
 
     @operation(f"DELETE {ONE}", Scope.BUTTONS, step_up=True)
     async def delete_button(self, request: Request, principal: Principal) -> Response:
-        """Delete a button for good and end its calls; one that is not there is deleted already."""
+        """Delete a button for good and end its calls; does nothing if it is gone already."""
         outcome = await self.buttons.acts.delete(_whose(principal), _id_in(request))
         if isinstance(outcome, SessionOver):
             raise RequestRefusedError("unauthorized")
@@ -363,7 +365,7 @@ class ButtonsApi:
         step_up=True,
     )
     async def take_back_destination(self, request: Request, principal: Principal) -> Response:
-        """Forget that a number is proven; its buttons are paused, and their calls end.
+        """Withdraw a proven number; its buttons are paused, and their calls end.
 
         They take no calls until it is proven again.
         """
@@ -387,7 +389,7 @@ class ButtonsApi:
         return await self._shown(principal, outcome)
 
     async def _shown(self, principal: Principal, outcome: Outcome, status: int = 200) -> Response:
-        """Return the button as it is now. Raises RequestRefusedError for what was not done."""
+        """Return the button after the act. Raises RequestRefusedError if the act failed."""
         match outcome:
             case NotFound():
                 raise RequestRefusedError("button_not_found")
@@ -408,7 +410,7 @@ class ButtonsApi:
         )
 
     def _seed(self, request: Request, principal: Principal) -> Seed:
-        """Return what an act that makes something makes it of. Raises RequestRefusedError."""
+        """Return the seed of an act that creates something. Raises RequestRefusedError."""
         key = needed_idempotency_key(request)
         return Seed(self.secret, f"{principal.account.id}\0{request.url.path}\0{key}")
 
@@ -456,7 +458,7 @@ def _micros(text: str | msgspec.UnsetType | None, field: str) -> int | None:
 
 
 def _as(kind: type[_T], rule: msgspec.Struct) -> _T:
-    """Return a rule in another type of the same fields: as it is kept, or as the API has it."""
+    """Return a rule as another type with the same fields: the stored one, or the API's."""
     return msgspec.convert(msgspec.to_builtins(rule), kind)
 
 

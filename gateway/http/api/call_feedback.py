@@ -1,7 +1,4 @@
-"""Serves `PUT /v1/calls/{call_id}/feedback`: what the caller says of a call once it is over.
-
-Knows no store, and no page.
-"""
+"""Serves `PUT /v1/calls/{call_id}/feedback`: the caller's feedback on an ended call."""
 
 from __future__ import annotations
 
@@ -42,13 +39,13 @@ class CallFeedbackApi:
         before_terms=True,
     )
     async def give_feedback(self, request: Request, principal: Principal) -> Response:
-        """Keep what is said first of a call, and return what is kept; repeating it is harmless.
+        """Store a call's first feedback, and return what is stored; repeating it is harmless.
 
-        What is said first stays, and is in the call as `feedback`. It can be said from a second
-        after the call began on.
+        The first feedback stays, and is in the call as `feedback`. It is accepted from one second
+        after the call began.
         """
         feedback = await read_json(request, Feedback)
-        # It serves to improve the service, and to that this person has objected: nothing is kept.
+        # It serves to improve the service, to which this person has objected: nothing is stored.
         if not principal.account.keeps_quality:
             return Json(KeptFeedback(kept=None))
         call_id = request.path_params["call_id"]

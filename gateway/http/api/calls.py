@@ -1,7 +1,6 @@
 """Serves `/v1`: call tokens, live calls and call records of the API key's account.
 
-Turns requests into calls of `Admission` and `CallIndex`, and their answers into JSON. Knows no
-carrier, no audio and no store.
+Turns requests into calls of `Admission` and `CallIndex`, and their answers into JSON.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ from gateway.scopes import Scope
 from gateway.settings import Settings
 
 _CALL: Final = "^[a-z0-9]{12}$"
-"""What the id of a call may be."""
+"""The form of a call's id."""
 _CALL_REFUSALS: Final = (
     "address_unproven",
     "account_restricted",
@@ -59,14 +58,14 @@ _CALL_REFUSALS: Final = (
     "range_limited",
     "gateway_draining",
 )
-"""Why a call token is not given."""
+"""Why a call token is refused."""
 
 
 class TokenRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Body of `POST /v1/call-tokens`."""
 
-    # Longer than any number: people type spaces, brackets and hyphens. Only with a button that has
-    # a number of its own it is left out.
+    # Longer than any number: people type spaces, brackets and hyphens. It may be left out only with
+    # a button that has its own number.
     destination: Annotated[
         Annotated[str, msgspec.Meta(max_length=64)] | None,
         msgspec.Meta(examples=[EXAMPLE_NUMBER]),
@@ -74,9 +73,9 @@ class TokenRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     codec: str = "pcmu"
     origin: Annotated[str, msgspec.Meta(max_length=256)] = ""
     button: Annotated[str, msgspec.Meta(max_length=64)] = ""
-    """Publishable key of a button of the same account: its rules hold, and it pays."""
+    """Publishable key of a button of the same account: its rules apply, and it pays."""
     visitor: Annotated[str, msgspec.Meta(max_length=64)] = ""
-    """With a button, and needed there: whom the caller's back end knows the visitor as."""
+    """With a button, and required then: the caller's back end's own name for the visitor."""
 
 
 class QuoteRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -99,7 +98,7 @@ class QuoteReply(msgspec.Struct, kw_only=True):
 
 
 class Refused(msgspec.Struct, kw_only=True):
-    """What a call token would be refused for, in the words of its problem."""
+    """Why a call token would be refused, in the words of its problem."""
 
     code: str
     title: str
@@ -142,14 +141,14 @@ class CallPage(msgspec.Struct, kw_only=True):
 
     calls: list[CallView]
     next: str | None
-    """What `before` asks for the following page with; null after the last."""
+    """Pass it as `before` to get the next page; null after the last."""
 
 
 class LiveCallList(msgspec.Struct, kw_only=True):
     """The account's live calls."""
 
     calls: list[CallView]
-    """The newest first; of a node that does not answer none."""
+    """The newest first; calls of a node that does not answer are missing."""
 
 
 class AccountView(msgspec.Struct, kw_only=True):
@@ -206,14 +205,14 @@ class CallsApi:
         before_terms=True,
     )
     async def quote_call(self, request: Request, principal: Principal) -> Response:
-        """Say what a call would cost and how long it could last, or why it may not be placed.
+        """Return what a call would cost and how long it could last, or why it may not be placed.
 
-        People ask while they type, so that a refusal is an ordinary answer.
+        People ask while they type, so a refusal is an ordinary answer.
         """
         body = await read_json(request, QuoteRequest)
         try:
             quoted = await self.admission.quote(_buyer(request, principal), body.destination)
-        # Of quotes, not of the call: as a 429 with Retry-After, so that clients slow down.
+        # This limits quotes, not the call: a 429 with Retry-After, so that clients slow down.
         except TooFastError:
             raise
         except RequestRefusedError as refused:
@@ -249,11 +248,11 @@ class CallsApi:
     async def _issue_button_token(
         self, request: Request, principal: Principal, body: TokenRequest
     ) -> Response:
-        """Return a token for a page to hand to its visitor: without a word of money."""
+        """Return a token for a page to hand to its visitor, without any amounts."""
         if not body.visitor.strip():
             raise RequestRefusedError("visitor_needed", field="visitor")
         visit = await self.buttons.find(body.button, address_of(request))
-        # Another account's is none, to whoever asks. People call by themselves.
+        # Another account's button is treated as unknown. People place calls of their own.
         if visit is None or visit.account.id != principal.account.id or not _is_program(principal):
             raise RequestRefusedError("button_not_found", field="button")
         call = SignedCall(
@@ -287,7 +286,7 @@ class CallsApi:
     async def list_live_calls(self, _request: Request, principal: Principal) -> Response:
         """Return the account's live calls, newest first.
 
-        Of a node that does not answer there are none.
+        Calls of a node that does not answer are missing.
         """
         calls = await self.index.live_calls(principal.account.id)
         return Json(LiveCallList(calls=[live_view(call) for call in calls]))

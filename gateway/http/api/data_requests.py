@@ -1,6 +1,6 @@
 """Serves `/v1/admin/data-requests`: what people asked for about their data, and what is due.
 
-The pages fill this register by themselves; an operator adds what comes by letter. Knows no store.
+The pages fill this register themselves; an operator adds what comes by letter.
 """
 
 from __future__ import annotations
@@ -44,15 +44,16 @@ class DoneBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class DataRequestView(msgspec.Struct, kw_only=True):
-    """A request, and how it stands. Times are RFC 3339 in UTC."""
+    """A request and its status. Times are RFC 3339 in UTC."""
 
     number: int
     account_id: str
     right: str
-    """Of the GDPR: `access`, `correction`, `deletion`, `restriction`, `export`, `objection`."""
+    """A right of the GDPR: `access`, `correction`, `deletion`, `restriction`, `export`,
+    `objection`."""
     asked_at: datetime
     due_at: datetime
-    """A month later: until when it must be answered (GDPR, article 12(3))."""
+    """A month later: when it must be answered (GDPR, article 12(3))."""
     late: bool
     done_at: datetime | None
     done_by: str | None
@@ -65,14 +66,14 @@ class DataRequestPage(msgspec.Struct, kw_only=True):
 
     requests: list[DataRequestView]
     next: str | None
-    """What `before` asks for the following page with; null after the last."""
+    """Pass it as `before` to get the next page; null after the last."""
 
 
 class DataRequestsAsked(NumberedPage, kw_only=True):
-    """Which requests are asked for."""
+    """Which requests to list."""
 
     state: Literal["", "all", "open"] = ""
-    """`open` are those that are, the first due before the others; else all, the newest first."""
+    """`open`: only those, the first due at the top; otherwise all, the newest first."""
     account: Annotated[str, msgspec.Meta(pattern=r"^[^\u0000]*$")] = ""
     """Id of the account; empty for all."""
 
@@ -116,7 +117,7 @@ class DataRequestsApi:
 
     @operation(f"POST {ACCOUNT}/data-requests", Scope.ADMIN, body=DataRequestBody)
     async def add_data_request(self, request: Request, principal: Principal) -> Response:
-        """Note a request that came by mail or letter; nothing where the same one is open.
+        """Add a request that came by mail or letter; nothing if the same one is already open.
 
         It is due within a month.
         """
@@ -133,7 +134,7 @@ class DataRequestsApi:
     async def close_data_request(self, request: Request, principal: Principal) -> Response:
         """Note that a request is answered.
 
-        The note is one line of 200 characters at most, and names nobody.
+        The note is one line of 200 characters at most, and must not name anyone.
         """
         body = await read_json(request, DoneBody)
         if body.note and not body.note.isprintable():

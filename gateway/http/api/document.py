@@ -1,6 +1,6 @@
-"""Serves `GET /v1/openapi.json`: the document of the API, as it was generated and shipped.
+"""Serves `GET /v1/openapi.json`: the API's document, as it was generated and shipped.
 
-Knows no operation: `python -m docs.generate` writes the file from what they declare.
+`python -m docs.generate` writes the file from what the operations declare.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from gateway.http.operation import JSON, ApiRoute, handlers_of, operation
 
 FILE: Final = "openapi.json"
 _HEADERS: Final = {
-    # Another release may have another one: it is asked for again, and is seldom sent again.
+    # Another release may have another document: clients revalidate it, and it is rarely sent again.
     "Cache-Control": "no-cache",
     "X-Content-Type-Options": "nosniff",
 }
@@ -34,7 +34,7 @@ class _File:
 
 @lru_cache(maxsize=1)
 def _file() -> _File:
-    """Return the document without its line breaks; read when it is first asked for."""
+    """Return the document without its line breaks; read on first use."""
     text = resources.files("gateway.http").joinpath(FILE).read_bytes()
     content = msgspec.json.format(text, indent=-1)
     return _File(content, f'"{hashlib.sha256(content).hexdigest()[:16]}"')

@@ -1,6 +1,6 @@
-"""Serves `/v1/admin/nodes` and `/v1/admin/live-calls`: what operators' programs see of all nodes.
+"""Serves `/v1/admin/nodes` and `/v1/admin/live-calls`: all nodes and their calls, for operators.
 
-Knows no node: they are behind `FleetControl`.
+The nodes are behind `FleetControl`.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ _TELLING = ("node_not_found", "node_stopping", "node_silent")
 
 
 class Nodes(msgspec.Struct, kw_only=True):
-    """The nodes that run."""
+    """The running nodes."""
 
     nodes: Sequence[NodeFacts]
 
 
 class AccountCall(msgspec.Struct, kw_only=True):
-    """A live call, and whose it is."""
+    """A live call and its account."""
 
     account_id: str
     call: CallView
@@ -52,33 +52,33 @@ class FleetCalls(msgspec.Struct, kw_only=True):
 
     calls: Sequence[AccountCall]
     more: int
-    """How many were left out, because their node has too many."""
+    """How many calls were left out, because their node has too many."""
     silent_nodes: Sequence[str]
-    """Nodes that did not answer: theirs are missing."""
+    """Nodes that did not answer: their calls are missing."""
 
 
 class LogLevelRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Body of `…/log-level`."""
 
     level: LogLevel
-    """`setting`: as the node is set, at once."""
+    """`setting`: restores the node's configured level at once."""
     minutes: LevelMinutes = LEVEL_MINUTES
-    """Until the node logs as it is set again."""
+    """Until the node logs at its configured level again."""
     reason: Reason
 
 
 class FleetCallsAsked(msgspec.Struct, kw_only=True):
-    """Which calls are asked for."""
+    """Which calls to list."""
 
     account: str | None = None
     """Id of the account; left out or empty for all."""
 
 
 class EndedCalls(Protocol):
-    """Knows which calls have been. Raises StoreUnavailableError."""
+    """Finds calls that have ended. Raises StoreUnavailableError."""
 
     async def is_over(self, call_id: str, account_id: str | None) -> bool:
-        """Return whether there was such a call, of one account or of anybody."""
+        """Return whether there was such a call, of one account or of anyone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +89,9 @@ class CallFinder:
     ended: EndedCalls
 
     async def find(self, request: Request, account_id: str | None = None) -> LiveCall:
-        """Return the live call that a request names, of one account or of anybody.
+        """Return the live call that a request names, of one account or of anyone.
 
-        Raises RequestRefusedError, with a code of its own for one that is over;
+        Raises RequestRefusedError, with a separate code for a call that is over;
         StoreUnavailableError.
         """
         call_id = request.path_params["call_id"]
@@ -107,7 +107,7 @@ class CallFinder:
 
 @dataclass(frozen=True, slots=True)
 class FleetApi:
-    """Handlers of nodes and of everybody's live calls."""
+    """Handlers of nodes and of all accounts' live calls."""
 
     routing: AdminRoutes
     control: FleetControl
@@ -120,17 +120,18 @@ class FleetApi:
 
     @operation(f"GET {NODES}", Scope.ADMIN, Nodes, gives={"node": "/nodes/0/node"})
     async def list_nodes(self, _request: Request, _principal: Principal) -> Response:
-        """Return the nodes that run.
+        """Return the running nodes.
 
-        With what each says of itself, such as how many calls it has and how late its loop was.
+        With what each reports about itself, such as how many calls it has and how late its loop
+        was.
         """
         return Json(Nodes(nodes=self.control.roster.nodes()))
 
     @operation(f"POST {NODES}/{{node}}/drain", Scope.ADMIN, problems=_TELLING)
     async def drain_node(self, request: Request, _principal: Principal) -> Response:
-        """Let a node take no new calls.
+        """Drain a node: it takes no new calls.
 
-        None come until it is told to resume, or is started again.
+        It takes none until it is resumed or restarted.
         """
         return await self._tell(request, takes=False)
 
@@ -146,9 +147,9 @@ class FleetApi:
         problems=("node_not_found", "node_silent"),
     )
     async def set_node_log_level(self, request: Request, principal: Principal) -> Response:
-        """Let a node log from another level on for a while.
+        """Change the log level of a node for a while.
 
-        It logs as it is set after that, and when it is started again. The audit log keeps the
+        After that, and after a restart, it logs at its configured level. The audit log keeps the
         reason.
         """
         node = request.path_params["node"]
@@ -157,7 +158,7 @@ class FleetApi:
         said = level_said(body.level, body.minutes)
         try:
             self.control.require(node)
-            # Written first: whatever happens then, it is known who wanted it.
+            # Written first: whatever happens next, it is known who wanted it.
             await self.administration.note_log_level(node, said, order)
             await self.control.set_log_level(node, body.level, body.minutes)
         except LookupError:
@@ -193,11 +194,11 @@ class FleetApi:
         problems=("call_not_found", "call_ended", "node_silent"),
     )
     async def end_any_call(self, request: Request, principal: Principal) -> Response:
-        """End a live call, for a reason that the audit log of its account keeps."""
+        """End a live call, for a reason that is recorded in its account's audit log."""
         body = await read_json(request, ActRequest)
         order = order_of(principal, body.reason)
         call = await self.finder.find(request)
-        # Written first: whatever happens then, it is known who wanted it.
+        # Written first: whatever happens next, it is known who wanted it.
         await self.administration.note_ended_call(
             call.opened.account_id, call.opened.call_id, order
         )

@@ -1,4 +1,4 @@
-"""Serves `/v1/admin/live-history`: how all calls stood at each minute of the last day."""
+"""Serves `/v1/admin/live-history`: figures of all calls for each minute of the last day."""
 
 from __future__ import annotations
 
@@ -42,5 +42,5 @@ class HistoryApi:
 
     @operation(f"GET {HISTORY}", Scope.ADMIN, History)
     async def show_history(self, _request: Request, _principal: Principal) -> Response:
-        """Return how all calls stood at each minute of the last day."""
+        """Return figures of all calls for each minute of the last day."""
         return Json(History(minutes=await self.read()))

@@ -1,4 +1,4 @@
-"""Serves `GET /v1/key`: what a key or a session may do, for whoever has it."""
+"""Serves `GET /v1/key`: what the key or session in the request may do."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class KeyView(msgspec.Struct, kw_only=True):
     """A key as its holder sees it. Times are RFC 3339 in UTC."""
 
     id: str
-    """Empty for a person who is signed in."""
+    """Empty for a signed-in person."""
     account: str
     scopes: list[str]
     expires_at: datetime | None
     takes_feedback: bool
-    """Whether what is said of calls is kept: not where somebody objects to it."""
+    """Whether feedback on calls is stored: not if the person objects to it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from gateway.http.problems import Json
 from gateway.scopes import Scope
 
 _REFERENCE: Final = r"^(charge|credit):[^\u0000]+$"
-"""What the reference of a line may be; operators choose their own for what they credit."""
+"""The form of a line's reference; operators choose their own for what they credit."""
 
 
 class LedgerLineView(msgspec.Struct, kw_only=True):
@@ -35,7 +35,7 @@ class LedgerLineView(msgspec.Struct, kw_only=True):
     amount: wire.Money
     """Below zero for what the account paid."""
     balance: wire.Money
-    """Left after it; holds of live calls are not deducted, for they are no entries yet."""
+    """Left after it; holds of live calls are not deducted, because they are not entries yet."""
     call_id: str | None
 
 
@@ -44,7 +44,7 @@ class LedgerPage(msgspec.Struct, kw_only=True):
 
     lines: list[LedgerLineView]
     next: str | None
-    """What `before` asks for the following page with; null after the last."""
+    """Pass it as `before` to get the next page; null after the last."""
 
 
 class LinesAsked(PageAsked, kw_only=True):

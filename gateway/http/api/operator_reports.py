@@ -1,6 +1,6 @@
-"""Serves `/v1/admin/fraud` and `/v1/admin/credit`: whom calls are refused, whose credit runs out.
+"""Serves `/v1/admin/fraud` and `/v1/admin/credit`: whose calls are refused, whose credit runs out.
 
-No answer names a person: accounts are named by their ids. Knows no store.
+No answer names a person, only account ids.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ class CreditLeftView(msgspec.Struct, kw_only=True):
     account_id: str
     calls: int
     per_minute: wire.Money
-    """What its calls in which people talk cost in a minute."""
+    """The cost of a minute of its answered calls."""
     balance: wire.Money
-    """Of the book, some seconds old; what live calls hold is deducted."""
+    """From the book, some seconds old; what live calls hold is deducted."""
     lasts_s: int | None
-    """Until the balance is used up if only these calls go on; null where nothing is spent."""
+    """Until the balance is used up if only these calls go on; null if nothing is being spent."""
 
 
 class CutOffAccount(msgspec.Struct, kw_only=True):
@@ -61,15 +61,15 @@ class CutOffAccount(msgspec.Struct, kw_only=True):
 
 
 class CreditReport(msgspec.Struct, kw_only=True):
-    """Whose credit runs out, and whose did in the last hours."""
+    """Whose credit is running out, and whose ran out in the last hours."""
 
     at: datetime
     accounts: list[CreditLeftView]
-    """Those whose credit lasts least first."""
+    """Those with the least time left first."""
     accounts_total: int
     """How many have live calls; those beyond a hundred are not listed."""
     cut_off: list[CutOffAccount]
-    """Those with most such calls first."""
+    """Those with the most such calls first."""
     cut_off_total: int
     """How many there are; those beyond a hundred are not listed."""
 
@@ -79,7 +79,7 @@ class CutOff(Protocol):
 
     @property
     def account_id(self) -> str:
-        """Whose they are."""
+        """The account."""
 
     @property
     def calls(self) -> int:
@@ -91,7 +91,7 @@ class CutOff(Protocol):
 
 
 class Reports(Protocol):
-    """What the book says. Raises StoreUnavailableError."""
+    """The book's reports. Raises StoreUnavailableError."""
 
     async def fraud(self, hours: int) -> FraudReport:
         """Return what was refused in the last hours, and who is frozen."""
@@ -100,7 +100,7 @@ class Reports(Protocol):
         """Return currency and balance in micros of accounts by id."""
 
     async def cut_off(self, hours: int) -> tuple[Sequence[CutOff], int]:
-        """Return whose calls the end of their credit has ended, and how many such accounts."""
+        """Return the accounts whose calls ended for lack of credit, and how many there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +119,10 @@ class OperatorReportsApi:
 
     @operation(f"GET {FRAUD}", Scope.ADMIN, FraudReport, query=HoursAsked)
     async def show_fraud(self, request: Request, _principal: Principal) -> Response:
-        """Return which rules refused calls in the last hours, whose, and which accounts are frozen.
+        """Return which rules refused calls in the last hours, for whom, and the frozen accounts.
 
         Refusals are written once a minute; those of rules that are not counted, such as a lack of
-        credit, are not in it.
+        credit, are not included.
         """
         return Json(await self.reports.fraud(_hours_in(request)))
 

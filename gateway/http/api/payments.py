@@ -1,6 +1,7 @@
 """Serves `/v1`: top-ups and payments of the API key's account.
 
-Knows no card: a person pays on the payment service's own page, or with a card saved there.
+It never handles card data: a person pays on the payment service's own page, or with a card saved
+there.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from gateway.scopes import Scope
 from gateway.settings import Settings
 
 _PAYMENT: Final = "^pay_[a-z0-9]{1,24}$"
-"""What the id of a payment may be."""
+"""The form of a payment's id."""
 _PAYING = ("payments_off", "address_unproven", "account_restricted", "amount_out_of_range")
 
 Amount = Annotated[
@@ -68,13 +69,13 @@ class AutoTopUpRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True)
 
 
 class AutoTopUpView(msgspec.Struct, kw_only=True):
-    """What an account has set for its automatic top-ups."""
+    """An account's settings for automatic top-ups."""
 
     enabled: bool
     threshold: wire.Money
     amount: wire.Money
     maximum: wire.Money
-    """Most that `amount` may be."""
+    """The most that `amount` may be."""
     has_card: bool
     off_reason: str
 
@@ -102,7 +103,7 @@ class PaymentView(msgspec.Struct, kw_only=True):
     failure: str
     created_at: datetime
     url: str = ""
-    """Where it is to be paid; only in the reply to its creation."""
+    """Where to pay it; only in the reply to its creation."""
 
 
 class PaymentPage(msgspec.Struct, kw_only=True):
@@ -110,12 +111,12 @@ class PaymentPage(msgspec.Struct, kw_only=True):
 
     payments: list[PaymentView]
     next: str | None
-    """What `before` asks for the following page with; null after the last."""
+    """Pass it as `before` to get the next page; null after the last."""
 
 
 @dataclass(frozen=True, slots=True)
 class CardPayments:
-    """What takes payments, where a payment service is set up."""
+    """What takes payments, if a payment service is set up."""
 
     payments: Payments
     auto: AutoTopUps
@@ -136,7 +137,7 @@ class PaymentsApi:
     velocity: Velocity
     store: PaymentStore
     cards: CardPayments | None
-    """None where no payment service is set up: then nothing can be paid, but all be read."""
+    """None if no payment service is set up: then nothing can be paid, but everything read."""
 
     def routes(self) -> list[DeclaredRoute]:
         """Return the resources' routes."""
@@ -144,7 +145,7 @@ class PaymentsApi:
 
     @operation("GET /v1/top-ups", Scope.PAYMENTS, TopUpOffer)
     async def show_top_up_offer(self, _request: Request, principal: Principal) -> Response:
-        """Return the amounts that are offered, and what is set for automatic top-ups."""
+        """Return the offered amounts, and the settings for automatic top-ups."""
         profile = await self.store.profile(principal.account.id)
         # The account's currency, which need not be the deployment's present one.
         settings, currency = self.settings, profile.currency
@@ -210,8 +211,9 @@ class PaymentsApi:
     async def charge_saved_card(self, request: Request, principal: Principal) -> Response:
         """Charge the saved card at once; each tap has an idempotency key of its own.
 
-        The payment is paid, failed with the card's code as `failure`, or not settled yet: the same
-        key asks again, and pays once. It counts against the day's bound of automatic top-ups.
+        The payment is paid, failed with the card's code as `failure`, or not settled yet: repeating
+        the key asks again, and pays only once. It counts against the daily limit of automatic
+        top-ups.
         """
         cards = self._cards()
         _refuse_unproven(principal)
@@ -233,15 +235,14 @@ class PaymentsApi:
         """Return a payment; a pending one is looked up at the payment service.
 
         Its state is `created`, `open`, `processing` (the bank takes its time), `paid`, `failed`,
-        `expired`, `disputed` or `lost`. No webhook is waited for.
+        `expired`, `disputed` or `lost`. It does not wait for a webhook.
         """
         payment = await self.store.find(request.path_params["payment_id"])
         # The same answer for both, so that other accounts' ids cannot be probed.
         if payment is None or payment.account_id != principal.account.id:
             raise RequestRefusedError("payment_not_found")
         if self.cards is not None:
-            # The return page polls this, so top-ups are credited even where webhooks cannot reach
-            # us.
+            # The return page polls this, so top-ups are credited even if webhooks cannot reach us.
             payment = await self.cards.payments.refresh(payment)
         return Json(_view(payment))
 
@@ -275,7 +276,7 @@ class PaymentsApi:
         """Switch automatic top-ups on or off.
 
         The saved card is charged when the credit falls below the threshold, during a call too; the
-        operator bounds how much a day. A frozen account's can be switched off, and not on; a lock
+        operator limits how much a day. A frozen account can switch them off, but not on; a lock
         switches them off.
         """
         cards = self._cards()
@@ -312,7 +313,7 @@ class PaymentsApi:
 
 
 def _view(payment: Payment, url: str = "") -> PaymentView:
-    # That a paid one was disputed in vain concerns only the operator.
+    # Only the operator cares that a paid one was disputed in vain.
     state = PaymentState.PAID if payment.state is PaymentState.WON else payment.state
     return PaymentView(
         id=payment.id,
@@ -328,7 +329,7 @@ def _view(payment: Payment, url: str = "") -> PaymentView:
 
 
 def _refuse_unproven(principal: Principal) -> None:
-    # Cards that were stolen are tested with accounts that nobody stands for.
+    # Stolen cards are tested with accounts that no one answers for.
     if not principal.is_proven:
         raise RequestRefusedError("address_unproven")
 

@@ -1,6 +1,6 @@
-"""Serves `/v1/rates`: what calls cost the account that asks. Issues no token.
+"""Serves `/v1/rates`: what calls cost the requesting account. Issues no token.
 
-A number comes in a body, because proxies log addresses; an address may hold a prefix only.
+A number comes in a body, because proxies log addresses; a URL may hold a prefix only.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class RateRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class RateAsked(msgspec.Struct, kw_only=True):
-    """Which rate is asked for."""
+    """Which rate is requested."""
 
     prefix: Annotated[str, msgspec.Meta(pattern=f"^{_PREFIX.pattern}$", examples=["44"])]
     """The first digits of numbers, in E.164 without the plus sign; fewer than any number has."""
@@ -66,7 +66,7 @@ class RateView(msgspec.Struct, kw_only=True):
     """A rate, and how long the account's balance lasts on it."""
 
     destination: str | None
-    """Null where a prefix was asked for."""
+    """Null if a prefix was given."""
     country: str
     prefix: str
     description: str
@@ -74,7 +74,7 @@ class RateView(msgspec.Struct, kw_only=True):
     connect_fee: wire.Money
     minimum: wire.Money
     cap: wire.Money | None
-    """Most that a call costs; null for no cap."""
+    """The most that a call costs; null for no cap."""
     first_increment_s: int
     next_increment_s: int
     free_s: int
@@ -82,7 +82,7 @@ class RateView(msgspec.Struct, kw_only=True):
     balance: wire.Money
     affordable_seconds: int
     limited_by: wire.Lack
-    """Whether the balance ends it, or the longest time allowed."""
+    """Whether it ends when the balance is used up, or at the longest time allowed."""
 
 
 @dataclass(frozen=True, slots=True)

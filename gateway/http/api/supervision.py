@@ -1,6 +1,6 @@
-"""Serves grants to supervise live calls, and what accounts allow: to operators and to holders.
+"""Serves grants to supervise live calls, and what accounts allow, to operators and to holders.
 
-Knows no sound: with a grant a media socket is opened, at the node that has the call.
+A grant opens a media socket at the node that has the call.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from gateway.settings import Settings
 
 Most = Literal["off", "listen", "whisper", "barge", "take-over"]
 OWN_REASON: Final = "of the account itself"
-"""Where the account gives no reason: it owes none for its own calls."""
+"""For an account that gives no reason: it owes none for its own calls."""
 
 
 class GrantRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Body of `POST /v1/live-calls/{id}/supervision`."""
 
     reason: Annotated[str, msgspec.Meta(max_length=REASON_MAX)] = ""
-    """Why, for the audit log; the account owes none for calls of its own."""
+    """Why, for the audit log; the account owes none for its own calls."""
 
 
 class GrantView(msgspec.Struct, kw_only=True):
@@ -49,9 +49,9 @@ class GrantView(msgspec.Struct, kw_only=True):
     media_url: str
     call_id: str
     most: Mode
-    """What the account allows, and with it all that is less."""
+    """The most that the account allows; lesser modes are included."""
     announced: bool
-    """Whether a tone tells both parties."""
+    """Whether both parties hear a tone."""
 
 
 class RuleRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -59,7 +59,7 @@ class RuleRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     most: Most
     silent_reason: Annotated[str, msgspec.Meta(max_length=SILENT_REASON_MAX)] = ""
-    """Why no tone is to announce supervisors; without a reason one does."""
+    """Why supervisors are not announced by a tone; without a reason they are."""
     reason: Reason
 
 
@@ -81,11 +81,11 @@ class Rules(Protocol):
         """Return what an account allows. Raises LookupError: no such account."""
 
     async def order(self, account_id: str, rule: Rule, order: Order) -> bool:
-        """Let an operator set it; False where a person decides. Raises LookupError."""
+        """Let an operator set it; False if a person decides. Raises LookupError."""
 
 
 class NewGrants(Protocol):
-    """Keeps grants until they are used. Raises StoreUnavailableError."""
+    """Stores grants until they are used. Raises StoreUnavailableError."""
 
     async def issue(self, grant: Grant) -> str:
         """Return the token of a grant."""
@@ -93,7 +93,7 @@ class NewGrants(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class GrantDesk:
-    """Gives grants for live calls, wherever they are."""
+    """Gives grants for live calls on any node."""
 
     settings: Settings
     finder: CallFinder
@@ -102,7 +102,7 @@ class GrantDesk:
     velocity: Velocity
 
     async def give(self, call: LiveCall, grant: Grant) -> Response:
-        """Return a grant where the call stands and its account allows it.
+        """Return a grant if the call is live and its account allows it.
 
         Raises RequestRefusedError.
         """
@@ -137,7 +137,7 @@ _REFUSALS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class OwnSupervisionApi:
-    """Handler of grants for calls of the account that asks."""
+    """Handler of grants for the requesting account's own calls."""
 
     auth: Authenticator
     desk: GrantDesk
@@ -157,7 +157,7 @@ class OwnSupervisionApi:
     async def supervise_call(self, request: Request, principal: Principal) -> Response:
         """Return the token that lets a supervisor into a live call of the account, once.
 
-        It is good for a minute. The supervisor listens at first; docs/api.md has the messages.
+        It is valid for a minute. The supervisor listens at first; docs/api.md has the messages.
         """
         body = await read_json(request, GrantRequest)
         reason = readable(body.reason)
@@ -180,7 +180,7 @@ class OwnSupervisionApi:
 
 @dataclass(frozen=True, slots=True)
 class FleetSupervisionApi:
-    """Handlers of grants for anybody's calls, and of the rules of accounts."""
+    """Handlers of grants for all accounts' calls, and of the rules of accounts."""
 
     routing: AdminRoutes
     desk: GrantDesk
@@ -198,9 +198,9 @@ class FleetSupervisionApi:
         problems=_REFUSALS,
     )
     async def supervise_any_call(self, request: Request, principal: Principal) -> Response:
-        """Return the token that lets a supervisor into anybody's live call, once.
+        """Return the token that lets a supervisor into any live call, once.
 
-        For a reason, which the audit log of the call's account keeps with what they do there.
+        It needs a reason, which the audit log of the call's account keeps with what they do there.
         """
         body = await read_json(request, ActRequest)
         order = order_of(principal, body.reason)
@@ -228,7 +228,7 @@ class FleetSupervisionApi:
         problems=("account_not_found", "holder_decides"),
     )
     async def set_supervision(self, request: Request, principal: Principal) -> Response:
-        """Say what supervisors may do in the calls of an account that belongs to no person."""
+        """Set what supervisors may do in the calls of an account that belongs to no person."""
         body = await read_json(request, RuleRequest)
         order = order_of(principal, body.reason)
         silent_reason = readable(body.silent_reason)

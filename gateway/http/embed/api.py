@@ -1,7 +1,7 @@
-"""Serves `/v1/embed/{key}`: how a button stands, challenges, tokens of visitors' calls, feedback.
+"""Serves `/v1/embed/{key}`: a button's state, challenges, tokens of visitors' calls, feedback.
 
-Turns requests into calls of `ButtonAdmission`, and its answers into JSON. What is answered is for a
-stranger: neither price nor balance nor number is in it.
+Turns requests into calls of `ButtonAdmission`, and its answers into JSON. Strangers read the
+answers, so they contain neither price nor balance nor number.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from gateway.http.problems import Json
 from gateway.settings import Settings
 
 _CODEC: Final = "pcmu"
-"""What pages speak."""
+"""What pages use."""
 FEEDBACK_WITHIN: Final = timedelta(minutes=10)
-"""Of a call's end: who says later how it was is not who has just hung up."""
+"""After a call's end: feedback that comes later is not from the person who has just hung up."""
 
 
 VISITOR_REFUSALS: Final = (
@@ -47,34 +47,34 @@ VISITOR_REFUSALS: Final = (
     "budget_reached",
     "gateway_draining",
 )
-"""Why a visitor's call token is not given."""
+"""Why a visitor's call token is refused."""
 
 
 class Operator(msgspec.Struct, kw_only=True):
-    """Whose service it is."""
+    """Who runs the service."""
 
     name: str
     privacy_url: str
 
 
 class ButtonState(msgspec.Struct, kw_only=True):
-    """How a button stands, as its page shows it."""
+    """The state of a button, as its page shows it."""
 
     state: str
     mode: str
     opens_at: str | None
-    """RFC 3339, in UTC; null while it is open, and where it is not known."""
+    """RFC 3339, in UTC; null while it is open, or if unknown."""
     zone: str
-    """Of its opening hours, such as Europe/Berlin."""
+    """Time zone of its opening hours, such as Europe/Berlin."""
     hours: Week
     """Monday first: each day's spans, in minutes from its midnight."""
     name: str
     """Who answers."""
     human_check: bool
-    """Whether the host page must hand on what the operator's check of persons has given it."""
+    """Whether the host page must send a token of the operator's check for humans."""
     seconds_max: int
     takes_feedback: bool
-    """Whether what visitors say of calls is kept."""
+    """Whether visitors' feedback on calls is stored."""
     operator: Operator
     codec: str
 
@@ -84,7 +84,7 @@ class ChallengeRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True)
 
 
 class ChallengeBody(msgspec.Struct, kw_only=True):
-    """A challenge in ALTCHA's words."""
+    """A challenge in ALTCHA's terms."""
 
     algorithm: str
     challenge: str
@@ -94,7 +94,7 @@ class ChallengeBody(msgspec.Struct, kw_only=True):
 
 
 class ChallengeReply(msgspec.Struct, kw_only=True):
-    """What a visitor's machine has to solve before a token is asked for."""
+    """What a visitor's machine has to solve before it requests a token."""
 
     challenge: ChallengeBody
     expires_in_seconds: int
@@ -106,9 +106,9 @@ class VisitorTokenRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=Tr
     solution: Annotated[str, msgspec.Meta(max_length=SOLUTION_CHARS_MAX)] = ""
     token: Annotated[str, msgspec.Meta(max_length=256)] = ""
     human: Annotated[str, msgspec.Meta(max_length=2_048)] = ""
-    """What the operator's check of persons has given the page, where there is one."""
+    """The token of the operator's check for humans, if there is one."""
     host: Annotated[str, msgspec.Meta(max_length=256)] = ""
-    """Origin of the page that the frame stands in, as the browser tells it; empty for our own."""
+    """Origin of the page around the frame, as reported by the browser; empty for our own."""
 
 
 class VisitorTokenReply(msgspec.Struct, kw_only=True):
@@ -122,15 +122,15 @@ class VisitorTokenReply(msgspec.Struct, kw_only=True):
 
 
 class KeptFeedback(msgspec.Struct, kw_only=True):
-    """What is kept of what was said of a call."""
+    """What is stored of a call's feedback."""
 
     kept: Feedback | None
-    """Null where nothing is: the account's holder objects to such use."""
+    """Null if nothing is: the account's holder objects to such use."""
 
 
 @dataclass(frozen=True, slots=True)
 class EmbedApi:
-    """Handlers of what pages with a button ask."""
+    """Handlers of requests from pages with a button."""
 
     settings: Settings
     door: ButtonDoor
@@ -144,7 +144,7 @@ class EmbedApi:
 
     @operation("GET /v1/embed/{key}", Access.VISITOR, ButtonState)
     async def show_button_state(self, _request: Request, visit: Visit) -> Response:
-        """Say whether the button takes calls, and what a page shows of it."""
+        """Return whether the button takes calls, and what a page shows of it."""
         phase, opens_at = await self.admission.phase(visit)
         rules, settings = visit.standing.rules, self.settings
         operator = Operator(
@@ -175,9 +175,9 @@ class EmbedApi:
         body=ChallengeRequest,
     )
     async def give_challenge(self, request: Request, visit: Visit) -> Response:
-        """Give a challenge that is good for this key and this visitor's network.
+        """Return a challenge that is valid for this key and this visitor's network.
 
-        It is in ALTCHA's form (SHA-256), and good for two minutes.
+        It is in ALTCHA's form (SHA-256), and valid for two minutes.
         """
         await read_json(request, ChallengeRequest)
         challenges = self.admission.challenges
@@ -209,12 +209,12 @@ class EmbedApi:
     async def issue_visitor_token(self, request: Request, visit: Visit) -> Response:
         """Return the token of one call, for a solved challenge.
 
-        `solution` is ALTCHA's payload in base64; in its place `token` may have one that your
-        program got. `host`, the origin of the page around the frame, must be on the button's list.
+        `solution` is ALTCHA's payload in base64; alternatively `token` is one that your program
+        got. `host`, the origin of the page around the frame, must be on the button's list.
         """
         body = await read_json(request, VisitorTokenRequest)
-        # Beside `frame-ancestors`, which browsers keep: this also tells a page of ours that was
-        # framed by a browser which does not.
+        # In addition to `frame-ancestors`, which browsers enforce: this also catches a browser that
+        # does not.
         fault = self._host_fault(body.host, visit.standing.rules.origins)
         if fault is not None:
             self.admission.turn_away(visit, "bad_origin")
@@ -227,14 +227,14 @@ class EmbedApi:
         return Json(visitor_token(ticket), 201)
 
     def _host_fault(self, host: str, origins: Collection[str]) -> str | None:
-        """Return None where a page may show a button of these origins.
+        """Return None if a page may show a button of these origins.
 
-        Else a word for why no list can have it, empty where this one has not.
+        Otherwise the reason why no list can contain it, or an empty text if this one does not.
         """
         if not host or host in origins or host in self.settings.own_origins:
             return None
         try:
-            # As it is written in the list, though it may come with capitals or a slash behind it.
+            # Normalised as in the list: it may come with capitals or a trailing slash.
             return None if parse_origin(host) in origins else ""
         except OriginError as unfit:
             return unfit.code
@@ -247,13 +247,13 @@ class EmbedApi:
         problems=("call_not_found",),
     )
     async def give_visitor_feedback(self, request: Request, visit: Visit) -> Response:
-        """Keep what a visitor says first of their call, and return what is kept.
+        """Store a visitor's first feedback on their call, and return what is stored.
 
-        Whoever knows a call's id has made it: it is random, and told to nobody else but those who
-        may read the account's calls.
+        Someone who knows a call's id has placed it: it is random, and only people who may read the
+        account's calls learn it otherwise.
         """
         feedback = await read_json(request, Feedback)
-        # The owner has objected to such use, or the call has no record: nothing is kept.
+        # The owner has objected to such use, or the call has no record: nothing is stored.
         if not _takes_feedback(visit):
             return Json(KeptFeedback(kept=None))
         only = Only(visit.standing.key_id, self.utc_now() - FEEDBACK_WITHIN)

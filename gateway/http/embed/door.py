@@ -1,7 +1,6 @@
-"""Opens routes to anybody who names a publishable key that stands.
+"""Opens routes to anyone with a valid publishable key.
 
-The button and its account are remembered within a key epoch, so that a request asks no SQL. Knows
-no call.
+The button and its account are cached within a key epoch, so that a request needs no SQL.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ Missing = Callable[[Request], Awaitable[Response]]
 """Answers a visitor's request."""
 
 _CACHE_NS: Final = 10_000_000_000
-"""As long as accounts of keys are remembered; see `bearer`."""
+"""As long as accounts of keys are cached; see `bearer`."""
 _CACHE_STALE_NS: Final = 600_000_000_000
 _CACHE_KEYS_MAX: Final = 10_000
 
@@ -41,7 +40,7 @@ _Found = tuple[Standing, Account]
 
 
 class ButtonDoor:
-    """Finds the button that a request names, and makes the routes that need one."""
+    """Finds the button that a request names, and creates the routes that need one."""
 
     def __init__(
         self,
@@ -87,16 +86,16 @@ class ButtonDoor:
         return endpoint
 
     def _require_own_page(self, request: Request) -> None:
-        """Refuse what another page asks for: only the frame does. Programs name no page."""
+        """Refuse requests from other pages: only the frame sends them. Programs name no page."""
         origin = origin_of(request)
         site = request.headers.get("sec-fetch-site", "same-origin")
         if site != "same-origin" or (origin and origin not in self._own_origins):
             raise RequestRefusedError("bad_origin")
 
     def page(self, path: str, handler: Handler, missing: Missing | None = None) -> DeclaredRoute:
-        """Return the same for a page: who names no button is shown that there is none.
+        """Return the same for a page; an unknown button gets a page that says so.
 
-        By `missing` with status 404, where there is one.
+        By `missing` with status 404, if given.
         """
 
         async def endpoint(request: Request) -> Response:
@@ -107,7 +106,7 @@ class ButtonDoor:
                 if missing is None:
                     raise HTTPException(404)
                 response = await missing(request)
-                # What the browser has kept of it, it may go on to show.
+                # A page that the browser has cached may still be shown.
                 if response.status_code == 200:
                     response.status_code = 404
                 return response
@@ -123,9 +122,9 @@ class ButtonDoor:
         return visit
 
     async def find(self, key: str, address: str) -> Visit | None:
-        """Return the button of a key for whoever comes from an address; None if none stands.
+        """Return the button of a key, for a client address; None if there is no valid one.
 
-        Raises RequestRefusedError for too many keys that are none, and StoreUnavailableError.
+        Raises RequestRefusedError after too many unknown keys, and StoreUnavailableError.
         """
         wrong = wrong_button_uses(address)
         epoch = await self._known.epoch()
@@ -170,7 +169,7 @@ class ButtonDoor:
 
 
 def origin_of(request: Request) -> str:
-    """Return the origin of the page that asks; empty for a program."""
+    """Return the origin of the requesting page; empty for a program."""
     return request.headers.get("origin", "")
 
 

@@ -1,7 +1,7 @@
 """Serves what other pages load of a button: the loader's script, the frame, and our own page.
 
-Everything is read once, at start. Which pages may show a frame is in its policy, by its button's
-origins. Knows no call, and nothing of what is in the files.
+Everything is read once, at start. A frame's policy lists the pages that may show it, by its
+button's origins.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ FRAME: Final = "frame.html"
 _VERSION_CHARS: Final = 8
 
 _ACROSS: Final = {
-    # Other sites load it, also those that isolate themselves (HTML, 7.1.4), and may demand that it
-    # is what they have seen: a hash is compared of what is fetched with CORS only (SRI, 3.4).
+    # Other sites load it, including isolated ones (HTML, 7.1.4), and may pin its hash, which
+    # browsers only compare for CORS requests (SRI, 3.4).
     "Access-Control-Allow-Origin": "*",
     "Cross-Origin-Resource-Policy": "cross-origin",
 }
@@ -40,7 +40,7 @@ _FRAME_HEADERS: Final = {
     "Cross-Origin-Resource-Policy": "cross-origin",
     "Permissions-Policy": "microphone=(self), autoplay=(self), speaker-selection=(self),"
     " camera=(), geolocation=(), display-capture=(), payment=()",
-    # It differs from button to button: no cache but the browser's own may keep it.
+    # It differs by button: only the browser's own cache may keep it.
     "Cache-Control": "private, no-cache",
 }
 
@@ -52,14 +52,14 @@ class EmbedFiles:
     settings: Settings
     door: ButtonDoor
     files: Mapping[str, Asset]
-    """Of the build, by name; none where nothing has been built."""
+    """The build's files by name; none if nothing has been built."""
 
     def routes(self) -> list[DeclaredRoute]:
-        """Return their routes; those of scripts first, whose names a key could be taken for."""
+        """Return their routes; those of scripts first, whose names could be mistaken for a key."""
         loader = self.files.get(LOADER)
         scripts = [public("/embed/v1.js", self.script)]
         if loader is not None:
-            # For pages that demand its hash: this name's content never changes.
+            # For pages that pin its hash: the content under this name never changes.
             version = hashlib.sha256(loader.bodies[""]).hexdigest()[:_VERSION_CHARS]
             scripts.append(public(f"/embed/v{version}.js", self.fixed_script))
         route = self.door.page
@@ -80,11 +80,11 @@ class EmbedFiles:
         return self._script(request, {**_ACROSS, **forever})
 
     async def frame(self, request: Request, visit: Visit) -> Response:
-        """Serve the frame to the pages that the button names, and to our own."""
+        """Serve the frame to the pages that the button lists, and to our own."""
         return self._page(request, "'self'", *visit.standing.rules.origins)
 
     async def frame_of_none(self, request: Request) -> Response:
-        """Serve the frame to whatever page has a tag whose button is gone: it says so."""
+        """Serve the frame to any page whose button is gone: it says so."""
         return self._page(request, "*")
 
     async def page_of_none(self, request: Request) -> Response:
@@ -92,11 +92,11 @@ class EmbedFiles:
         return self._page(request, "'none'")
 
     async def page(self, request: Request, _visit: Visit) -> Response:
-        """Serve the same as a page of our own, for hosts that block frames."""
+        """Serve the frame as a page of our own, for hosts that block frames."""
         return self._page(request, "'none'")
 
     async def code(self, request: Request, _visit: Visit) -> Response:
-        """Serve the address of that page as a QR code."""
+        """Serve the URL of that page as a QR code."""
         key = request.path_params["key"]
         headers = {
             "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
@@ -121,7 +121,7 @@ class EmbedFiles:
 
 
 def files_in(static_dir: Path) -> Mapping[str, Asset]:
-    """Return the files of a build that are served here; none where nothing has been built."""
+    """Return the files of a build that are served here; none if nothing has been built."""
     found = (static_dir / name for name in (LOADER, FRAME))
     return {path.name: read(path, SECURITY_HEADERS) for path in found if path.is_file()}
 

@@ -1,6 +1,6 @@
 """The payment service's webhook: verified first, then looked up at the service.
 
-An event is believed in nothing but which object it is about. Knows no account and no credit.
+An event is trusted only for which object it is about.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ WEBHOOK_BYTES_MAX = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class StripeWebhook:
-    """Handler of what the payment service calls: signed events, old style and thin."""
+    """Handler of the payment service's signed events, snapshot and thin."""
 
     secrets: tuple[Secret, ...]
     book_object: Callable[[str, str], Awaitable[Any]]
@@ -41,12 +41,12 @@ class StripeWebhook:
         return [signed("/stripe/webhook", self.receive)]
 
     async def receive(self, request: Request) -> Response:
-        """Verify an event, then find out for ourselves what it is about.
+        """Verify an event, then look up what it is about.
 
-        Only a success is the service's last attempt, so it is given when all is booked.
+        The service stops repeating after a success, so that is sent only when all is booked.
         """
         header = request.headers.get("stripe-signature", "")
-        # Nothing is read of a request that bears no signature.
+        # Nothing is read of a request without a signature.
         body = await read_body(request, WEBHOOK_BYTES_MAX) if header else b""
         if not header or not is_signed(header, body, self.secrets, self.clock_s()):
             self.refused_signatures.note(address_of(request), "payment event", PAYMENTS_HINT)

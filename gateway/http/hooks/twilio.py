@@ -1,9 +1,9 @@
 """The carrier's callbacks: verified first, then handed to the call they are about.
 
-Any process answers for any node: what comes for another one is passed on to it. A callback that
-shows a call of the carrier to be running proves that it was made for the call in its address. Where
-that call does not live on it, the carrier's call is ended; whichever process gets the callback sees
-to that. Such a callback is answered with success, so that it is not repeated.
+Any process answers for any node: callbacks for another one are forwarded. A callback that shows a
+carrier's call to be running proves that it was placed for the call in its URL. If that call is not
+on it, the carrier's call is ended by the process that gets the callback. Such a callback is
+answered with success, so that it is not repeated.
 """
 
 from __future__ import annotations
@@ -33,33 +33,33 @@ log = structlog.get_logger(__name__)
 
 _BODY_BYTES_MAX = 64 * 1024
 _ID_MAX = 64
-"""As much of an id as is logged; Twilio's have 34 characters."""
+"""How much of an id is logged; Twilio's have 34 characters."""
 _FIELDS_MAX = 200
 """Twilio sends about forty fields and may add more."""
 
 
 @dataclass(frozen=True, slots=True)
 class TwilioWebhooks:
-    """Handlers of Twilio's callbacks; all run on the loop and wait for nothing but the body."""
+    """Handlers of Twilio's callbacks; all run on the loop and wait only for the body."""
 
     origin: str
-    """The public origin, over which callbacks are signed."""
+    """The public origin, which is part of what is signed."""
     node: str
     """The node of this process; empty for one that holds no calls."""
     calls: CarrierCallbacks | None
-    """Those of the node."""
+    """The callbacks of the node's calls."""
     verifier: SignatureVerifier
     refused_signatures: RefusedSignatures
     reattach_reply: str
     """TwiML that tells the carrier what to do once a media socket has closed."""
     stray: Callable[[str, str, str], None]
-    """Ends a call of the carrier unless a call lives on it: its id there, the id here of the call
-    that it was made for, and the node of that one."""
+    """Ends a carrier's call unless a call here is on it: its id there, the id of the call here that
+    it was placed for, and that call's node."""
     tell_elsewhere: Callable[[str, CarrierNews], None]
     """Tells another node, which may be gone."""
 
     def routes(self) -> list[DeclaredRoute]:
-        """Return the callbacks' routes, those of other nodes as well, which may be gone."""
+        """Return the callbacks' routes, including those of other nodes, which may be gone."""
         base = "/n/{node}/twilio"
         return [
             signed(base + "/status/{call_id}", self.status),
@@ -94,7 +94,7 @@ class TwilioWebhooks:
         return Response(status_code=204)
 
     async def reattach(self, request: Request) -> Response:
-        """Say what follows when a media socket has closed: nothing, the call is over."""
+        """Return what follows when a media socket has closed: nothing, the call is over."""
         form = await self._verified(request, "reattach")
         self._tell(request, form.get("CallSid", ""), is_running=True)
         return Response(self.reattach_reply, media_type="text/xml")
@@ -108,7 +108,7 @@ class TwilioWebhooks:
         status: CarrierStatus | None = None,
         stream_error: CarrierRefusal | None = None,
     ) -> None:
-        """Tell the node that the address names what the carrier says of its call."""
+        """Tell the node in the URL what the carrier reports about its call."""
         node, call_id = request.path_params["node"], request.path_params["call_id"]
         news = CarrierNews(
             call_id=call_id,
@@ -133,7 +133,7 @@ class TwilioWebhooks:
             url += "?" + query.decode("latin-1")
         signature = request.headers.get("x-twilio-signature")
         settings = request.headers.get("x-twilio-webhooks-signature-settings", "")
-        # Nothing is read of a request that bears no signature.
+        # Nothing is read of a request without a signature.
         form = await _form(request) if signature else None
         if form is None or not self.verifier.verify(url, form, signature, settings):
             self.refused_signatures.note(address_of(request), "callback", CARRIER_HINT)
@@ -143,7 +143,7 @@ class TwilioWebhooks:
             self.calls.carrier_reached()
         log.debug(
             "carrier called back",
-            # Of the form only what names no number.
+            # Only those fields that contain no number.
             what=what,
             state=from_callback(form).state.name,
             call_id=request.path_params["call_id"],
@@ -153,7 +153,7 @@ class TwilioWebhooks:
 
 
 class _Form(Mapping[str, str]):
-    """The fields of a form; where one is repeated its last value counts, but all are signed."""
+    """The fields of a form; the last value of a repeated one counts, but all are signed."""
 
     def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
         self._values: dict[str, list[str]] = {}
@@ -170,7 +170,7 @@ class _Form(Mapping[str, str]):
         return len(self._values)
 
     def getlist(self, name: str) -> list[str]:
-        """Return all values of a field; Twilio's validator asks for them so."""
+        """Return all values of a field, as Twilio's validator requires."""
         return self._values[name]
 
 
