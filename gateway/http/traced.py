@@ -1,4 +1,4 @@
-"""Middleware that begins the trace of a call with the request for its token."""
+"""Middleware that begins a call's trace with the request for its token."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _TRACEPARENT: Final = b"traceparent"
 
 
 class Traced:
-    """Middleware: traces what asks for a call token, as far as the tracer wants it."""
+    """Middleware: traces requests for a call token, if the tracer samples them."""
 
     def __init__(self, app: ASGIApp, tracer: Tracer) -> None:
         self._app = app
@@ -35,8 +35,8 @@ class Traced:
                     request.answered(route.path, message["status"])
             await send(message)
 
-        # Also where there is none: the server begins a request that waited for another one in the
-        # context of that.
+        # Set even without a trace: the server begins a queued request in the context of the
+        # previous one.
         of_request = REQUEST.set(request)
         of_refusal = call_events.ON_REFUSAL.set(None if request is None else request.refused)
         try:
@@ -52,7 +52,7 @@ class Traced:
         if path == _PATH:
             return self._tracer.request(_given(scope), TOKEN)
         if path.startswith(_VISITOR_START) and path.endswith(_VISITOR_END):
-            # A visitor is nobody whose trace could go on here: any page may say anything.
+            # A visitor's own trace is not continued: any page may claim anything.
             return self._tracer.request((), VISITOR_TOKEN)
         return None
 

@@ -1,7 +1,4 @@
-"""Names the subjects that a request counts for in the velocity limits: account, key, address.
-
-Knows no limit.
-"""
+"""Names the subjects that a request counts for in the velocity limits: account, key, address."""
 
 from __future__ import annotations
 

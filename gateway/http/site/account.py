@@ -1,7 +1,4 @@
-"""Serves `/account`: what it is, its password, address, language, and where it is signed in.
-
-Knows no store.
-"""
+"""Serves `/account`: an overview, password, address, language, and the signed-in browsers."""
 
 from __future__ import annotations
 
@@ -49,13 +46,13 @@ BalanceOf = Callable[[str], Awaitable[int]]
 
 
 async def _stays(_account_id: str) -> bool:
-    """Return that nobody leaves: here they cannot."""
+    """Return that the account is not being deleted, for deployments where it cannot be."""
     return False
 
 
 @dataclass(frozen=True, slots=True)
 class AccountPages:
-    """Handlers of what belongs to whoever is signed in."""
+    """Handlers of the signed-in person's pages."""
 
     door: Door
     passwords: Passwords
@@ -113,29 +110,29 @@ class AccountPages:
         return found or ["frozen"] * who.account.frozen
 
     async def set_language(self, request: Request, who: SignedIn) -> Response:
-        """Let pages and mails be in one of our languages."""
+        """Set the language of pages and mails."""
         fields = await read_form(request, LanguageFields)
         if fields.language not in WORDS:
             return await self._show(request, who, {"language": "choice_unknown"})
         if await self.privacy.set_language(who, fields.language) is not None:
             return self.door.sign_in_first(request, ACCOUNT)
-        # Of what was so already nothing is said: no more has happened.
+        # No message if it was that language already.
         is_other = fields.language != who.holder.language
         return see(ACCOUNT, said="language_set" if is_other else "")
 
     async def send_proof(self, request: Request, who: SignedIn) -> Response:
-        """Send the mail that proves the address once more."""
+        """Send the mail that proves the address again."""
         await read_form(request, Nothing)
         if isinstance(await self.addresses.send_proof(who), SessionOver):
             return self.door.sign_in_first(request, ACCOUNT)
         return see(ACCOUNT, said="" if who.holder.is_proven else "sent")
 
     async def show_password(self, request: Request, who: SignedIn) -> Response:
-        """Ask for another password."""
+        """Show the form for a new password."""
         return self.door.show(request, ChangePasswordPage(who.holder.email))
 
     async def change_password(self, request: Request, who: SignedIn) -> Response:
-        """Set another password; this browser stays signed in under another id."""
+        """Set a new password; this browser stays signed in under another session id."""
         fields = await read_form(request, PasswordFields)
         self.door.if_busy(request, ChangePasswordPage(who.holder.email, PASSWORD_BUSY))
         outcome = await self.passwords.change(who, fields.password)
@@ -154,11 +151,11 @@ class AccountPages:
         return see(CONFIRM, next=PASSWORD)
 
     async def show_address(self, request: Request, who: SignedIn) -> Response:
-        """Ask for another address."""
+        """Show the form for a new address."""
         return self.door.show(request, ChangeAddressPage(who.holder.email))
 
     async def change_address(self, request: Request, who: SignedIn) -> Response:
-        """Send the link that takes another address."""
+        """Send the link that changes the address."""
         fields = await read_form(request, AddressFields)
         outcome = await self.addresses.ask_for_change(who, fields.email)
         match outcome:
@@ -185,7 +182,7 @@ class AccountPages:
         return see(DEVICES, said="session_ended")
 
     async def end_others(self, request: Request, who: SignedIn) -> Response:
-        """Sign all other browsers out; this one stays signed in under another id."""
+        """Sign all other browsers out; this one stays signed in under another session id."""
         await read_form(request, Nothing)
         secret = await self.sign_outs.end_others(who)
         if isinstance(secret, SessionOver):
@@ -195,7 +192,7 @@ class AccountPages:
         return response
 
     async def end_all(self, request: Request, who: SignedIn) -> Response:
-        """Sign all browsers out, this one too."""
+        """Sign all browsers out, including this one."""
         await read_form(request, Nothing)
         await self.sign_outs.end_everywhere(who)
         response = see(SIGN_IN, said="signed_out")

@@ -1,6 +1,6 @@
-"""Holds whose service it is: its name, who runs it, its logo and its colours.
+"""Defines the service's branding: its name, who runs it, its logo and its colours.
 
-Judges a logo by its content. Knows no request and no setting's name.
+Judges a logo by its content.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from gateway.http.site.svg import fault_of, is_svg
 
 LOGO_BYTES_MAX: Final = 64 * 1024
 OURS: Final = "Caller"
-"""What a service is called whose operator says nothing."""
+"""The service's name if the operator sets none."""
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
 
 
 class LogoError(ValueError):
-    """A logo that is not served; the message says why."""
+    """A logo that cannot be served; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +28,12 @@ class Logo:
     content: bytes
     media_type: str
     name: str
-    """Of its file, with the hash of its content."""
+    """Name of its file, with the hash of its content."""
 
 
 @dataclass(frozen=True, slots=True)
 class Branding:
-    """Whose service it is."""
+    """The branding of one service."""
 
     service: str
     contact: str = ""
@@ -48,7 +48,7 @@ class Branding:
 
     @property
     def style(self) -> bytes:
-        """What is added to the style sheet."""
+        """Return what is added to the style sheet."""
         if not self.accents:
             return b""
         light, dark = self.accents
@@ -61,7 +61,7 @@ class Branding:
 def read_logo(content: bytes) -> Logo:
     """Return a logo.
 
-    Raises LogoError for one that is too large, neither PNG nor SVG, or does more than show itself.
+    Raises LogoError if it is too large, neither PNG nor SVG, or does more than show a picture.
     """
     if len(content) > LOGO_BYTES_MAX:
         raise LogoError(f"has more than {LOGO_BYTES_MAX} bytes")

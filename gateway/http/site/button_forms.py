@@ -1,7 +1,7 @@
 """Turns the form of a button into its rules, and rules into a form.
 
-What is no number, no day and no hours is told here, with the line it stands in; what the rules
-themselves forbid is for `embed.rules` to say. Knows no request and no store.
+Values that are not a number, a day or opening hours are reported here, with their line;
+`embed.rules` reports what the rules themselves forbid.
 """
 
 from __future__ import annotations
@@ -22,28 +22,28 @@ from gateway.http.site.forms import ButtonFields
 from gateway.http.site.opening_hours import parse_day, write_day
 
 SIGNED: Final = "signed"
-"""In place of a number: the owner's back end names it, call by call."""
+"""Instead of a number: the owner's back end names it for each call."""
 WEEK: Final = "week"
 DAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 AMOUNTS: Final = ("visitor_hour", "visitor_day", "button_hour", "button_day")
-"""Those that a form has; others stay as they are."""
+"""The amounts that the form has; others stay unchanged."""
 SHOWN_CHARS_MAX: Final = 80
-"""Of a wrong line."""
+"""How much of a wrong line is shown."""
 
 _OFFICE: Final = (Span(9 * 60, 17 * 60),)
 _OFFICE_WEEK: Final = (_OFFICE,) * 5 + ((),) * 2
-"""What is proposed to whoever wants hours at all."""
+"""What is proposed to someone who turns opening hours on."""
 _UNIT: Final = 10**6
 
 NEW: Final = Rules(
     title="", day_cap_micros=DAY_CAP_DEFAULT * _UNIT, month_cap_micros=MONTH_CAP_DEFAULT * _UNIT
 )
-"""What a form begins with, as does a button that a program makes."""
+"""The defaults of a form, the same as of a button that a program creates."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReadForm:
-    """What somebody has typed."""
+    """What someone has typed."""
 
     label: str
     rules: Rules
@@ -54,13 +54,13 @@ class ReadForm:
 
 
 def read(fields: ButtonFields, kept: Rules) -> ReadForm:
-    """Return what a form says; what it does not ask for stays as in `kept`."""
+    """Return the content of a form; what the form does not contain stays as in `kept`."""
     errors: dict[str, str] = {}
     lines: dict[str, str] = {}
     if not fields.destination:
         errors["destination"] = "destination_needed"
     origins = fields.origins.splitlines()
-    # What is wrong is what the rules say; here only where.
+    # The rules say what is wrong; this only says where.
     _first_wrong(origins, _origin_fault, "origins", {}, lines)
     holidays = fields.holidays.splitlines()
     _first_wrong(holidays, _holiday_fault, "holidays", errors, lines)
@@ -95,7 +95,7 @@ def read(fields: ButtonFields, kept: Rules) -> ReadForm:
 
 
 def written(label: str, rules: Rules, *, once: str = "", is_new: bool = False) -> ButtonFields:
-    """Return the form that shows rules; that of a new button has chosen no destination."""
+    """Return the form that shows rules; for a new button no destination is chosen."""
     hours = rules.hours
     is_always = hours.week == ALWAYS
     days = _OFFICE_WEEK if is_always else hours.week
@@ -124,7 +124,7 @@ def _first_wrong(
     errors: dict[str, str],
     wrong_lines: dict[str, str],
 ) -> None:
-    """Note the first line of a field that has a fault, and which."""
+    """Note the first line of a field that has a fault, and the fault."""
     for number, line in enumerate(lines, 1):
         if line.strip() and (fault := fault_of(line)):
             errors[name] = fault
@@ -152,5 +152,5 @@ def _date(text: str) -> date | None:
 
 
 def _count(text: str) -> int:
-    """Return a number as typed; one that no rule allows for what is none."""
+    """Return a number as typed; for anything else a number that no rule allows."""
     return int(text) if re.fullmatch(r"\s*[0-9]{1,9}\s*", text, re.ASCII) else -1

@@ -1,7 +1,4 @@
-"""Declares the pages of buttons; each dataclass is all that its template is given.
-
-Holds shapes only; knows no request and no store.
-"""
+"""Declares the pages of buttons; each dataclass is all that its template gets."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ from gateway.http.site.forms import ButtonFields
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What the calls of a button came to in a period, beside its budget."""
+    """The cost of a button's calls in a period, and its budget."""
 
     calls: int
     cost: str
@@ -34,11 +31,11 @@ class ButtonRow:
     id: str
     label: str
     destination: str
-    """Masked; empty where its owner's back end names each call's."""
+    """Masked; empty if its owner's back end names each call's."""
     state: str
     """A key of the words under `button_state.`."""
     opens_at: datetime | None
-    """When it is closed until, if that is known."""
+    """When it opens, if closed and known."""
     today: Spent
     month: Spent
 
@@ -68,7 +65,7 @@ class ButtonFormPage:
     seconds_most: int
     currency: str
     needs_proof: bool = False
-    """Whether whoever sent it must first prove once more who they are."""
+    """Whether the sender needs a step-up first."""
     errors: Mapping[str, str] = field(default_factory=dict)
     wrong_lines: Mapping[str, str] = field(default_factory=dict)
     """Field -> the line in it that is wrong, with its number."""
@@ -109,17 +106,17 @@ class Chart:
 
 @dataclass(frozen=True, slots=True)
 class ButtonPage:
-    """One button: what to paste, how it stands, what it has cost."""
+    """One button: the code to paste, its state and its cost."""
 
     template: ClassVar[str] = "button.html"
     button: ButtonRow
     running: int
-    """Its calls that go on, on all nodes."""
+    """Its running calls, on all nodes."""
     refused: Mapping[Reason, int]
     """Reason -> visitors who were refused today, the most frequent first."""
     title: str
     origin: str
-    """Of the gateway."""
+    """The gateway's origin."""
     origins: Sequence[str]
     live_key: str
     test_key: str
@@ -129,7 +126,7 @@ class ButtonPage:
     """The newest day first."""
     once: str
     overlaps: Sequence[int]
-    """Days that a key may go on for when it is replaced."""
+    """Days that a replaced key may stay valid."""
     said: str = ""
     errors: Mapping[str, str] = field(default_factory=dict)
 
@@ -145,12 +142,12 @@ class DestinationsPage:
     number: str
     """As typed; empty at first."""
     is_called: bool
-    """Whether the number has been called, and its code is asked for."""
+    """Whether the number has been called, and the code is awaited."""
     minutes: int
-    """How long a code is good."""
+    """How long a code is valid."""
     refusal: str = ""
-    """Why the number cannot be called: a key of the words under `problem.`; empty for none."""
+    """Why the number cannot be called: a key of the words under `problem.`; empty if it can."""
     wait_minutes: int = 0
-    """When to try again; 0 if that is not known."""
+    """When to try again; 0 if unknown."""
     said: str = ""
     errors: Mapping[str, str] = field(default_factory=dict)

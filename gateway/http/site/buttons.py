@@ -1,7 +1,7 @@
-"""Serves `/account/buttons`: the buttons of whoever is signed in. Knows no store.
+"""Serves `/account/buttons`: the signed-in person's buttons.
 
-Whoever fills in the long form for longer than a proof lasts is shown it again with all that they
-have typed, and proves in another window.
+Someone who fills in the long form for longer than a step-up lasts gets it back with everything they
+have typed, and renews the step-up in another window.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ CHART_WIDTH, CHART_HEIGHT = 600, 120
 _ONCE: Final = re.compile(r"[A-Za-z0-9_-]{16,64}")
 _REGIONS: Final = ("Africa", "America", "Asia", "Atlantic", "Australia", "Europe", "Indian")
 _WORDS: Final = {
-    # Of forms about money these say something else.
+    # In forms about money these have other texts.
     "amount_range": "count_range",
     "week": "hours_invalid",
 }
@@ -66,27 +66,27 @@ CreditOf = Callable[[str], Awaitable[int]]
 
 @dataclass(frozen=True)
 class _Filled:
-    """A form as somebody has filled it in."""
+    """A form as someone has filled it in."""
 
     button_id: str
     """Empty for a new button."""
     fields: ButtonFields
     kept: Rules
-    """The rules as they were before."""
+    """The rules before the change."""
 
     @cached_property
     def form(self) -> ReadForm:
-        """What it says."""
+        """The parsed form."""
         return read(self.fields, self.kept)
 
     @property
     def button_form(self) -> ButtonForm:
-        """What it says, without faults of its own."""
+        """The parsed form, regardless of its errors."""
         return ButtonForm(self.form.label, self.form.rules)
 
     @property
     def path(self) -> str:
-        """Where it stands."""
+        """Its URL path."""
         return RULES.format(button_id=self.button_id) if self.button_id else NEW
 
 
@@ -98,7 +98,7 @@ class ButtonPages:
     buttons: OwnButtons
     credit_of: CreditOf
     origin: str
-    """Of the gateway."""
+    """The gateway's origin."""
     new_once: Callable[[], str]
 
     def routes(self) -> list[DeclaredRoute]:
@@ -132,18 +132,18 @@ class ButtonPages:
         return self.door.show(request, page)
 
     async def show_form(self, request: Request, who: SignedIn) -> Response:
-        """Ask what a button is to be."""
+        """Show the form of a new button."""
         if not who.holder.is_proven:
             # The page says what to do about it.
             return see(ACCOUNT)
         fields = written("", NEW_RULES, once=self.new_once(), is_new=True)
-        # Whoever has just proven a number wants it called.
+        # Someone who has just proven a number wants it called.
         newest = next(iter(await self.buttons.destinations(who)), None)
         fields.destination = "" if newest is None else newest.number
         return await self._form(request, who, _Filled("", fields, NEW_RULES))
 
     async def make(self, request: Request, who: SignedIn) -> Response:
-        """Make a button, and lead to it."""
+        """Create a button, and show it."""
         fields = await read_form(request, ButtonFields)
         if not _ONCE.fullmatch(fields.once):
             raise RequestRefusedError("bad_request", field="once")
@@ -177,11 +177,11 @@ class ButtonPages:
         return await self._saved(request, who, filled, outcome)
 
     async def pause(self, request: Request, who: SignedIn) -> Response:
-        """Let a button take no calls."""
+        """Pause a button, so that it takes no calls."""
         return await self._set_paused(request, who, is_paused=True)
 
     async def end_calls(self, request: Request, who: SignedIn) -> Response:
-        """End the calls of a button that go on."""
+        """End the button's running calls."""
         await read_form(request, Nothing)
         button = await self._one(request, who)
         outcome = await self.buttons.end_calls(who, button.id)
@@ -197,7 +197,7 @@ class ButtonPages:
         fields = await read_form(request, TurnFields)
         if not _ONCE.fullmatch(fields.once):
             raise RequestRefusedError("bad_request", field="once")
-        # Whatever the form does not offer is judged as no number of days.
+        # Anything that the form does not offer becomes an invalid number of days.
         days = {str(each): each for each in OVERLAP_DAYS}.get(fields.days, -1)
         outcome = await self.buttons.turn(
             who, button.id, overlap_days=days, secret=who.secret, once=fields.once
@@ -216,7 +216,7 @@ class ButtonPages:
                 return self.door.sign_in_first(request, BUTTONS)
             case StepUpNeeded():
                 return see(CONFIRM, next=BUTTONS)
-        # Of one that is deleted already, or nobody's, nothing is said.
+        # No message if it was deleted already, or is someone else's.
         return see(BUTTONS, said="button_deleted" if stood else "")
 
     async def _set_paused(self, request: Request, who: SignedIn, *, is_paused: bool) -> Response:
@@ -225,7 +225,7 @@ class ButtonPages:
         outcome = await self.buttons.pause(who, button.id, is_paused=is_paused)
         if isinstance(outcome, Faults):
             return await self._show(request, who, button, outcome.by_field)
-        # Of what was so already nothing is said.
+        # No message if it was so already.
         was_paused = button.paused_at is not None
         said = "button_paused" if is_paused else "button_resumed"
         return self._done(request, button.id, outcome, said="" if was_paused is is_paused else said)
@@ -261,7 +261,7 @@ class ButtonPages:
     async def _again(
         self, request: Request, who: SignedIn, filled: _Filled, errors: Mapping[str, str]
     ) -> Response:
-        """Show a form with all that is wrong in it, also what the rules say."""
+        """Show a form with all its errors, including those of the rules."""
         form = filled.form
         found = self.buttons.acts.faults(" ".join(form.label.split()), tidied(form.rules))
         named = {name: _WORDS.get(code, code) for name, code in {**found, **errors}.items()}
@@ -277,7 +277,7 @@ class ButtonPages:
         errors: Mapping[str, str] | None = None,
     ) -> Response:
         proven = [each.number for each in await self.buttons.destinations(who)]
-        # One that it has already was proven, whatever became of the proof.
+        # The button's present number was proven, even if it was withdrawn since.
         own = [number] if (number := filled.kept.destination) else []
         page = ButtonFormPage(
             button_id=filled.button_id,
@@ -339,7 +339,7 @@ class ButtonPages:
         return button
 
     async def _known(self, asked: Awaitable[_T], instead: _T) -> _T:
-        """Return what a store says that the page can do without."""
+        """Return a store's answer, or `instead`, for what the page can do without."""
         try:
             return await asked
         except StoreUnavailableError:
@@ -349,7 +349,7 @@ class ButtonPages:
         try:
             return await self.credit_of(who.account.id) > 0
         except StoreUnavailableError:
-            # Nothing is claimed of what is not known.
+            # While it is unknown, nothing is claimed.
             return True
 
 
@@ -393,7 +393,7 @@ def _state(
     is_day_used: bool,
     is_month_used: bool,
 ) -> str:
-    """Return why a button takes no calls: first what its owner must end; or that it is open."""
+    """Return why a button takes no calls, first what its owner must fix; or that it is open."""
     reasons = {
         "paused": button.paused_at is not None,
         "frozen": is_frozen,
@@ -433,12 +433,12 @@ def _chart(days: Sequence[DayUsage], at: datetime) -> Chart:
 
 
 def masked(number: str) -> str:
-    """Return a number by which its owner knows it, and nobody who looks over their shoulder."""
+    """Return a number masked, so that only its owner recognises it."""
     return f"{number[:3]} … {number[-4:]}" if number else ""
 
 
 @lru_cache(maxsize=1)
 def zones() -> Sequence[str]:
-    """Return the time zones that are proposed: those of cities, and UTC."""
+    """Return the suggested time zones: those named after cities, and UTC."""
     cities = (name for name in available_timezones() if name.startswith(_REGIONS))
     return ("UTC", *sorted(cities))

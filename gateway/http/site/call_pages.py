@@ -1,7 +1,4 @@
-"""Declares the pages of calls; each dataclass is all that its template is given.
-
-Holds shapes only; knows no request and no store.
-"""
+"""Declares the pages of calls; each dataclass is all that its template gets."""
 
 from __future__ import annotations
 
@@ -21,12 +18,12 @@ class CallFacts:
     id: str
     at: datetime
     number: str
-    """E.164; empty where only the end of the call is known."""
+    """E.164; empty if only the end of the call is known."""
     country: str
     """ISO 3166 alpha-2; empty for none."""
     seconds: int
     cost: str
-    """As money; empty while it is not known."""
+    """As money; empty while unknown."""
     outcome: str
     """A key of the words under `outcome.`."""
     quality: str
@@ -41,21 +38,21 @@ class CallsPage:
     calls: Sequence[CallFacts]
     query: CallQuery
     outcomes: Sequence[str]
-    """What can be asked for."""
+    """The outcomes that can be filtered by."""
     ended_by: Sequence[str]
     is_first: bool
     following: str
-    """Query of the address of the calls before these; empty for none."""
+    """URL query of the next, older calls; empty for none."""
     download: str
-    """Query of the address of all these calls as CSV."""
+    """URL query of all these calls as CSV."""
     first: str
-    """Query of the address of the newest of these calls."""
+    """URL query of the newest of these calls."""
     errors: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class CallLineRow:
-    """What a call has cost, or has brought back."""
+    """A charge or a refund of a call."""
 
     at: datetime
     kind: str
@@ -64,7 +61,7 @@ class CallLineRow:
     why: str
     """A key of the words under `refund.`; empty for none."""
     reason: str
-    """Why, where there are no words of ours for it."""
+    """The reason, if it has no words in our languages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +74,11 @@ class CallPage:
     ended_at: datetime | None
     ended_by: str
     cause: str
-    """A key of the words under `cause.`; empty while it goes on."""
+    """A key of the words under `cause.`; empty while it is running."""
     per_minute: str
-    """As money; empty where it cannot be said."""
+    """As money; empty if unknown."""
     connect_fee: str
     """Empty for none."""
     steps: Sequence[Step]
-    """How its price follows; empty while it goes on, and where nothing was to be paid."""
+    """How its price is calculated; empty while it is running, and if it cost nothing."""
     lines: Sequence[CallLineRow]

@@ -1,7 +1,7 @@
-"""Reads which calls a page is asked for, and writes that into the addresses of its links.
+"""Reads from a URL which calls a page should list, and writes it into the URLs of links.
 
-An address never holds a whole number, because proxies log addresses: only a part that is shorter
-than any number that can be dialled. Knows no request and no store.
+A URL never holds a whole number, because proxies log URLs: only a part that is shorter than any
+number that can be dialled.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _CHARS_MAX: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class CallQuery:
-    """What a form was filled in with, as it was typed; empty for what was left out."""
+    """A form's fields as they were typed; empty for what was left out."""
 
     begin: str = ""
     """ISO 8601 date, in UTC."""
@@ -38,11 +38,11 @@ class CallQuery:
 
     @property
     def is_empty(self) -> bool:
-        """Whether all calls are asked for."""
+        """Whether it asks for all calls."""
         return self == CallQuery()
 
     def address(self, **more: str) -> str:
-        """Return the query of an address, which asks for the same and for `more`."""
+        """Return the query of a URL with the same filter, and `more`."""
         fields = {name: getattr(self, attribute) for name, attribute in _NAMES.items()}
         return urlencode({name: text for name, text in (fields | more).items() if text})
 
@@ -57,7 +57,7 @@ _NAMES: Final = {
 
 
 def read_query(given: Mapping[str, str]) -> CallQuery:
-    """Return what the parameters of an address ask for."""
+    """Return the filter in a URL's parameters."""
     fields = {
         attribute: given.get(name, "").strip()[:_CHARS_MAX] for name, attribute in _NAMES.items()
     }
@@ -70,7 +70,7 @@ def filter_of(query: CallQuery) -> tuple[CallFilter, Mapping[str, str]]:
     begin, end = (_day(query.begin, "from", errors), _day(query.end, "to", errors))
     if begin is not None and end is not None and end < begin:
         errors["to"] = "dates_swapped"
-    # Whatever stands between the digits, as people write them.
+    # Removes what people write between digits.
     digits = "".join(each for each in query.number if each not in " +-()./\u00a0")
     if not (digits.isascii() and digits.isdigit()) and query.number:
         errors["number"], digits = "digits_wrong", ""
@@ -96,15 +96,15 @@ def filter_of(query: CallQuery) -> tuple[CallFilter, Mapping[str, str]]:
 
 
 def _day(text: str, field: str, errors: dict[str, str]) -> datetime | None:
-    """Return when a day begins; None for none, and for what is no day."""
+    """Return when a day begins; None if it is empty or invalid."""
     if not text:
         return None
     try:
-        # `fromisoformat` reads other ways of writing a day as well, which no form sends.
+        # `fromisoformat` also accepts other formats, which no form sends.
         day = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
     except ValueError:
         day = None
-    # The last day of all has none after it, where it would end.
+    # The last possible day has no next day on which it would end.
     if day is None or day.date() == date.max:
         errors[field] = "date_invalid"
         return None

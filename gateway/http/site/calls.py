@@ -1,6 +1,6 @@
 """Serves `/account/calls`: an account's calls, each of them, and all of them as CSV.
 
-Reads them as the API does, through the index of calls. Knows no store.
+Reads them as the API does, through the index of calls.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ _WHY: Final = {rule.value: rule.name.lower() for rule in RefundRule}
 
 
 class Downloads:
-    """The downloads that are under way in this process."""
+    """The downloads in progress in this process."""
 
     def __init__(self) -> None:
         self._accounts: set[str] = set()
@@ -115,9 +115,9 @@ class CallPages:
         return self.door.show(request, page, status=422 if errors else 200)
 
     async def show_call(self, request: Request, who: SignedIn) -> Response:
-        """Show one call, what it has cost and what came back."""
+        """Show one call, its cost and its refunds."""
         account_id, call_id = who.account.id, request.path_params["call_id"]
-        # No database asks for text with NUL.
+        # No database can look for text with NUL.
         if "\0" in call_id:
             raise RequestRefusedError("call_not_found")
         call = await self.index.show(account_id, call_id)
@@ -139,13 +139,13 @@ class CallPages:
         return self.door.show(request, page)
 
     async def download(self, request: Request, who: SignedIn) -> Response:
-        """Send all calls that are asked for as CSV, piece by piece."""
+        """Send all matching calls as CSV, piece by piece."""
         query = read_query(request.query_params)
         asked, errors = filter_of(query)
         if errors:
             return await self.list_calls(request, who)
         pieces = self._pieces(who.account.id, asked)
-        # Before the status line, so that a page says what fails at once.
+        # Before the status line, so that a failure can still become an error page.
         head = await anext(pieces)
         name = f"calls_{query.begin or 'all'}_{query.end or self.door.clock().date()}.csv"
         return StreamingResponse(
@@ -169,7 +169,7 @@ class CallPages:
 
 
 async def _all_of(head: bytes, pieces: AsyncGenerator[bytes]) -> AsyncIterator[bytes]:
-    # Closed at once where the browser leaves, so that the download counts no longer.
+    # Closed at once if the browser leaves, so that the download no longer counts.
     async with aclosing(pieces):
         yield head
         async for piece in pieces:

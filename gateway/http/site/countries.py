@@ -1,4 +1,4 @@
-"""Names countries in the languages of the pages. Knows no page and no request."""
+"""Names countries in the languages of the pages."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ NAMES: Final = read_names()
 
 
 def country_name(code: str, language: str) -> str:
-    """Return the name of a country; its code where there is no name, empty for no country."""
+    """Return the name of a country; its code if it has no name, empty for no country."""
     return NAMES[language].get(code, code)
 
 
 def names_of(code: str) -> Mapping[str, str]:
-    """Return language (BCP 47) -> name of a country; of no country nothing."""
+    """Return language (BCP 47) -> name of a country; empty for no country."""
     return {language: country_name(code, language) for language in NAMES} if code else {}
 
 
 def sort_key(code: str, language: str) -> str:
-    """Return by what countries are sorted: their names, without what stands above letters."""
+    """Return the sort key of a country: its name, without diacritics."""
     letters = unicodedata.normalize("NFD", country_name(code, language))
     return "".join(each for each in letters if not unicodedata.combining(each)).casefold()
 
 
 def in_words(description: str, code: str, language: str) -> str:
-    """Return what a rate deck calls numbers of a country; the country's own name translated."""
+    """Return a rate deck's description of numbers, with the country's name translated."""
     is_whole = description == NAMES["en"].get(code)
     return country_name(code, language) if is_whole else description

@@ -1,7 +1,4 @@
-"""Serves `/account/countries`: where an account may call, and how that is widened.
-
-Knows no store.
-"""
+"""Serves `/account/countries`: where an account may call, and the form that opens more."""
 
 from __future__ import annotations
 
@@ -25,7 +22,7 @@ from gateway.people.sign_up import Faults
 
 @dataclass(frozen=True, slots=True)
 class CountryPages:
-    """Handlers of the countries of whoever is signed in."""
+    """Handlers of the signed-in person's countries."""
 
     door: Door
     countries: Countries
@@ -55,7 +52,7 @@ class CountryPages:
             case Faults(by_field):
                 return await self._page(request, who, errors=by_field)
             case CountryOpened():
-                # Of one that was open already nothing is said: no mail tells of it either.
+                # No message if it was open already: no mail was sent either.
                 is_new = self.countries.is_closed(code, before)
                 return see(COUNTRIES, said="country_opened" if is_new else "")
             case SessionOver():
@@ -83,7 +80,7 @@ class CountryPages:
             home=_rows(language, home),
             opened=_rows(language, opened - home),
             closed=_rows(language, others) if home else [],
-            # Whoever has chosen none yet most likely wants the one they are in.
+            # Someone who has opened none yet most likely wants the one they are in.
             proposed=self.door.visitor(request).country if not opened else "",
             day_max=self.countries.day_max,
             said=said,

@@ -1,7 +1,7 @@
-"""Serves `/account/credit`: what is left, what moved it, and how to have more.
+"""Serves `/account/credit`: the balance, what changed it, and how to add to it.
 
-A person pays on the payment service's own page, or with a card saved there: no card is seen here.
-What is shown and begun is what the API shows and begins. Knows no store.
+A person pays on the payment service's own page, or with a card saved there: no card data come here.
+The pages show and do the same as the API.
 """
 
 from __future__ import annotations
@@ -60,11 +60,11 @@ BACK: Final = ReturnPaths(f"{PAYMENTS}/{{}}", CREDIT)
 NEWEST_LINES: Final = 5
 PAGE_ROWS: Final = 25
 LOOKS_MAX: Final = 20
-"""How often a page of a payment that is pending loads itself again: for a minute."""
+"""How often the page of a pending payment reloads itself: for a minute."""
 _LOOK_AGAIN_S: Final = 3
 _LASTING_MAX: Final = 6
 _HOSTED: Final = {"https://api.stripe.com": "https://checkout.stripe.com"}
-"""Origin of the payment service's API -> that of the pages it hosts, where they differ."""
+"""Origin of the payment service's API -> that of the pages it hosts, if different."""
 _WEB: Final = ("https://", "http://")
 _ONCE: Final = re.compile(r"[A-Za-z0-9_-]{16,64}")
 _WHY: Final = {rule.value: rule.name.lower() for rule in RefundRule}
@@ -87,7 +87,7 @@ class CreditPages:
     store: PaymentStore
     velocity: Velocity
     cards: CardPayments | None
-    """None where no payment service is set up: then nothing can be paid, but all be read."""
+    """None if no payment service is set up: then nothing can be paid, but everything read."""
     new_once: Callable[[], str]
 
     def routes(self) -> list[DeclaredRoute]:
@@ -184,7 +184,7 @@ class CreditPages:
         )
 
     async def top_up(self, request: Request, who: SignedIn) -> Response:
-        """Begin a payment, and lead to the page where the person makes it."""
+        """Begin a payment, and redirect to the page where the person pays."""
         cards = self._cards()
         fields = await read_form(request, TopUpFields)
         begun = await self._begin(request, who, fields)
@@ -205,7 +205,7 @@ class CreditPages:
         return self.door.show(request, page)
 
     async def charge_saved_card(self, request: Request, who: SignedIn) -> Response:
-        """Charge the saved card at once, and lead to how that went."""
+        """Charge the saved card at once, and redirect to the result."""
         cards = self._cards()
         fields = await read_form(request, TopUpFields)
         begun = await self._begin(request, who, fields)
@@ -221,7 +221,7 @@ class CreditPages:
     async def _begin(
         self, request: Request, who: SignedIn, fields: TopUpFields
     ) -> tuple[int, str] | Response:
-        """Return the micros and the idempotency key of a payment, or what to answer instead."""
+        """Return the micros and the idempotency key of a payment, or the response instead."""
         if not who.holder.is_proven:
             # The page says what to do about it.
             return see(ACCOUNT)
@@ -231,7 +231,7 @@ class CreditPages:
         if not _ONCE.fullmatch(fields.once):
             raise RequestRefusedError("bad_request", field="once")
         try:
-            # Before it counts: whoever errs in an amount begins nothing.
+            # Before it is counted: a wrong amount begins nothing.
             chargeable(self.settings, micros, who.account.currency)
         except RequestRefusedError as error:
             return await self._amount_refused(request, who, fields, error)
@@ -257,7 +257,7 @@ class CreditPages:
         return see(CREDIT, said="card_forgotten")
 
     async def show_statement(self, request: Request, who: SignedIn) -> Response:
-        """Show a page of what moved the credit, newest first."""
+        """Show a page of what changed the credit, newest first."""
         before = cursor_in(request)
         found = await self.statements.page(who.account.id, limit=PAGE_ROWS + 1, before=before)
         shown, following = _cut(found, lambda line: line.reference)
@@ -273,7 +273,10 @@ class CreditPages:
         return self.door.show(request, page)
 
     async def show_payment(self, request: Request, who: SignedIn) -> Response:
-        """Show how a payment stands; one that is pending is looked up, some times by itself."""
+        """Show the state of a payment.
+
+        A pending one is looked up, and the page reloads itself some times.
+        """
         payment_id = request.path_params["payment_id"]
         payment = None if "\0" in payment_id else await self.store.find(payment_id)
         # The same answer for both, so that other accounts' ids cannot be probed.
@@ -289,12 +292,12 @@ class CreditPages:
         return self.door.show(
             request,
             page,
-            # As a field, not in the page: HTML, "shared declarative refresh steps".
+            # As a header, not in the page: HTML, "shared declarative refresh steps".
             headers={"Refresh": f"{_LOOK_AGAIN_S}; url={again}"} if looks_again else None,
         )
 
     async def show_auto(self, request: Request, who: SignedIn) -> Response:
-        """Show what is set for automatic top-ups."""
+        """Show the settings of automatic top-ups."""
         self._cards()
         profile = await self.store.profile(who.account.id)
         fields = AutoTopUpFields(
@@ -313,7 +316,7 @@ class CreditPages:
         profile = await self.store.profile(who.account.id)
         threshold, amount = parse_amount(fields.threshold), parse_amount(fields.amount)
         if not fields.enabled:
-            # Off is off, whatever else the form says: what was set stays for the next time.
+            # Off is off, whatever else the form says: the settings stay for the next time.
             threshold = profile.auto_threshold_micros if threshold is None else threshold
             amount = profile.auto_amount_micros if amount is None else amount
         given = {"threshold": threshold, "amount": amount}
@@ -365,7 +368,7 @@ class CreditPages:
 
 
 def _country(request: Request, countries: Countries) -> str:
-    """Return the country that is asked for; else the one that a browser's language names."""
+    """Return the requested country, or else the one in the browser's language setting."""
     asked = request.query_params.get("to", "")
     if asked in countries:
         return asked
@@ -419,7 +422,7 @@ def _row(line: StatementLine) -> StatementRow:
 
 
 def _payment(payment: Payment) -> PaymentRow:
-    # That a paid one was disputed in vain concerns only the operator.
+    # Only the operator cares that a paid one was disputed in vain.
     state = PaymentState.PAID if payment.state is PaymentState.WON else payment.state
     refunded = payment.refunded_micros
     return PaymentRow(
@@ -439,7 +442,7 @@ def _off_reason(code: str) -> str:
 
 
 def _decline(code: str) -> str:
-    """Return which words tell of a decline: of most only that there was one, as Stripe asks."""
+    """Return the words for a decline: most are only reported as such, as Stripe asks."""
     if not code:
         return ""
     return code if f"decline.{code}" in WORDS["en"] else "other"
@@ -458,5 +461,5 @@ def _cut(found: Sequence[_T], cursor_of: Callable[[_T], str]) -> tuple[Sequence[
 
 def _looks(request: Request) -> int:
     text = request.query_params.get("looks", "")
-    # What is no small number of ours looks no more.
+    # Anything but a small number stops the reloading.
     return int(text or 0) if re.fullmatch(r"[0-9]{0,3}", text, re.ASCII) else LOOKS_MAX

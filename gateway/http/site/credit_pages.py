@@ -1,7 +1,4 @@
-"""Declares the pages of money; each dataclass is all that its template is given.
-
-Holds shapes only; knows no request and no store.
-"""
+"""Declares the pages of money; each dataclass is all that its template gets."""
 
 from __future__ import annotations
 
@@ -22,7 +19,7 @@ class Lasting:
 
 @dataclass(frozen=True, slots=True)
 class StatementRow:
-    """What moved an account's credit."""
+    """A change of an account's credit."""
 
     at: datetime
     kind: str
@@ -32,13 +29,13 @@ class StatementRow:
     payment_reason: str
     """A key of the words under `payment_reason.`; empty for none."""
     reason: str
-    """Why, where there are no words of ours for it."""
+    """The reason, if it has no words in our languages."""
     amount: str
     balance: str
     call_id: str
-    """Of a page about the call; empty for none."""
+    """For a link to the call's page; empty for none."""
     is_forgotten: bool
-    """Whether what the call was is kept no more."""
+    """Whether the details of the call are no longer stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,32 +52,32 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class AutoTopUp:
-    """What is set for automatic top-ups."""
+    """The settings of automatic top-ups."""
 
     is_on: bool
     threshold: str
     amount: str
     off_reason: str
-    """`ACCOUNT_LOCKED`, or a key of the words under `decline.`; empty where the person did it."""
+    """`ACCOUNT_LOCKED`, or a key of the words under `decline.`; empty if the person did it."""
 
 
 @dataclass(frozen=True, slots=True)
 class CreditPage:
-    """What is left, how to have more, and what moved it last."""
+    """The balance, how to add to it, and its latest changes."""
 
     template: ClassVar[str] = "credit.html"
     balance: str
-    """As money; empty where it cannot be said right now."""
+    """As money; empty if it is unavailable."""
     countries: Sequence[str]
-    """ISO 3166 alpha-2 codes that can be asked for."""
+    """ISO 3166 alpha-2 codes that can be chosen."""
     country: str
     lasting: Sequence[Lasting]
     offer: Offer | None
-    """None where nothing can be paid."""
+    """None if nothing can be paid."""
     closed: str
-    """Why the account takes no payments, "leaving" or "restricted"; empty where it does."""
+    """Why the account takes no payments, "leaving" or "restricted"; empty if it does."""
     is_frozen: bool
-    """By somebody else than its holder: what is owed can be paid, and no call placed."""
+    """By someone other than its holder: debts can be paid, but no calls placed."""
     auto: AutoTopUp
     lines: Sequence[StatementRow]
     has_more: bool
@@ -91,13 +88,13 @@ class CreditPage:
 
 @dataclass(frozen=True, slots=True)
 class StatementPage:
-    """All that moved an account's credit, a page at a time."""
+    """All changes of an account's credit, a page at a time."""
 
     template: ClassVar[str] = "statement.html"
     lines: Sequence[StatementRow]
     is_first: bool
     following: str
-    """Query of the address of the lines before these; empty for none."""
+    """URL query of the next, older lines; empty for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,18 +124,18 @@ class PaymentsPage:
     payments: Sequence[PaymentRow]
     is_first: bool
     following: str
-    """Query of the address of the payments before these; empty for none."""
+    """URL query of the next, older payments; empty for none."""
 
 
 @dataclass(frozen=True, slots=True)
 class PaymentPage:
-    """How one payment stands."""
+    """The state of one payment."""
 
     template: ClassVar[str] = "payment.html"
     payment: PaymentRow
     is_pending: bool
     looks_again: bool
-    """Whether the page loads itself again."""
+    """Whether the page reloads itself."""
 
 
 @dataclass(frozen=True, slots=True)

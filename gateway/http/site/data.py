@@ -1,6 +1,6 @@
-"""Serves `/account/data`: everything that is held of a person, and a file of it.
+"""Serves `/account/data`: all data about a person, and a file of them.
 
-Knows no store; what there is to be held, and what it is called, say the data map and its words.
+The data map and its words say what that can be, and what it is called.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class DataPages:
         ]
 
     async def show(self, request: Request, who: SignedIn) -> Response:
-        """Show what is held, kind by kind, and the exports."""
+        """Show what is stored, kind by kind, and the exports."""
         kinds = await self._kinds(who, language_of(request))
         shown = {kind.name for kind in kinds}
         words = words_in(language_of(request))
@@ -86,7 +86,7 @@ class DataPages:
         return self.door.show(request, page)
 
     async def tell(self, request: Request, who: SignedIn) -> Response:
-        """Say the same to a program, as JSON."""
+        """Return the same to a program, as JSON."""
         kinds = await self._kinds(who, language_of(request))
         body = {
             "account": who.account.id,
@@ -103,7 +103,7 @@ class DataPages:
         return Json(body, headers=dict(HEADERS))
 
     async def ask(self, request: Request, who: SignedIn) -> Response:
-        """Have an export made."""
+        """Request an export."""
         await read_form(request, Nothing)
         match await self.exports.ask(who):
             case ExportRefusal() as refused:
@@ -115,7 +115,7 @@ class DataPages:
         return see(DATA, said="export_asked")
 
     async def fetch(self, request: Request, who: SignedIn) -> Response:
-        """Hand an export out."""
+        """Send an export's file."""
         match await self.exports.fetch(who, request.path_params["export_id"]):
             case NotThere():
                 return see(DATA, said="export_gone")
@@ -124,7 +124,7 @@ class DataPages:
             case StepUpNeeded():
                 return see(CONFIRM, next=DATA)
             case export:
-                # No name of a person: the file may lie beside others.
+                # Without the person's name: the file may lie beside others.
                 name = f'attachment; filename="data-{export.asked_at:%Y-%m-%d}.zip"'
                 headers = {"Content-Disposition": name, "Content-Length": str(export.size_bytes)}
                 return StreamingResponse(
@@ -134,7 +134,7 @@ class DataPages:
                 )
 
     async def _kinds(self, who: SignedIn, language: str) -> Sequence[DataKind]:
-        """Return what is held, kind by kind."""
+        """Return what is stored, kind by kind."""
         account_id = who.session.account_id
         held = await self.rows.held(account_id, newest=NEWEST, count_max=COUNT_MAX + 1)
         found: dict[str, list[Held]] = {}
@@ -198,7 +198,7 @@ def _row(export: Export) -> ExportRow:
 
 
 def _fields(words: Mapping[str, str], values: Iterable[tuple[str, Any]]) -> Sequence[DataField]:
-    """Return an entry's values that are not empty, for people to read."""
+    """Return an entry's values that are not empty, in readable form."""
     return [
         DataField(words.get(f"field.{name}", name), _shown(words, name, value))
         for name, value in values

@@ -1,6 +1,6 @@
 """Serves `/design`: every element of our pages, of the phone and of the button, in every state.
 
-For those who work on them; a demo has it, other gateways do not. Knows no account and no store.
+For those who work on them; only a demo has it.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class DesignPages:
         ]
 
     async def show(self, request: Request) -> Response:
-        """Show all of it."""
+        """Show all elements."""
         page = DesignPage(_address(self._built().script), self.button)
         return self.door.pages.render(page, language_of(request), headers=_HEADERS)
 

@@ -1,7 +1,4 @@
-"""Declares the pages of every element; the dataclasses are all that their templates are given.
-
-Holds shapes only; knows no request and no file.
-"""
+"""Declares the design pages; the dataclasses are all that their templates get."""
 
 from __future__ import annotations
 
@@ -16,14 +13,14 @@ class DesignPage:
 
     template: ClassVar[str] = "design.html"
     specimens: str
-    """Address of the script that draws the frames."""
+    """URL of the script that draws the frames."""
     button: str
     """Publishable key of a button; empty for none."""
 
 
 @dataclass(frozen=True, slots=True)
 class SpecimenPage:
-    """One element of the phone, or one state of the button's frame, by its name behind the #."""
+    """One element of the phone, or one state of the button's frame, named in the URL's fragment."""
 
     template: ClassVar[str] = "specimen.html"
     kind: str
@@ -31,7 +28,7 @@ class SpecimenPage:
     specimens: str
     styles: Sequence[str]
     picture: str
-    """Addresses of the script, of its style sheets, and of any picture."""
+    """URLs of the script, of its style sheets, and of any picture."""
 
 
 """The pages of `/design`."""

@@ -1,7 +1,7 @@
-"""Serves `/account/destinations`: the numbers that are whoever's is signed in, and their proof.
+"""Serves `/account/destinations`: the signed-in person's own numbers, and how they are proven.
 
-A number stands in no address, so that no history and no log has it: the page with the field for the
-code is the answer to the form that asks for the call. Knows no store and no carrier.
+No URL contains a number, so that no history and no log has it: the page with the field for the code
+is the response to the form that requests the call.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class DestinationPages:
         return await self._page(request, who, number, errors={"number": _TRIES[tried]})
 
     async def take_back(self, request: Request, who: SignedIn) -> Response:
-        """Let no button call a number any more."""
+        """Withdraw a number, so that no button can call it."""
         number = (await read_form(request, NumberFields)).number.strip()
         # PostgreSQL cannot look for text with NUL, and no number has one.
         taken = await self.buttons.take_back(who, "" if "\0" in number else number)
@@ -104,7 +104,7 @@ class DestinationPages:
                 return self.door.sign_in_first(request, DESTINATIONS)
             case StepUpNeeded():
                 return see(CONFIRM, next=DESTINATIONS)
-        # Of one that was taken back already, or was never proven, nothing is said.
+        # No message if it was withdrawn already, or was never proven.
         return see(DESTINATIONS, said="destination_taken_back" if taken.was_proven else "")
 
     async def _page(

@@ -1,4 +1,4 @@
-"""Serves `/terms` and `/privacy`, each with the date of its version. Knows no person."""
+"""Serves `/terms` and `/privacy`, each with the date of its version."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CALLS = next(kind for kind in KINDS if kind.name == "calls")
 
 @dataclass(frozen=True, slots=True)
 class DocumentPages:
-    """Handlers of what people accept."""
+    """Handlers of the documents that people accept."""
 
     door: Door
     documents: OwnDocuments
@@ -42,7 +42,7 @@ class DocumentPages:
         return self.door.show(request, TermsPage(*self._own(request, Document.TERMS)))
 
     async def show_privacy(self, request: Request) -> Response:
-        """Show what is done with personal data."""
+        """Show the privacy notice."""
         await self.door.recognise(request)
         words = words_in(language_of(request))
         kinds = [kind_in(words, kind, self.kept) for kind in KINDS]
@@ -52,6 +52,6 @@ class DocumentPages:
         return self.door.show(request, page)
 
     def _own(self, request: Request, document: Document) -> tuple[str, Sequence[Block]]:
-        """Return the version of a document, and what the operator has written of it."""
+        """Return the version of a document, and the operator's own text for it."""
         blocks = self.documents.blocks(document, language_of(request))
         return self.documents.version(document), blocks

@@ -1,7 +1,4 @@
-"""Makes the routes of the pages: where a form comes from, who is signed in, what failed.
-
-Knows no page's meaning and no store.
-"""
+"""Creates the routes of pages: checks the origin of forms and who is signed in, shows errors."""
 
 from __future__ import annotations
 
@@ -73,24 +70,24 @@ class SeeOther(RedirectResponse):
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """Lets people in to pages, and tells them why not."""
+    """Lets people in to pages, or explains why not."""
 
     holders: Holders
     pages: Pages
     clock: Clock
     velocity: Velocity
     forms: SentForms | None = None
-    """Which forms were received; None where that is not kept."""
+    """Which forms were received; None if that is not recorded."""
     country_of: Callable[[str], str] = field(default=lambda _address: "")
-    """Returns in which country an address is, ISO 3166 alpha-2; empty where nobody can tell."""
+    """Returns the country of an address, ISO 3166 alpha-2; empty if unknown."""
     _own_pages: list[re.Pattern[str]] = field(default_factory=list)
 
     def page(self, path: str, handler: PageHandler) -> DeclaredRoute:
-        """Return a page for anybody."""
+        """Return the route of a page for anyone."""
         return DeclaredRoute(path, self._guarded(handler), Access.PUBLIC, method="GET")
 
     def form(self, path: str, handler: PageHandler) -> DeclaredRoute:
-        """Return what takes a form of anybody, sent by a page of ours."""
+        """Return the route of a form for anyone, if sent from a page of ours."""
 
         async def endpoint(request: Request) -> Response:
             # Before the body is read.
@@ -109,12 +106,12 @@ class Door:
         page: str = "",
         before_terms: bool = False,
     ) -> DeclaredRoute:
-        """Return a page, or what takes a form, for whoever is signed in.
+        """Return the route of a page or a form for a signed-in person.
 
         `page` is where a person goes on after they have signed in, or proven who they are; without
-        it the path itself. Both may name parameters of the path. Whoever has not accepted new terms
-        is asked to first, but on a page that is open `before_terms`: who does not accept must be
-        able to take their data and leave.
+        it the path itself. Both may name parameters of the path. A person who has not accepted new
+        terms must do so first, except on a page that is open `before_terms`: someone who does not
+        accept must be able to take their data and leave.
         """
 
         async def endpoint(request: Request) -> Response:
@@ -148,10 +145,10 @@ class Door:
         return ACCOUNT
 
     async def who(self, request: Request) -> Principal | None:
-        """Return who is signed in; None for nobody.
+        """Return who is signed in; None if no one is.
 
-        Raises RequestRefusedError, StoreUnavailableError; TooFastError after too many sessions that
-        are none.
+        Raises RequestRefusedError, StoreUnavailableError; TooFastError after too many invalid
+        sessions.
         """
         request.state.is_signed_in = None
         principal = await self.holders.principal(request)
@@ -159,17 +156,17 @@ class Door:
         return principal
 
     async def recognise(self, request: Request) -> None:
-        """Let a page that anybody may see have the header of whoever is signed in.
+        """Give a public page the header of the signed-in person.
 
-        A request is asked about once. The page is shown whatever comes of it, as when a store is
-        away: then its header offers neither a sign-in nor what is a person's own.
+        Looked up once per request. The page is shown in any case, even if a store is unavailable:
+        then its header offers neither a sign-in nor the person's own pages.
         """
         if hasattr(request.state, "is_signed_in"):
             return
         request.state.is_signed_in = None
         secret = self.holders.cookies.session(request)
         with suppress(RequestRefusedError, StoreUnavailableError):
-            # Nothing is done in the person's name: it does not matter where the request is from.
+            # Nothing is done in the person's name, so it does not matter where the request is from.
             who = await self.holders.sessions.who(secret) if secret else None
             await self._note(request, who)
 
@@ -178,7 +175,7 @@ class Door:
             refuse(await self.velocity.hit(wrong_session_uses(address_of(request))))
         request.state.is_signed_in = who is not None
         if who is not None:
-            # Pages of this request are in the language that the person has chosen.
+            # Pages of this request are in the person's chosen language.
             request.state.language = who.holder.language
 
     def language(self, request: Request) -> str:
@@ -204,16 +201,16 @@ class Door:
         )
 
     def if_busy(self, request: Request, page: Page) -> None:
-        """Say what is shown where a form needs a password checked, and none can be now."""
+        """Set what is shown if a form needs a password checked, and that is impossible now."""
         request.state.if_busy = page
 
     async def show_missing(self, request: Request) -> Response:
-        """Return the page for an address where there is none."""
+        """Return the page for an unknown URL."""
         await self.recognise(request)
         return self.show(request, ErrorPage("not_found"), status=404)
 
     def visitor(self, request: Request) -> Visitor:
-        """Return what a request tells of the browser that sends it."""
+        """Return what a request reveals about its browser."""
         address = address_of(request)
         country = self.country_of(address)
         return Visitor(
@@ -228,7 +225,7 @@ class Door:
     async def welcome(
         self, request: Request, welcome: Welcome, following: str, **query: str
     ) -> Response:
-        """Let a session that has begun go on at a page; one that the browser brought is over."""
+        """Go on at a page with a session that has begun; the one that the browser sent is over."""
         cookies = self.holders.cookies
         if before := cookies.session(request):
             await self.holders.sessions.sign_out(before)
@@ -244,7 +241,7 @@ class Door:
         return response
 
     def sign_in_first(self, request: Request, back: str) -> Response:
-        """Return the way to the sign-in, and from there back; a session that is over is said."""
+        """Return the redirect to the sign-in and back; a session that has ended is mentioned."""
         is_over = self.holders.has_cookie(request)
         response = see(SIGN_IN, next=back, **({"said": "session_over"} if is_over else {}))
         if is_over:
@@ -252,7 +249,7 @@ class Door:
         return response
 
     def _guarded(self, handler: PageHandler) -> PageHandler:
-        """Answer with a page also where a request is refused, or a store is away."""
+        """Answer with a page even if a request is refused, or a store is unavailable."""
 
         async def endpoint(request: Request) -> Response:
             with undertaken() as work:
@@ -268,7 +265,7 @@ class Door:
                 except FormSentBeforeError:
                     return await self._of_sent_form(request, "before", 409)
                 except StoreUnavailableError:
-                    # A commit whose answer was lost may have happened.
+                    # A commit whose response was lost may have happened.
                     if work.may_be_done:
                         return await self._of_sent_form(request, "uncertain", 503)
                     return await self._refused(request, "store_unavailable", _BUSY_S)
@@ -276,7 +273,7 @@ class Door:
         return endpoint
 
     async def _answered(self, request: Request, handler: PageHandler) -> Response:
-        """Answer, and see to it that a sentence is said once, and never for a foreign link."""
+        """Answer, and make sure that a sentence is shown once, and never by a foreign link."""
         cookies, said = self.holders.cookies, request.query_params.get("said", "")
         is_said = f"said.{said}" in WORDS[DEFAULT_LANGUAGE] and cookies.vouches(request, said)
         request.state.said, request.state.is_said = said if is_said else "", False
@@ -299,10 +296,10 @@ class Door:
         return response
 
     async def _settled(self, request: Request, response: Response) -> Response:
-        """Keep where a form led to that has changed something.
+        """Store the result of a form that has changed something.
 
-        One that has changed nothing may have come twice, and the first may have ended its session:
-        then it is answered as that one.
+        If it has changed nothing, it may be a repeat whose first copy has ended its session: then
+        it gets that one's answer.
         """
         sending: Sending | None = getattr(request.state, "sending", None)
         if sending is None or not isinstance(response, SeeOther):
@@ -320,7 +317,7 @@ class Door:
         return self.show(request, SentFormPage(code), status=status)
 
     async def _busy(self, request: Request) -> Response:
-        """Show the form again with what was filled in, where it takes a password."""
+        """Show the form again with what was filled in, if it takes a password."""
         page: Page | None = getattr(request.state, "if_busy", None)
         if page is None:
             return await self._refused(request, "busy", _BUSY_S)
@@ -343,14 +340,17 @@ def _again(outcome: Outcome) -> SeeOther:
 
 
 def said_in(request: Request) -> str:
-    """Return what a page says of what has just happened; empty where nothing has."""
+    """Return the sentence about what has just happened; empty if there is none."""
     said: str = getattr(request.state, "said", "")
     request.state.is_said = bool(said)
     return said
 
 
 def cursor_in(request: Request) -> str | None:
-    """Return what a page of a list comes before; None for the first. Raises RequestRefusedError."""
+    """Return the cursor of a page of a list; None for the first page.
+
+    Raises RequestRefusedError.
+    """
     before = request.query_params.get("before", "")
     # PostgreSQL cannot store NUL in text: the driver's error would become a 500.
     if "\0" in before or len(before) > _CURSOR_CHARS_MAX:
@@ -359,13 +359,13 @@ def cursor_in(request: Request) -> str | None:
 
 
 def language_of(request: Request) -> str:
-    """Return the language that a person has chosen, or the one that their browser likes best."""
+    """Return the language that a person has chosen, or the browser's preferred one."""
     chosen = getattr(request.state, "language", "")
     return chosen if chosen in WORDS else best_language(request.headers.get("accept-language", ""))
 
 
 def see(path: str, **query: str) -> SeeOther:
-    """Return the redirect after a form: a reload, or the way back, sends nothing twice.
+    """Return the redirect after a form, so that a reload or the back button sends nothing twice.
 
     RFC 9110, 15.4.4. The path is one of ours, never one that a request names.
     """

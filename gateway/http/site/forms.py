@@ -1,6 +1,6 @@
-"""Reads the forms of the pages into structs: bounded, URL-encoded, unknown fields left out.
+"""Reads the forms of the pages into structs: bounded, URL-encoded, unknown fields dropped.
 
-Judges no meaning: what is wrong with an address or a password is for the flows to say.
+The flows judge the values, such as an address or a password.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from gateway.http.body import read_body
 
 FORM_BYTES_MAX: Final = 8 * 1024
 MEDIA_TYPE: Final = "application/x-www-form-urlencoded"
-"""What every form of ours is sent as (HTML, "form submission"): none declares another `enctype`."""
+"""The type of all our forms (HTML, "form submission"): none declares another `enctype`."""
 OWNER: Final = "owner"
-"""Field of all forms of whoever is signed in: the account that the page was shown to."""
+"""Field in all forms of a signed-in person: the account that the page was shown to."""
 SENT: Final = "form"
-"""Field of all forms that change something: a random word, made with the form, by which one that is
-sent again is known."""
+"""Field in all forms that change something: a random word, made with the form, by which a repeat is
+recognised."""
 SENT_BYTES: Final = 16
 _SENT: Final = re.compile(rf"[0-9a-f]{{{2 * SENT_BYTES}}}")
 _OWN: Final = "once"
-"""Field of forms whose making is done once for each of its values for good, and shown again."""
+"""Field in forms that create something once for each of its values, for good, and show it again."""
 _FIELDS_MAX: Final = 32
 
-# Longer than what is accepted, so that a person is told what is too long.
+# Longer than what is accepted, so that a person learns what is too long.
 Line = Annotated[str, msgspec.Meta(max_length=512)]
 _Password = Annotated[str, msgspec.Meta(max_length=1024)]
 _Answer = Annotated[str, msgspec.Meta(max_length=FORM_BYTES_MAX)]
@@ -81,7 +81,7 @@ class PasswordFields(msgspec.Struct):
 
 
 class ConfirmFields(msgspec.Struct):
-    """The proofs of a sign-in once more, and where to go on."""
+    """The proofs of a sign-in again, and where to go on."""
 
     password: _Password = ""
     code: Line = ""
@@ -93,7 +93,7 @@ class CodeFields(msgspec.Struct):
 
     code: Line = ""
     by: Line = ""
-    """`recovery` where the form asked for a recovery code."""
+    """`recovery` if the form asked for a recovery code."""
     next: Line = ""
 
 
@@ -102,7 +102,7 @@ class PasskeyFields(msgspec.Struct):
 
     ceremony: Line = ""
     answer: _Answer = ""
-    """JSON of the browser."""
+    """JSON from the browser."""
     next: Line = ""
 
 
@@ -139,7 +139,7 @@ class TopUpFields(msgspec.Struct):
     """The form that begins a payment, on a page or with the saved card."""
 
     once: Line = ""
-    """Made with the form: the same form sent twice begins one payment."""
+    """Created with the form: the same form sent twice begins one payment."""
     amount: Line = ""
     """Of the button that was pressed; empty for the field beside it."""
     other: Line = ""
@@ -155,10 +155,10 @@ class AutoTopUpFields(msgspec.Struct):
 
 
 class NewKeyFields(msgspec.Struct):
-    """The form that makes an API key."""
+    """The form that creates an API key."""
 
     once: Line = ""
-    """Made with the form: the same form sent twice makes one key."""
+    """Created with the form: the same form sent twice creates one key."""
     label: Line = ""
     calls: bool = False
     records: bool = False
@@ -178,14 +178,14 @@ class KeyFields(msgspec.Struct):
 
 
 class ButtonFields(msgspec.Struct):
-    """The form of a button; what is no text yet is made one of by `button_forms`."""
+    """The form of a button; `button_forms` converts the fields that are not text."""
 
     once: Line = ""
-    """Made with the form: the same form sent twice makes one button."""
+    """Created with the form: the same form sent twice creates one button."""
     label: Line = ""
     title: Line = ""
     origins: Lines = ""
-    """One a line."""
+    """One per line."""
     destination: Line = ""
     """E.164, or `SIGNED`."""
     opens: Line = "always"
@@ -199,7 +199,7 @@ class ButtonFields(msgspec.Struct):
     saturday: Line = ""
     sunday: Line = ""
     holidays: Lines = ""
-    """One a line."""
+    """One per line."""
     seconds_max: Line = ""
     calls_at_once: Line = ""
     visitor_hour: Line = ""
@@ -238,7 +238,7 @@ class LeavingFields(msgspec.Struct):
 
 
 class ChoicesFields(msgspec.Struct):
-    """The form of `/account/privacy-choices`; a box that is not ticked is not sent."""
+    """The form of `/account/privacy-choices`; an unticked box is not sent."""
 
     objects: bool = False
     restricts: bool = False
@@ -247,7 +247,7 @@ class ChoicesFields(msgspec.Struct):
 
 
 class RestrictionFields(msgspec.Struct):
-    """The button of `/account/restriction`: what is to hold from now on."""
+    """The button of `/account/restriction`: the requested state."""
 
     restricts: bool
 
@@ -268,55 +268,55 @@ class LanguageFields(msgspec.Struct):
 _HALF_CHARS: Final = 32
 _LOOKS: Final = 10
 _LOOK_S: Final = 0.1
-"""A form is answered within a second of the commit of what it did."""
+"""How often to look for a result: a form is answered within a second of its commit."""
 
 
 class SentForms(Protocol):
-    """What each form was last received with, and where that led to.
+    """The latest content of each form that was received, and its result.
 
-    A digest has two halves: of the form as it was shown, and of what it was filled in with.
+    A digest has two halves: of the form as it was shown, and of its content.
     """
 
     async def note(self, connection: Any, digest: str) -> None:
         """Note that a form is done by this transaction. Raises FormSentBeforeError."""
 
     async def outcome(self, digest: str) -> bytes | None:
-        """Return where a form led to; None where that is not known.
+        """Return the result of a form; None if unknown.
 
         Raises StoreUnavailableError.
         """
 
     async def keep(self, digest: str, outcome: bytes, *, is_brief: bool = False) -> None:
-        """Keep where a form led to, for a day or for some seconds.
+        """Store the result of a form, for a day or for some seconds.
 
         Raises StoreUnavailableError.
         """
 
     async def answer(self, proof: bytes) -> bytes | None:
-        """Return the answer to a form that was received a moment before; None for none.
+        """Return the answer to a form that was received a moment before; None if there is none.
 
-        `proof` is known only to who sends that very form with the session that it came with.
-        Raises StoreUnavailableError.
+        Only a sender of that very form, with the session that it came with, knows `proof`. Raises
+        StoreUnavailableError.
         """
 
     async def keep_answer(self, proof: bytes, answer: bytes) -> None:
-        """Keep the answer to a form for some seconds; only its proof opens it.
+        """Store the answer to a form for some seconds; only its proof opens it.
 
         Raises StoreUnavailableError.
         """
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """Where a form led to: the page, and what it says."""
+    """The result of a form: the page to go to, and what it says."""
 
     path: str
     said: str
     cookies: tuple[str, ...] = ()
-    """Fields `Set-Cookie` of the answer."""
+    """`Set-Cookie` fields of the answer."""
 
 
 class AnsweredBeforeError(Exception):
-    """The form was received before, and where it led to is known."""
+    """The form was received before, and its result is known."""
 
     def __init__(self, outcome: Outcome) -> None:
         super().__init__()
@@ -340,18 +340,18 @@ class Sending:
         return bool(self._proof) and not self.work.may_be_done
 
     def receive(self, path: str, body: bytes) -> None:
-        """Note what came in, all of it."""
+        """Note the whole content of the form."""
         if self.session:
             self._proof = hmac.digest(self.session.encode(), path.encode() + b"\0" + body, "sha256")
 
     async def begin(self, shown: bytes, filled: bytes) -> None:
-        """Let what the form changes take along that it was received.
+        """Make the form's transaction record that the form was received.
 
-        `shown` is what makes it this one: account, path and word; `filled` what came with it.
-        Raises AnsweredBeforeError where the same was received last, and where it led to is known.
+        `shown` identifies the form: account, path and word; `filled` is its content. Raises
+        AnsweredBeforeError if the same was received last, and its result is known.
         """
         self._digest = digest = _half(shown) + _half(filled)
-        # Without it the change itself finds that it was done.
+        # If the result is unknown, the change itself finds that it was done.
         if (outcome := await self._outcome()) is not None:
             raise AnsweredBeforeError(outcome)
 
@@ -361,9 +361,9 @@ class Sending:
         self.work.along = note
 
     async def outcome_soon(self) -> Outcome | None:
-        """Return where the same form led to that was received a moment before; None for nowhere.
+        """Return the result of the same form received a moment before; None if there is none.
 
-        Of two presses of a button the browser shows the second answer, which is due first.
+        After a double click the browser shows the second answer, which comes first.
         """
         for _ in range(_LOOKS):
             if (outcome := await self._outcome()) is not None:
@@ -373,7 +373,7 @@ class Sending:
 
     async def _outcome(self) -> Outcome | None:
         with suppress(StoreUnavailableError, msgspec.MsgspecError):
-            # In this order: what has cookies is kept first, and the session needs them.
+            # In this order: results with cookies are stored first, and the session needs them.
             place = await self.forms.outcome(self._digest) if self._digest else None
             answer = await self.forms.answer(self._proof) if self._proof else None
             kept = answer or place
@@ -381,7 +381,7 @@ class Sending:
         return None
 
     async def led_to(self, outcome: Outcome) -> None:
-        """Keep where a form led to that has changed something."""
+        """Store the result of a form that has changed something."""
         if not self._digest or not self.work.may_be_done:
             return
         place = msgspec.json.encode(Outcome(outcome.path, outcome.said))
@@ -399,12 +399,12 @@ def _half(text: bytes) -> str:
 
 
 async def read_form(request: Request, kind: type[_F]) -> _F:
-    """Return what a form was filled in with.
+    """Return the content of a form.
 
-    Raises RequestRefusedError for a body that is too long, or that no form of ours sends, such as
-    one that names a field twice, or of another media type; and for one of another account: a page
-    may be left open while somebody else signs in with the same browser. Raises AnsweredBeforeError
-    for one that was received before.
+    Raises RequestRefusedError if the body is too long, of another media type, or not like any form
+    of ours, such as with a repeated field; and if the form is another account's: a page may stay
+    open while someone else signs in with the same browser. Raises AnsweredBeforeError if it was
+    received before.
     """
     body = await read_body(request, FORM_BYTES_MAX)
     try:
@@ -416,8 +416,8 @@ async def read_form(request: Request, kind: type[_F]) -> _F:
         if sending is not None and _is_known(fields):
             path = request.url.path
             sending.receive(path, body)
-            # With all that was filled in: a page that a browser shows again by its Back button has
-            # the same word, and may be filled in otherwise.
+            # With its whole content: a page that a browser shows again by its back button has the
+            # same word, and may be filled in differently.
             await sending.begin(f"{owner}\0{path}\0{fields[SENT]}".encode(), body)
         # Not strict: a checkbox says "true", as text.
         return msgspec.convert(fields, kind, strict=False)
@@ -426,7 +426,7 @@ async def read_form(request: Request, kind: type[_F]) -> _F:
 
 
 async def receive_form(request: Request) -> None:
-    """Note which form came in with a session that is over: the same one may have ended it."""
+    """Note which form came with a session that is over, which the same form may have ended."""
     sending: Sending | None = getattr(request.state, "sending", None)
     with suppress(RequestRefusedError, ValueError):
         body = await read_body(request, FORM_BYTES_MAX)
@@ -443,28 +443,28 @@ def _fields(request: Request, body: bytes) -> dict[str, str]:
         body.decode("ascii"), keep_blank_values=True, max_num_fields=_FIELDS_MAX, errors="strict"
     )
     fields = dict(pairs)
-    # What has looked at the form before may have read the other value of a field.
+    # Whatever has checked the form before may have read the other value of a field.
     if len(fields) < len(pairs):
         raise RequestRefusedError("bad_request")
     return fields
 
 
 def _is_known(fields: Mapping[str, str]) -> bool:
-    """Return whether a form is known when it comes again."""
+    """Return whether a repeat of a form can be recognised."""
     return not fields.get(_OWN) and _SENT.fullmatch(fields.get(SENT, "")) is not None
 
 
 def owner_of(request: Request) -> str:
-    """Return the account of whoever is signed in; empty on pages that ask for nobody."""
+    """Return the account of the signed-in person; empty on pages that need none."""
     owner: str = getattr(request.state, "owner", "")
     return owner
 
 
 def _is_form(request: Request, body: bytes) -> bool:
-    """Return whether a body says that it is a form.
+    """Return whether a body claims to be a form.
 
-    Whatever has looked at the request before, such as a filter in a proxy, has read it as what it
-    says that it is.
+    Anything that has checked the request before, such as a proxy's filter, has parsed it as what it
+    claims to be.
     """
     declared = request.headers.getlist("content-type")
     if not declared:

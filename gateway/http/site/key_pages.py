@@ -1,7 +1,4 @@
-"""Declares the pages of API keys; each dataclass is all that its template is given.
-
-Holds shapes only; knows no request and no store.
-"""
+"""Declares the pages of API keys; each dataclass is all that its template gets."""
 
 from __future__ import annotations
 
@@ -37,12 +34,12 @@ class KeysPage:
 
 @dataclass(frozen=True, slots=True)
 class NewKeyPage:
-    """The form that makes a key."""
+    """The form that creates a key."""
 
     template: ClassVar[str] = "new_key.html"
     once: str
     scopes: Sequence[str]
-    """All that can be chosen: keys of the words under `scope.`."""
+    """All available ones: keys of the words under `scope.`."""
     days: Sequence[int]
     label: str = ""
     chosen: frozenset[str] = frozenset()
@@ -53,7 +50,7 @@ class NewKeyPage:
 
 @dataclass(frozen=True, slots=True)
 class KeyMadePage:
-    """A key, shown this once."""
+    """A new key, shown this once."""
 
     template: ClassVar[str] = "key_made.html"
     label: str

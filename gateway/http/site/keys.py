@@ -1,4 +1,4 @@
-"""Serves `/account/keys`: the API keys of whoever is signed in. Knows no store."""
+"""Serves `/account/keys`: the signed-in person's API keys."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ class KeyPages:
         return self.door.show(request, KeysPage(rows, said_in(request)))
 
     async def show_form(self, request: Request, _who: SignedIn) -> Response:
-        """Ask what a key is to be."""
-        # The least that a program needs; all else is chosen.
+        """Show the form of a new key."""
+        # The least that a program needs; everything else is opted into.
         chosen = frozenset({Scope.CALLS.value})
         page = NewKeyPage(self.new_once(), SCOPES, tuple(LIFETIMES), chosen=chosen)
         return self.door.show(request, page)
 
     async def make(self, request: Request, who: SignedIn) -> Response:
-        """Make a key, and show it this once."""
+        """Create a key, and show it this once."""
         fields = await read_form(request, NewKeyFields)
         if not _ONCE.fullmatch(fields.once):
             raise RequestRefusedError("bad_request", field="once")
@@ -69,7 +69,8 @@ class KeyPages:
         if fields.day_cap.strip() and not cap:
             return self._again(request, fields, {"day_cap": "amount_invalid"})
         scopes = frozenset(scope for scope in SCOPES if getattr(fields, scope))
-        # Whatever the form does not offer is judged as no number of days, not as no end.
+        # Anything that the form does not offer becomes an invalid number of days, not a key without
+        # end.
         lifetimes: dict[str, int | None] = {
             "never": None,
             **{str(each): each for each in LIFETIMES},
@@ -81,7 +82,7 @@ class KeyPages:
         )
         match outcome:
             case KeyMade(label, made):
-                # No redirect to it: the key would have to be kept for the page that follows.
+                # No redirect: the key would have to be stored for the next page.
                 return self.door.show(request, KeyMadePage(label, made))
             case Faults(by_field):
                 return self._again(request, fields, dict(by_field))
@@ -110,7 +111,7 @@ class KeyPages:
         stood = any(each.id == key_id for each in await self.keys.standing(who))
         if isinstance(await self.keys.revoke(who, key_id), SessionOver):
             return self.door.sign_in_first(request, KEYS)
-        # Of one that is revoked already, or nobody's, nothing is said.
+        # No message if it was revoked already, or is someone else's.
         return see(KEYS, said="key_revoked" if stood else "")
 
     def _row(self, key: OwnKey, currency: str) -> KeyRow:

@@ -1,7 +1,6 @@
-"""Serves `/welcome`: what the service is, what a call costs, how to begin; for whoever is new.
+"""Serves `/welcome` for newcomers: what the service is, what a call costs, how to begin.
 
-The phone page sends people here whom it does not know: only it can see the key of a tab. Knows no
-account and no store.
+The phone page sends people here whom it does not know: only it can see the key of a tab.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ WELCOME: Final = "/welcome"
 COUNTRIES_SHOWN: Final = 4
 
 _BUTTON_HEADERS: Final = {
-    # What a page of somebody else needs for a button, with us in their place (docs/buttons.md).
+    # What any site needs for a button; the site is ours here (docs/buttons.md).
     "Content-Security-Policy": f"{CONTENT_SECURITY_POLICY}; script-src 'self'; frame-src 'self'",
     "Permissions-Policy": "microphone=(self), autoplay=(self), speaker-selection=(self),"
     " camera=(), geolocation=()",
@@ -40,11 +39,11 @@ class LandingPages:
     door: Door
     table: RateTable
     currency: str
-    """Of the deck, ISO 4217."""
+    """The deck's currency, ISO 4217."""
     home_countries: Sequence[str]
-    """Those that every person may call, as ISO 3166 codes; empty for all."""
+    """Countries that every person may call, as ISO 3166 codes; empty for all."""
     is_open: bool
-    """Whether people make accounts themselves."""
+    """Whether people can sign up themselves."""
     button: str = ""
     """Publishable key of a button to try; empty for none."""
 
@@ -53,7 +52,7 @@ class LandingPages:
         return [self.door.page(WELCOME, self.show)]
 
     async def show(self, request: Request) -> Response:
-        """Show the page; whoever is signed in goes on to the phone."""
+        """Show the page; a signed-in person is redirected to the phone."""
         if await self.door.who(request) is not None:
             return see(PHONE)
         rows = self._rows(request, await self.table.countries())
@@ -65,7 +64,7 @@ class LandingPages:
         own = best_country(request.headers.get("accept-language", ""))
         rows = []
         for code in dict.fromkeys((own, *self.home_countries)):
-            # The cheapest comes first; a country that is closed is nothing to begin with.
+            # The cheapest comes first; a closed country is no good example.
             rates = [each.rate for each in countries.get(code, ()) if not each.is_closed]
             if rates:
                 price = format_money(rates[0].per_minute_micros, self.currency)

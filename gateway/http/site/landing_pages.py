@@ -1,7 +1,4 @@
-"""Declares the page for newcomers; the dataclass is all that its template is given.
-
-Holds shapes only; knows no request and no store.
-"""
+"""Declares the page for newcomers; the dataclass is all that its template gets."""
 
 from __future__ import annotations
 
@@ -18,11 +15,8 @@ class LandingPage:
 
     template: ClassVar[str] = "landing.html"
     is_open: bool
-    """Whether people make accounts themselves."""
+    """Whether people can sign up themselves."""
     countries: Sequence[CountryRow]
     """What calls cost where the reader is, and where most calls go; may be empty."""
     button: str = ""
     """Publishable key of the button that is shown; empty for none."""
-
-
-"""The pages that tell anybody what calls cost."""

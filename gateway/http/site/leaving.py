@@ -1,7 +1,4 @@
-"""Serves `/account/delete`: what goes and what stays, the choice, and the way back.
-
-Knows no store.
-"""
+"""Serves `/account/delete`: what goes and what stays, the choices, and the way back."""
 
 from __future__ import annotations
 
@@ -28,14 +25,14 @@ NOW = "now"
 
 @dataclass(frozen=True, slots=True)
 class LeavingPages:
-    """Handlers of the deletion that a holder asks for."""
+    """Handlers of a deletion that the holder requests."""
 
     door: Door
     leaving: Leaving
     kept: Kept
 
     def routes(self) -> list[DeclaredRoute]:
-        """Return the pages' routes; all are open to whoever does not accept new terms."""
+        """Return the pages' routes; all are open to a person who does not accept new terms."""
         own = self.door.own
         cancel = f"{DELETE}/cancel"
         return [
@@ -45,7 +42,7 @@ class LeavingPages:
         ]
 
     async def show(self, request: Request, who: SignedIn) -> Response:
-        """Say what a deletion does, or that one is under way."""
+        """Explain what a deletion does, or that one is under way."""
         return await self._show(request, who)
 
     async def _show(
@@ -76,7 +73,7 @@ class LeavingPages:
         return self.door.show(request, page, status=422 if errors else 200)
 
     async def ask(self, request: Request, who: SignedIn) -> Response:
-        """Let a person leave."""
+        """Begin the deletion of the person's account."""
         fields = await read_form(request, LeavingFields)
         form = LeavingForm(_UNSPENT.get(fields.unspent), fields.when == NOW)
         outcome = await self.leaving.ask(who, form)

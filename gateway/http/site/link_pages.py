@@ -1,7 +1,4 @@
-"""Declares the pages of links in mails; each dataclass is all that its template is given.
-
-Holds shapes only; knows no request and no store.
-"""
+"""Declares the pages of links in mails; each dataclass is all that its template gets."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from typing import ClassVar
 
 @dataclass(frozen=True, slots=True)
 class LinkPage:
-    """What a link that one click uses will do, and the button that does it; or what it has done."""
+    """What a link will do after one click, and the button for it; or what it has done."""
 
     template: ClassVar[str] = "link.html"
     purpose: str
@@ -20,12 +17,12 @@ class LinkPage:
     is_frozen: bool = False
     """Whether an account whose deletion ends stays frozen for another reason."""
     said: str = ""
-    """What it has done, for a browser in which somebody else is signed in."""
+    """What it has done, for a browser in which someone else is signed in."""
 
 
 @dataclass(frozen=True, slots=True)
 class ResetPage:
-    """The form for somebody who has forgotten the password."""
+    """The form for a person who has forgotten the password."""
 
     template: ClassVar[str] = "reset.html"
     said: str = ""
@@ -45,12 +42,12 @@ class ProofPage:
 
 @dataclass(frozen=True, slots=True)
 class TakeAddressPage:
-    """The form of a link that takes another address."""
+    """The form of a link that changes the address."""
 
     template: ClassVar[str] = "take_address.html"
     email: str
     needs_password: bool
-    """Whether nobody is signed in to the account that asked for it."""
+    """Whether no one is signed in to the account that requested it."""
     errors: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -65,17 +62,14 @@ class NewPasswordPage:
 
 @dataclass(frozen=True, slots=True)
 class DeadLinkPage:
-    """A link that works no more."""
+    """A link that no longer works."""
 
     template: ClassVar[str] = "dead_link.html"
 
 
 @dataclass(frozen=True, slots=True)
 class AddressTakenPage:
-    """A link to take an address that belongs to another account by now."""
+    """A link to an address that belongs to another account by now."""
 
     template: ClassVar[str] = "address_taken.html"
     email: str
-
-
-"""The pages of links in mails, and the one that asks for such a link."""

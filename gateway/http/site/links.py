@@ -1,6 +1,6 @@
-"""Serves `/l/{secret}`, where the links in mails lead, and `/reset`, where one is asked for.
+"""Serves `/l/{secret}`, where the links in mails lead, and `/reset`, where one is requested.
 
-A GET only shows what a link will do, for mail scanners open links. Knows no store.
+A GET only shows what a link will do, because mail scanners open links.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _SAID: Final = {
     Purpose.NOT_ME: "locked",
     Purpose.CANCEL_DELETION: "deletion_cancelled",
 }
-"""What is said after a link was used that a click is enough for."""
+"""The message after a link was used that needs only a click."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ class LinkPages:
             return await self._dead(request)
         if not is_elsewhere:
             return see(SIGN_IN, said=said)
-        # Nothing of whoever is signed in belongs on this page: it speaks as the one before did.
+        # This page must show nothing of the signed-in person: it looks the same as the one before.
         request.state.is_signed_in, request.state.language = None, ""
         return self.door.show(request, LinkPage(link.purpose, link.email, said=said))
 
@@ -129,7 +129,7 @@ class LinkPages:
             case Faults(by_field):
                 page = NewPasswordPage(link.email, by_field)
                 return self.door.show(request, page, status=422)
-        # Not by the sign-in, whose tries strangers may have used up.
+        # Not through the sign-in, whose tries strangers may have used up.
         match await self.sign_in.after_password(reset, self.door.visitor(request), by_link=True):
             case Welcome() as welcome:
                 return await self.door.welcome(request, welcome, ACCOUNT, said="password_changed")
@@ -191,35 +191,35 @@ class LinkPages:
         return await self._dead(request)
 
     async def _is_elsewhere(self, request: Request, link: Link) -> bool:
-        """Return whether somebody is signed in, to another account than the one of the link."""
-        # The link works whatever comes of this.
+        """Return whether someone is signed in to another account than the link's."""
+        # The link works in any case.
         with suppress(RequestRefusedError, StoreUnavailableError):
             principal = await self.door.who(request)
             return principal is not None and principal.account.id != link.account_id
         return False
 
     async def _own_session(self, request: Request, link: Link) -> SignedIn | None:
-        """Return who is signed in, if it is to the account that the link is of."""
+        """Return who is signed in, if it is to the link's account."""
         principal = await self.door.who(request)
         who = principal.signed_in if principal is not None else None
         return who if who is not None and who.session.account_id == link.account_id else None
 
     async def _look(self, request: Request) -> Link | None:
         secret = request.path_params["secret"]
-        # Too long for one: looked up all the same, as what is none counts.
+        # Too long for a link: looked up anyway, so that it counts as an invalid one.
         return await self.links.look(secret[:_SECRET_CHARS_MAX], self.door.visitor(request))
 
     async def _dead(self, request: Request) -> Response:
         await self.door.recognise(request)
-        # 410 also for what never was a link: they are not to be told apart.
+        # 410 even if it never was a link: the two must not be told apart.
         return self.door.show(request, DeadLinkPage(), status=410)
 
     async def show_reset(self, request: Request) -> Response:
-        """Ask whose password was forgotten."""
+        """Show the form for a forgotten password."""
         return self.door.show(request, ResetPage(said=said_in(request)))
 
     async def ask_for_reset(self, request: Request) -> Response:
-        """Send the link, if there is somebody to send it to."""
+        """Send the link, if there is anyone to send it to."""
         fields = await read_form(request, AddressFields)
         outcome = await self.passwords.ask_for_reset(fields.email, self.door.visitor(request))
         if isinstance(outcome, Faults):

@@ -1,4 +1,4 @@
-"""Reads and writes the opening hours of a day as people type them. Knows no button and no clock."""
+"""Parses and formats the opening hours of a day as people type them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SPAN: Final = re.compile(rf"{_MINUTE}\s*[-\u2013\u2014]\s*{_MINUTE}", re.ASCII)
 
 
 def parse_day(text: str) -> tuple[Span, ...] | None:
-    """Return the spans of a day, none for a closed one; None for a text that is no hours.
+    """Return the spans of a day, none for a closed one; None if the text is invalid.
 
     "9-12, 13:00-17:30" are two spans, "0-24" is all day.
     """
@@ -29,7 +29,7 @@ def parse_day(text: str) -> tuple[Span, ...] | None:
 
 
 def write_day(spans: Sequence[Span]) -> str:
-    """Return the hours of a day as they are typed; empty for a closed one."""
+    """Return the hours of a day as people type them; empty for a closed one."""
     return ", ".join(f"{_write(span.start)}-{_write(span.end)}" for span in spans)
 
 
@@ -43,7 +43,7 @@ def _parse_span(text: str) -> Span | None:
 
 def _minute(hours: str, minutes: str | None) -> int:
     past = int(minutes or 0)
-    # Beyond a day, so that it is none.
+    # Beyond a day, so that it is invalid.
     return int(hours) * 60 + past if past < 60 else MINUTES_A_DAY + 1
 
 

@@ -1,7 +1,4 @@
-"""Holds what an operator has written of the documents that people accept, in each language.
-
-Knows no file and no request.
-"""
+"""Holds the operator's own texts of the documents that people accept, in each language."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ from gateway.http.site.own_text import Block, OwnText
 from gateway.http.site.words import WORDS
 
 EVERYBODY: Final = ""
-"""Stands for the language of a text that is shown to who reads none of the others."""
+"""The language of a text for readers of none of the others."""
 
 Texts = Mapping[str, OwnText]
 """Language, or EVERYBODY -> text."""
@@ -22,22 +19,22 @@ Texts = Mapping[str, OwnText]
 
 @dataclass(frozen=True, slots=True)
 class OwnDocuments:
-    """The versions of all documents, and the texts of those that are not ours alone."""
+    """The versions of all documents, and the operator's texts."""
 
     history: History = field(default_factory=lambda: HISTORY)
     texts: Mapping[Document, Texts] = field(default_factory=dict)
 
     def version(self, document: Document) -> str:
-        """Return the name of the version that is in force."""
+        """Return the name of the version in force."""
         return current(self.history)[document]
 
     def blocks(self, document: Document, language: str) -> Sequence[Block]:
-        """Return a text for whoever reads a language; nothing where there is none."""
+        """Return a text for readers of a language; empty if there is none."""
         text = self._text(document, language)
         return text.blocks if text else ()
 
     def changes(self, document: Document, version: str, language: str) -> Sequence[str]:
-        """Return what a version has changed: in the operator's text, and in ours."""
+        """Return what a version has changed, in the operator's text and in ours."""
         text = self._text(document, language)
         theirs = text.changes(version) if text else ()
         ours = WORDS[language].get(f"changes.{document}_{version}", "")

@@ -1,7 +1,6 @@
-"""Reads what an operator has written for a page: headings, paragraphs and lists, and no markup.
+"""Parses an operator's own text for a page: headings, paragraphs and lists, no markup.
 
-What is left of a text are words, which templates escape: no link, picture, style or script can come
-from one. Knows no file, request or document.
+Only words remain, which templates escape: a text cannot contain a link, picture, style or script.
 """
 
 from __future__ import annotations
@@ -16,15 +15,16 @@ from typing import Final
 BYTES_MAX: Final = 32 * 1024
 """Some 5,000 words, which a page carries in less than 20 KB."""
 _BIDI: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""Overrides and isolates, by which a text reads otherwise than it is kept (Unicode TR 36, 2.6)."""
+"""Overrides and isolates, which make a text read differently from how it is stored (Unicode TR 36,
+2.6)."""
 
 
 class OwnTextError(ValueError):
-    """A text that is not shown; the message says why, and follows the name of its file."""
+    """A text that cannot be shown; the message says why, and follows the name of its file."""
 
 
 class Shape(StrEnum):
-    """What a block of a text is."""
+    """The kind of a block."""
 
     HEADING = "heading"
     SUBHEADING = "subheading"
@@ -38,11 +38,11 @@ class Block:
 
     shape: Shape
     lines: Sequence[str]
-    """One for each entry of a list; of all others there is one."""
+    """One for each entry of a list; all other blocks have one."""
 
     @property
     def text(self) -> str:
-        """The words, of a list those of its first entry."""
+        """The words; for a list those of its first entry."""
         return self.lines[0]
 
 
@@ -52,10 +52,11 @@ class OwnText:
 
     blocks: Sequence[Block]
     digest: str
-    """SHA-256 of its words and their order, in hexadecimal; blank lines at its ends count not."""
+    """SHA-256 of its words and their order, in hexadecimal; blank lines at its ends do not
+    count."""
 
     def changes(self, version: str) -> Sequence[str]:
-        """Return what stands below the heading that is the name of a version."""
+        """Return what follows the heading that is the name of a version."""
         found, is_below = list[str](), False
         for block in self.blocks:
             if block.shape in (Shape.HEADING, Shape.SUBHEADING):
@@ -68,13 +69,13 @@ class OwnText:
 def read_own_text(content: bytes) -> OwnText:
     """Return a text, which is UTF-8. Raises OwnTextError.
 
-    `# ` begins a heading, `## ` one below it, `- ` an entry of a list; a blank line ends what is
-    before it, and all other lines that follow one another are one paragraph.
+    `# ` begins a heading, `## ` one below it, `- ` an entry of a list; a blank line ends the block
+    before it, and other consecutive lines are one paragraph.
     """
     if len(content) > BYTES_MAX:
         raise OwnTextError(f"has more than {BYTES_MAX} bytes")
     try:
-        # Some editors begin a file with the mark of its byte order.
+        # Some editors begin a file with a byte order mark.
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         place = content.count(b"\n", 0, error.start) + 1
@@ -92,12 +93,12 @@ def read_own_text(content: bytes) -> OwnText:
 def _is_hidden(character: str) -> bool:
     if character == "\t":
         return False
-    # Separators of lines and paragraphs would join what looks apart.
+    # Line and paragraph separators would join what looks separate.
     return character in _BIDI or unicodedata.category(character) in ("Cc", "Zl", "Zp", "Co", "Cn")
 
 
 def _blocks(lines: Sequence[str]) -> Iterator[Block]:
-    """Yield what lines are; ends them all, as an empty line ends what is open."""
+    """Yield the blocks of lines, including the last one, as an empty line would."""
     shape, open_lines, has_heading = Shape.PARAGRAPH, list[str](), False
     for line in [*(line.strip() for line in lines), ""]:
         mark, _, rest = line.partition(" ")
@@ -109,7 +110,7 @@ def _blocks(lines: Sequence[str]) -> Iterator[Block]:
             yield _block(shape, open_lines)
             open_lines = []
         if is_heading:
-            # No heading is below one that is not there (WCAG 2.2, 1.3.1).
+            # A heading cannot be below one that does not exist (WCAG 2.2, 1.3.1).
             is_below = mark == "##" and has_heading
             has_heading = True
             yield Block(Shape.SUBHEADING if is_below else Shape.HEADING, (words,))

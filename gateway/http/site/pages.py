@@ -1,7 +1,4 @@
-"""Declares each page: the dataclass is all that its template is given, and names it.
-
-Holds shapes only; knows no request and no store.
-"""
+"""Declares each page: the dataclass is all that its template gets, and names it."""
 
 from __future__ import annotations
 
@@ -30,7 +27,7 @@ class Page(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SignUpPage:
-    """The form for somebody who has no account."""
+    """The form for a person without an account."""
 
     template: ClassVar[str] = "sign_up.html"
     is_open: bool
@@ -51,45 +48,46 @@ class SignUpDonePage:
 
 
 PASSWORD_BUSY: Final[Errors] = MappingProxyType({"password": "busy"})
-"""What is said beside a password that could not be looked at, as when too many sign in."""
+"""What is said beside a password that could not be checked, because too many people are signing
+in."""
 
 
 @dataclass(frozen=True, slots=True)
 class SignInPage:
-    """The form for somebody who has an account."""
+    """The form for a person with an account."""
 
     template: ClassVar[str] = "sign_in.html"
     is_open: bool
-    """Whether a page to make an account can be offered."""
+    """Whether the page offers to sign up."""
     said: str = ""
     email: str = ""
     next: str = ""
     errors: Errors = field(default_factory=dict)
     passkey_host: str = ""
-    """The host that passkeys belong to; empty where there can be none."""
+    """The host that passkeys belong to; empty if there can be none."""
 
 
 @dataclass(frozen=True, slots=True)
 class AccountPage:
-    """What a person's account is."""
+    """An overview of a person's account."""
 
     template: ClassVar[str] = "account.html"
     email: str
     is_proven: bool
     balance: str
-    """As money; empty where it cannot be said right now."""
+    """As money; empty if it is unavailable."""
     account_id: str
     said: str = ""
     languages: Sequence[tuple[str, str]] = ()
     """Code and own name of each language."""
     barred: Sequence[str] = ()
-    """Why it places no calls: "leaving", "restricted", or by somebody else's will "frozen"."""
+    """Why it places no calls: "leaving", "restricted", or "frozen" if someone else did it."""
     errors: Errors = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class ChangePasswordPage:
-    """The form for another password."""
+    """The form for a new password."""
 
     template: ClassVar[str] = "change_password.html"
     email: str
@@ -98,7 +96,7 @@ class ChangePasswordPage:
 
 @dataclass(frozen=True, slots=True)
 class ChangeAddressPage:
-    """The form for another e-mail address."""
+    """The form for a new e-mail address."""
 
     template: ClassVar[str] = "change_address.html"
     current: str
@@ -108,7 +106,7 @@ class ChangeAddressPage:
 
 @dataclass(frozen=True, slots=True)
 class SessionRow:
-    """A browser that is signed in, and the name of the country where it was, if it can be told."""
+    """A signed-in browser, and the name of its country, if known."""
 
     name: str
     browser: str
@@ -138,7 +136,7 @@ class DataField:
 
 @dataclass(frozen=True, slots=True)
 class DataKind:
-    """What is held of one kind."""
+    """What is stored of one kind."""
 
     name: str
     title: str
@@ -151,12 +149,12 @@ class DataKind:
     """Whether there are more than are counted."""
     newest: Sequence[Sequence[DataField]]
     corrected_at: str
-    """Path of the page where it is corrected; empty where it states what has happened."""
+    """Path of the page where it is corrected; empty if it records what has happened."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExportRow:
-    """An export that was asked for."""
+    """A requested export."""
 
     id: str
     state: str
@@ -168,12 +166,12 @@ class ExportRow:
 
 @dataclass(frozen=True, slots=True)
 class DataPage:
-    """Everything that is held of a person, and how to take it with them."""
+    """All data about a person, and how to take them with them."""
 
     template: ClassVar[str] = "data.html"
     kinds: Sequence[DataKind]
     others: Sequence[DataKind]
-    """Kinds that no account leads to, or that are in no export: what they are."""
+    """Kinds that no account leads to, or that are in no export, each explained."""
     exports: Sequence[ExportRow]
     said: str = ""
 
@@ -187,7 +185,7 @@ class SignInCodePage:
     is_recovery: bool = False
     """Whether a recovery code is asked for."""
     minutes_fast: int = 0
-    """How far off the app's clock is; negative: slow, 0: that is not what is wrong."""
+    """How far the app's clock is off; negative: slow, 0: that is not the problem."""
     errors: Errors = field(default_factory=dict)
 
 
@@ -204,7 +202,7 @@ class SecurityPage:
     has_few_codes: bool
     passkeys: Sequence[Passkey]
     passkey_host: str
-    """The host that passkeys belong to; empty where there can be none."""
+    """The host that passkeys belong to; empty if there can be none."""
     passkey_origin: str
     """Origin of our pages at that host."""
     said: str = ""
@@ -212,14 +210,14 @@ class SecurityPage:
 
 @dataclass(frozen=True, slots=True)
 class SecondFactorPage:
-    """What an app is told, and the form for its first code."""
+    """What is entered into an app, and the form for its first code."""
 
     template: ClassVar[str] = "second_factor.html"
     secret: str
     """For typing it into the app."""
     qr_code: Markup
     minutes_fast: int = 0
-    """How far off the app's clock is; negative: slow, 0: that is not what is wrong."""
+    """How far the app's clock is off; negative: slow, 0: that is not the problem."""
     errors: Errors = field(default_factory=dict)
 
 
@@ -234,17 +232,17 @@ class RecoveryCodesPage:
 
 @dataclass(frozen=True, slots=True)
 class ConfirmPage:
-    """The password once more, and a code, before something that cannot be taken back."""
+    """The password again, and a code, before something that cannot be undone."""
 
     template: ClassVar[str] = "confirm.html"
     email: str
     next: str
     needs_code: bool
     minutes_fast: int = 0
-    """How far off the app's clock is; negative: slow, 0: that is not what is wrong."""
+    """How far the app's clock is off; negative: slow, 0: that is not the problem."""
     errors: Errors = field(default_factory=dict)
     passkey_host: str = ""
-    """The host that the person's passkeys belong to; empty where there are none."""
+    """The host that the person's passkeys belong to; empty if there are none."""
     said: str = ""
 
 
@@ -259,14 +257,14 @@ class CountryRow:
 
 @dataclass(frozen=True, slots=True)
 class CountriesPage:
-    """Where an account may call; `proposed` is the code that is shown chosen, empty for none."""
+    """Where an account may call; `proposed` is the preselected code, empty for none."""
 
     template: ClassVar[str] = "countries.html"
     home: Sequence[CountryRow]
-    """Open to everybody; empty: all are."""
+    """Open to everyone; empty: all are."""
     opened: Sequence[CountryRow]
     closed: Sequence[CountryRow]
-    """That the person can open."""
+    """Countries that the person can open."""
     proposed: str
     day_max: int
     said: str = ""
@@ -281,12 +279,12 @@ class TermsPage:
     version: str
     """ISO date."""
     own: Sequence[Block]
-    """The operator's text, in place of ours; empty for none."""
+    """The operator's text, replacing ours; empty for none."""
 
 
 @dataclass(frozen=True, slots=True)
 class PrivacyPage:
-    """What is done with personal data."""
+    """The privacy notice."""
 
     template: ClassVar[str] = "privacy.html"
     version: str
@@ -295,7 +293,7 @@ class PrivacyPage:
     """The operator's text, before ours; empty for none."""
     kinds: Sequence[DataKind]
     months: str
-    """How long records of calls are kept."""
+    """How long call records are kept."""
     stays: Sequence[Left]
     """What is kept once the account is deleted."""
 
@@ -308,12 +306,12 @@ class ErrorPage:
     code: str
     """A key of the words under `problem.`."""
     wait_minutes: int = 0
-    """When to try again; 0 if that is not known."""
+    """When to try again; 0 if unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class SentFormPage:
-    """A form that was received before, or of which nobody knows whether it was done."""
+    """A form that was received before, or that may have been done."""
 
     template: ClassVar[str] = "sent_form.html"
     code: str
@@ -322,23 +320,23 @@ class SentFormPage:
 
 @dataclass(frozen=True, slots=True)
 class DeletePage:
-    """What a deletion does, its form; or that one waits, and the way back."""
+    """What a deletion does and its form; or the waiting one, and the way back."""
 
     template: ClassVar[str] = "delete.html"
     balance: str
-    """As money; empty where there is none."""
+    """As money; empty if there is none."""
     refundable: str
-    """How much of it cards take back, as money; empty for nothing."""
+    """How much of it can be refunded to cards, as money; empty for nothing."""
     may_be_now: bool
     stays: Sequence[Left]
     """What is kept once the account is deleted."""
     due_at: datetime | None
-    """When the deletion that was asked for begins; None where none was."""
+    """When the requested deletion begins; None if there is none."""
     may_cancel: bool
     stays_frozen: bool = False
-    """Whether an account that is kept is frozen for another reason as well."""
+    """Whether an account that is kept stays frozen for another reason."""
     unspent: str = ""
-    """What was chosen: in the form, or for the deletion that waits."""
+    """What was chosen: in the form, or for the waiting deletion."""
     is_now: bool = False
     said: str = ""
     errors: Errors = field(default_factory=dict)
@@ -358,11 +356,11 @@ class ChoicesPage:
 
 @dataclass(frozen=True, slots=True)
 class RestrictionPage:
-    """What a restriction leaves, and the button that begins or ends it."""
+    """The effect of a restriction, and the button that begins or ends it."""
 
     template: ClassVar[str] = "restriction.html"
     since: datetime | None
-    """None where there is none."""
+    """None if there is none."""
     kept: Sequence[str]
     """Titles of the kinds of data that are kept."""
     said: str = ""
@@ -370,20 +368,20 @@ class RestrictionPage:
 
 @dataclass(frozen=True, slots=True)
 class RequestRow:
-    """Something that a person has asked for about their data."""
+    """Something that a person has requested about their data."""
 
     right: str
     asked_at: datetime
     due_at: datetime
     done_at: datetime | None
     is_withdrawn: bool
-    """Whether the person has taken it back, which is when it was done."""
+    """Whether the person has withdrawn it; `done_at` says when."""
     is_late: bool
 
 
 @dataclass(frozen=True, slots=True)
 class RequestsPage:
-    """All that a person has asked for about their data."""
+    """All that a person has requested about their data."""
 
     template: ClassVar[str] = "requests.html"
     requests: Sequence[RequestRow]
@@ -411,4 +409,4 @@ class AcceptTermsPage:
 
 
 WITH_SCRIPT: Final = (SignInPage, ConfirmPage, SecurityPage)
-"""Pages that let passkeys in, which no browser does without script."""
+"""Pages that support passkeys, which need a script."""

@@ -1,7 +1,4 @@
-"""Serves passkeys: challenges for the script of our pages, and forms that bring its answers.
-
-Knows no store. What a browser answers is judged elsewhere.
-"""
+"""Serves passkeys: challenges for the script of our pages, and forms that bring its answers."""
 
 from __future__ import annotations
 
@@ -60,14 +57,14 @@ class PasskeyPages:
         ]
 
     async def options(self, request: Request) -> Response:
-        """Return a challenge for whatever passkey the browser has."""
+        """Return a challenge for any passkey that the browser has."""
         await read_form(request, Nothing)
         if not self.flow.is_offered:
             return see(SIGN_IN)
         return self._challenge(request, await self.flow.challenge(self.door.visitor(request)))
 
     async def sign_in(self, request: Request) -> Response:
-        """Begin a session by a passkey alone."""
+        """Begin a session with a passkey alone."""
         fields = await read_form(request, PasskeyFields)
         following, visitor = self.door.own_page(fields.next), self.door.visitor(request)
         secret = self._begun(request, fields.ceremony)
@@ -77,7 +74,7 @@ class PasskeyPages:
         return see(SIGN_IN, next=following, said=_said(outcome))
 
     async def confirm(self, request: Request, who: SignedIn) -> Response:
-        """Take a passkey in place of the password once more."""
+        """Accept a passkey instead of the password for a step-up."""
         fields = await read_form(request, PasskeyFields)
         following = self.door.own_page(fields.next)
         secret = self._begun(request, fields.ceremony)
@@ -89,7 +86,7 @@ class PasskeyPages:
         return response
 
     async def new_options(self, request: Request, who: SignedIn) -> Response:
-        """Return the challenge for a passkey that is to be made."""
+        """Return the challenge for a new passkey."""
         await read_form(request, Nothing)
         outcome = await self.flow.begin(who) if self.flow.is_offered else None
         match outcome:
@@ -100,7 +97,7 @@ class PasskeyPages:
         return see(SECURITY)
 
     async def add(self, request: Request, who: SignedIn) -> Response:
-        """Add the passkey that the browser has made."""
+        """Add the passkey that the browser has created."""
         fields = await read_form(request, NamedPasskeyFields)
         visitor = self.door.visitor(request)
         secret = self._begun(request, fields.ceremony)
@@ -108,7 +105,7 @@ class PasskeyPages:
         return self._changed(request, outcome, "passkey_added")
 
     async def rename(self, request: Request, who: SignedIn) -> Response:
-        """Give a passkey another name."""
+        """Rename a passkey."""
         fields = await read_form(request, NamedPasskeyFields)
         outcome = await self.flow.rename(who, fields.id, fields.name)
         if isinstance(outcome, SessionOver):
@@ -119,7 +116,7 @@ class PasskeyPages:
         """Remove a passkey."""
         fields = await read_form(request, NamedPasskeyFields)
         outcome = await self.flow.remove(who, fields.id)
-        # One that was gone already begins no epoch, and the session keeps its secret.
+        # If it was gone already, no epoch begins, and the session keeps its secret.
         is_gone = isinstance(outcome, Changed) and outcome.session_secret == who.secret
         return self._changed(request, outcome, "" if is_gone else "passkey_removed")
 
@@ -133,7 +130,7 @@ class PasskeyPages:
         return response
 
     def _begun(self, request: Request, name: str) -> str:
-        """Return the secret of a challenge that this very browser was given; empty for none."""
+        """Return the secret of a challenge that this very browser was given; empty if none."""
         return self.door.holders.cookies.challenge(request, name)
 
     def _changed(
@@ -155,5 +152,5 @@ class PasskeyPages:
 
 
 def _said(outcome: NotYet) -> str:
-    # A challenge that is over, or a session: nothing is wrong with the passkey.
+    # The challenge or the session is over: nothing is wrong with the passkey.
     return "passkey_late" if outcome.answer is Answer.BEGIN_AGAIN else "passkey_wrong"

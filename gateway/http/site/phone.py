@@ -1,8 +1,8 @@
-"""Puts whose service it is into the phone and the page of live calls: title, header, icon, colours.
+"""Brands the phone and the page of live calls: title, header, icon, colours.
 
-And into the manifest, by which systems install the phone. A page is changed in its HTML, as its
-script is the same for everybody: what the page's element holds is shown in place of the script's
-own header (HTML, 4.12.4 "the slot element"). Knows no request and no file.
+And the manifest, by which systems install the phone. A page is changed in its HTML, because its
+script is the same for all services: the content of the page's element replaces the script's own
+header (HTML, 4.12.4 "the slot element").
 """
 
 from __future__ import annotations
@@ -18,21 +18,20 @@ _TITLE: Final = re.compile(r"(<title>.* · ).*?(</title>)")
 _ICON: Final = re.compile(r'(<link rel="icon" href=")([^"]*)(" />)')
 _HEAD_ENDS: Final = "</head>"
 SHORT_NAME_MAX: Final = 12
-"""Characters that a home screen has room for (web.dev, "Add a web app manifest")."""
+"""Characters that fit on a home screen (web.dev, "Add a web app manifest")."""
 ICON_PX_MIN: Final = 144
 """Side of the smallest icon that makes a page installable (Chromium's installability check)."""
 _ELEMENT: Final = re.compile(r"<(caller-app|live-app)></\1>")
 
 
 def in_name_of(branding: Branding, html: str, *, logo: str, style: str) -> str:
-    """Return a page in the name of a service; the same page where nothing is set.
+    """Return a page with a service's branding; unchanged if nothing is set.
 
     Args:
-        branding: Whose service it is.
+        branding: The service's branding.
         html: The page as it was built.
-        logo: Address of the logo, empty for none. Like the page's own, it does not begin with `/`.
-        style: Address of a style sheet that is loaded after the page's own.
-
+        logo: URL of the logo, empty for none. Like the page's own, it does not begin with `/`.
+        style: URL of a style sheet that is loaded after the page's own.
     """
     if branding == Branding(OURS, branding.contact, branding.operator, branding.address):
         return html
@@ -47,9 +46,9 @@ def in_name_of(branding: Branding, html: str, *, logo: str, style: str) -> str:
 
 
 def with_welcome(html: str, welcome: str) -> str:
-    """Return the phone page that sends whoever it does not know to the address of another.
+    """Return the phone page that redirects people it does not know to another URL.
 
-    Without script it leads there, and to the account, as it can do nothing else then.
+    Without script it links to it, and to the account, because it can do nothing else then.
     """
     html = html.replace("<caller-app>", f'<caller-app welcome="{welcome}">', 1)
     links = f'<a href="{welcome}">Welcome</a> · <a href="account">Account</a> · '
@@ -57,20 +56,19 @@ def with_welcome(html: str, welcome: str) -> str:
 
 
 def manifest_of(branding: Branding, manifest: str, *, logo: str) -> str:
-    """Return the manifest (W3C Web Application Manifest) in the name of a service.
+    """Return the manifest (W3C Web Application Manifest) with a service's branding.
 
     Args:
-        branding: Whose service it is.
+        branding: The service's branding.
         manifest: The manifest as it was built.
-        logo: Address of the logo, relative to the manifest; empty for none.
-
+        logo: URL of the logo, relative to the manifest; empty for none.
     """
     members = json.loads(manifest)
     members["name"] = branding.service
     if len(branding.service) <= SHORT_NAME_MAX:
         members["short_name"] = branding.service
     else:
-        # Systems shorten a name themselves, where they know how much room there is.
+        # Systems shorten a name themselves, and know how much room there is.
         del members["short_name"]
     if branding.logo and (sizes := _icon_sizes(branding.logo)):
         members["icons"] = [{"src": logo, "sizes": sizes, "type": branding.logo.media_type}]
@@ -78,7 +76,7 @@ def manifest_of(branding: Branding, manifest: str, *, logo: str) -> str:
 
 
 def _icon_sizes(logo: Logo) -> str:
-    """Return the sizes that a logo is an icon in; empty for one that no system would take."""
+    """Return the sizes of a logo as an icon; empty if no system would accept it."""
     if logo.media_type == "image/svg+xml":
         return "any"
     # Big-endian, at the same place in every PNG (W3C PNG, 11.2.2).
@@ -87,5 +85,5 @@ def _icon_sizes(logo: Logo) -> str:
 
 
 def _literal(text: str) -> str:
-    """Return what stands for a text in the template of a replacement."""
+    """Return a text escaped for the template of a replacement."""
     return text.replace("\\", r"\\")

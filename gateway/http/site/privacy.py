@@ -1,7 +1,4 @@
-"""Serves what a person decides about their data: choices, requests, new terms.
-
-Knows no store.
-"""
+"""Serves a person's decisions about their data: choices, requests, new terms."""
 
 from __future__ import annotations
 
@@ -63,7 +60,7 @@ class PrivacyPages:
         return self.door.show(request, page)
 
     async def choose(self, request: Request, who: SignedIn) -> Response:
-        """Keep what a form says: a box that is not ticked is not sent."""
+        """Store the content of the form; an unticked box is not sent."""
         fields = await read_form(request, ChoicesFields)
         muted = frozenset(name for name in OPTIONAL_NOTICES if not getattr(fields, name))
         wishes = Wishes(fields.objects, fields.restricts, muted)
@@ -72,16 +69,15 @@ class PrivacyPages:
         return see(CHOICES, said="choices_kept")
 
     async def show_requests(self, request: Request, who: SignedIn) -> Response:
-        """List what the person has asked for about their data."""
+        """List what the person has requested about their data."""
         at = self.clock()
         rows = [_row(each, is_late=each.is_late(at)) for each in await self.privacy.requests(who)]
         return self.door.show(request, RequestsPage(rows))
 
     async def show_terms(self, request: Request, who: SignedIn) -> Response:
-        """Show what has changed, and ask; whoever has accepted all goes on."""
-        return await self._show_terms(
-            request, who, self.door.own_page(request.query_params.get("next", ""))
-        )
+        """Show what has changed, and ask; a person who has accepted everything goes on."""
+        following = self.door.own_page(request.query_params.get("next", ""))
+        return await self._show_terms(request, who, following)
 
     async def _show_terms(
         self, request: Request, who: SignedIn, following: str, errors: Errors | None = None
@@ -94,7 +90,7 @@ class PrivacyPages:
             ChangeRow(
                 document=change.document,
                 version=change.versions[-1].date,
-                # A first version has nothing that it changes.
+                # A first version changes nothing.
                 said=[
                     text
                     for version in change.versions
@@ -107,7 +103,7 @@ class PrivacyPages:
         return self.door.show(request, page, status=422 if errors else 200)
 
     async def accept(self, request: Request, who: SignedIn) -> Response:
-        """Note that the person accepts what is in force."""
+        """Note that the person accepts the versions in force."""
         fields = await read_form(request, TermsFields)
         following = self.door.own_page(fields.next)
         if not fields.terms:

@@ -1,7 +1,4 @@
-"""Declares the page of rates; the dataclass is all that its template is given.
-
-Holds shapes only; knows no request and no store.
-"""
+"""Declares the page of rates; the dataclass is all that its template gets."""
 
 from __future__ import annotations
 
@@ -37,7 +34,7 @@ class CountryRow:
 
     code: str
     from_price: str
-    """Of the cheapest minute; empty where all of it is closed."""
+    """Price of the cheapest minute; empty if the whole country is closed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +43,12 @@ class RatesPage:
 
     template: ClassVar[str] = "rates.html"
     credit: str
-    """The amount whose minutes are told, as money."""
+    """The amount that minutes are shown for, as money."""
     countries: Sequence[CountryRow]
     country: str = ""
-    """The one that is asked for; empty for none."""
+    """The requested one; empty for none."""
     rates: Sequence[RateRow] = ()
     number: str = ""
     refusal: str = ""
-    """Why a number cannot be called: a key of the words under `problem.`; empty for none."""
+    """Why a number cannot be called: a key of the words under `problem.`; empty if it can."""
     errors: Mapping[str, str] = field(default_factory=dict)

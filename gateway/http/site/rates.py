@@ -1,6 +1,6 @@
-"""Serves `/rates`: what calls cost, for anybody; to a country, or to a number.
+"""Serves `/rates` to anyone: what calls cost, to a country or to a number.
 
-A number comes in a body, because proxies log addresses. Knows no account and no store.
+A number comes in a body, because proxies log URLs.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from gateway.ports import Velocity
 
 RATES: Final = "/rates"
 EXAMPLE_MICROS: Final = 5 * MICROS_PER_UNIT
-"""The credit whose minutes are told."""
+"""The credit that minutes are shown for."""
 PREFIXES_SHOWN: Final = 6
 
 
@@ -45,14 +45,14 @@ class RatesPages:
     closed_destinations: ClosedDestinations
     table: RateTable
     currency: str
-    """Of the deck, ISO 4217."""
+    """The deck's currency, ISO 4217."""
 
     def routes(self) -> list[DeclaredRoute]:
         """Return the page's routes."""
         return [self.door.page(RATES, self.show), self.door.form(RATES, self.find)]
 
     async def show(self, request: Request) -> Response:
-        """Show a country's rates, if one is asked for, and the list of all countries."""
+        """Show a country's rates, if one is requested, and the list of all countries."""
         await self.door.recognise(request)
         countries = await self.table.countries()
         asked = request.query_params.get("country", "")

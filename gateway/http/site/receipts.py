@@ -17,11 +17,11 @@ class Step:
     name: str
     values: dict[str, str]
     amount: str = ""
-    """As money, exact; empty for a line that only says a rule."""
+    """As money, exact; empty for a line that only states a rule."""
 
 
 def per_minute_of(rate_text: str, currency: str) -> tuple[str, str]:
-    """Return the price of a minute and the connect fee; empty where they cannot be read."""
+    """Return the price of a minute and the connect fee; empty if they cannot be parsed."""
     rate = _read(rate_text)
     if rate is None:
         return "", ""
@@ -30,7 +30,7 @@ def per_minute_of(rate_text: str, currency: str) -> tuple[str, str]:
 
 
 def steps_of(rate_text: str, seconds: int, currency: str) -> Sequence[Step]:
-    """Return the calculation of what these seconds cost; nothing where nothing was to be paid."""
+    """Return the calculation of what these seconds cost; empty if they cost nothing."""
     rate = _read(rate_text)
     if rate is None or seconds <= 0 or not currency:
         return ()

@@ -1,6 +1,6 @@
-"""Serves `/docs/api`: the document of the API, as people read it, a page for each operation.
+"""Serves `/docs/api`: the API's document in readable form, a page for each operation.
 
-Its words are the document's, in English; only the headings are in the reader's language.
+Its text is the document's, in English; only the headings are in the reader's language.
 """
 
 from __future__ import annotations
@@ -58,12 +58,12 @@ class ReferencePages:
         ]
 
     async def show(self, request: Request) -> Response:
-        """Show which operations there are."""
+        """Show the list of operations."""
         await self.door.recognise(request)
         return self.door.show(request, reader().index())
 
     async def show_operation(self, request: Request) -> Response:
-        """Show one of them."""
+        """Show one operation."""
         page = reader().page(request.path_params["name"], self.origin)
         if page is None:
             raise HTTPException(404)
@@ -73,12 +73,12 @@ class ReferencePages:
 
 @lru_cache(maxsize=1)
 def reader() -> Reader:
-    """Return what reads our own document, once somebody asks for a page of it."""
+    """Return the reader of our own document, created when a page is first requested."""
     return Reader(read_document())
 
 
 class Reader:
-    """Reads a document of our own making: its shapes are those that `http.openapi` writes."""
+    """Reads our own document, which has the shapes that `http.openapi` writes."""
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         self._document = document
@@ -97,7 +97,10 @@ class Reader:
         return ReferencePage(self._document["info"]["description"], [*groups.items()])
 
     def page(self, name: str, origin: str) -> OperationPage | None:
-        """Return the page of an operation, whose example goes to `origin`; None for no such."""
+        """Return the page of an operation, whose example goes to `origin`.
+
+        None if there is none.
+        """
         if name not in self._told:
             return None
         entry = self._entry(*self._told[name], origin)
@@ -172,7 +175,7 @@ class Reader:
         return " \\\n  ".join(parts)
 
     def _sample(self, schema: Mapping[str, Any]) -> Any:
-        """Return a value that a schema takes: the example it names, or the least that there is."""
+        """Return a value that fits a schema: its example, or the smallest one."""
         if "$ref" in schema:
             return self._sample(self._schemas[schema["$ref"].rpartition("/")[2]])
         if given := schema.get("examples") or schema.get("enum"):
@@ -192,7 +195,7 @@ def _line(method: str, path: str, told: Mapping[str, Any]) -> Line:
 
 
 def _content(told: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the schema of a body; nothing of none."""
+    """Return the schema of a body; empty if there is none."""
     for each in told.get("content", {}).values():
         schema: Mapping[str, Any] = each["schema"]
         return schema
@@ -200,7 +203,7 @@ def _content(told: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _shapes_in(schema: Mapping[str, Any]) -> Sequence[str]:
-    """Return the names of the shapes of which a body is one."""
+    """Return the names of the shapes that a body may have."""
     choices = schema.get("anyOf", [schema])
     return [each["$ref"].rpartition("/")[2] for each in choices if "$ref" in each]
 
@@ -222,7 +225,7 @@ def _text(value: object) -> str:
 
 
 def _kind(schema: Mapping[str, Any]) -> tuple[str, str]:
-    """Return what a value is: in words, and by the shape that it is made of."""
+    """Return a value's kind in words, and the shape that it consists of."""
     if "$ref" in schema:
         return "", schema["$ref"].rpartition("/")[2]
     if "anyOf" in schema:

@@ -1,7 +1,4 @@
-"""Declares the pages of the API; the dataclasses are all that their templates are given.
-
-Holds shapes only; knows no request and no document.
-"""
+"""Declares the pages of the API; the dataclasses are all that their templates get."""
 
 from __future__ import annotations
 
@@ -18,20 +15,20 @@ class Field:
     kind: str
     """In words, such as `list of`, before the shape if there is one."""
     shape: str
-    """Name of the shape that it is, or is made of; empty for a plain value."""
+    """Name of its shape, or of its items' shape; empty for a plain value."""
     words: str
     is_needed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What a body or an answer is made of."""
+    """The structure of a body or an answer."""
 
     name: str
     words: str
     fields: Sequence[Field]
     values: Sequence[str]
-    """Of a word, all that there are."""
+    """All values that a word may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +57,18 @@ class Entry:
     line: Line
     words: str
     scope: str
-    """That a key needs; empty for none."""
+    """The scope that a key needs; empty for none."""
     parameters: Sequence[Field]
     body: str
     """Name of the shape; empty for none."""
     status: str
     answers: Sequence[str]
-    """Names of the shapes of which an answer is one; none for no body."""
+    """Names of the shapes that an answer may have; none for no body."""
     links: Sequence[str]
-    """Names of the operations that can be asked with what the answer gives."""
+    """Names of the operations that take something from the answer."""
     refusals: Sequence[Refusal]
     example: str
-    """A command of a shell."""
+    """A shell command."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +82,7 @@ class ReferencePage:
 
 @dataclass(frozen=True, slots=True)
 class OperationPage:
-    """One operation, and the shapes that it speaks in."""
+    """One operation, and the shapes that it uses."""
 
     template: ClassVar[str] = "operation.html"
     entry: Entry

@@ -1,6 +1,6 @@
-"""Writes pages as HTML: templates and words are read once, at start. Knows no request.
+"""Renders pages as HTML; templates and words are read once, at start.
 
-Every text goes through autoescaping, and a name that a template's page does not have is an error.
+Every text is autoescaped, and a name that a template's page does not have is an error.
 """
 
 from __future__ import annotations
@@ -39,19 +39,19 @@ CONTENT_SECURITY_POLICY: Final = "; ".join(
         "frame-ancestors 'none'",
     )
 )
-"""No script at all: there is nothing that injected markup could run."""
+"""No script at all, so injected markup could run nothing."""
 SCRIPT_POLICY: Final = "; ".join(
     (CONTENT_SECURITY_POLICY, "script-src 'self'", "connect-src 'self'")
 )
-"""Of the pages that let passkeys in: one file of ours, which asks nobody else."""
+"""For the pages that support passkeys: one file of ours, which contacts no one else."""
 
 HEADERS: Final = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "microphone=(), camera=(), geolocation=()",
-    # Not `no-referrer`, by which forms would say `Origin: null` (Fetch, 3.2): no path, so that the
-    # secret of a link goes nowhere, but the origin.
+    # Not `no-referrer`, which would make forms send `Origin: null` (Fetch, 3.2). Only the origin,
+    # without a path, so that the secret of a link goes nowhere.
     "Referrer-Policy": "strict-origin",
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
@@ -62,16 +62,16 @@ SCRIPT_HEADERS: Final = {**HEADERS, "Content-Security-Policy": SCRIPT_POLICY}
 _ASSET_HEADERS: Final = {
     "Cache-Control": "public, max-age=31536000, immutable",
     "X-Content-Type-Options": "nosniff",
-    # A logo in SVG that is opened by itself is a document of ours: it may do nothing.
+    # An SVG logo that is opened by itself is a document of ours: it may do nothing.
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 
 
 _FORM: Final = re.compile('<form method="post"[^>]*>')
-"""No attribute holds the last character of it: autoescaping writes another."""
+"""No attribute contains the last character of it, because autoescaping replaces it."""
 _REPEATED: Final = re.compile(r'action="/(sign-in|sign-out|confirm)|data-passkey="get"')
-"""Forms that let in or out, of which each one sent counts by itself."""
+"""Forms that sign in or out, of which every submission counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +121,9 @@ class Pages:
         owner: str = "",
         is_signed_in: bool | None = False,
     ) -> Response:
-        """Return a page in one of our languages; its forms name the account that they are of.
+        """Return a page in one of our languages; its forms name the account that they are for.
 
-        `is_signed_in` is None where that is not known.
+        `is_signed_in` is None if that is unknown.
         """
         template = self._environments[language].get_template(page.template)
         context = {each.name: getattr(page, each.name) for each in fields(page)}
@@ -135,25 +135,25 @@ class Pages:
         return HTMLResponse(html, status, {**own, **(headers or {})})
 
     def phone_page(self, html: str) -> str:
-        """Return the phone page in the name of this service."""
+        """Return the phone page with this service's branding."""
         return with_welcome(self.live_page(html), "welcome")
 
     def live_page(self, html: str) -> str:
-        """Return the page of live calls in the name of this service."""
+        """Return the page of live calls with this service's branding."""
         style = self._phone_style.lstrip("/")
         return in_name_of(self._branding, html, logo=self._logo, style=style)
 
     def phone_manifest(self, manifest: str) -> str:
-        """Return the phone's manifest in the name of this service."""
+        """Return the phone's manifest with this service's branding."""
         return manifest_of(self._branding, manifest, logo=self._logo)
 
     @property
     def _logo(self) -> str:
-        """Address of the logo as the phone page names it."""
+        """URL of the logo as the phone page refers to it."""
         return f"site/{self._branding.logo.name}" if self._branding.logo else ""
 
     def routes(self) -> list[DeclaredRoute]:
-        """Return the route of what pages load."""
+        """Return the route of the files that pages load."""
         return [public("/site/{name}", self._asset)]
 
     async def _asset(self, request: Request) -> Response:
@@ -164,7 +164,7 @@ class Pages:
         return Response(asset.content, headers=_ASSET_HEADERS, media_type=asset.media_type)
 
     def _add_asset(self, name: str, media_type: str, more: bytes = b"", *, before: str = "") -> str:
-        """Read files of the package; return their address, which changes with their content."""
+        """Read files of the package; return their URL, which changes with their content."""
         folder = resources.files("gateway.http.site")
         parts = [folder.joinpath(each).read_bytes() for each in (before, name) if each]
         content = b"\n".join(parts) + more
@@ -175,27 +175,27 @@ class Pages:
 
 
 def _one_time(form: str) -> str:
-    """Return the field by which a form is known when it is sent again."""
+    """Return the field by which a repeat of a form is recognised."""
     if _REPEATED.search(form):
         return ""
     return f'<input type="hidden" name="{SENT}" value="{secrets.token_hex(SENT_BYTES)}">'
 
 
 class _Compiled(BytecodeCache):
-    """Templates that were compiled once, for all languages: words come in when they are rendered.
+    """Caches compiled templates for all languages: words come in when they are rendered.
 
-    It holds one entry a template of the package, which never changes while a process runs.
+    It holds one entry per template of the package, which never changes while a process runs.
     """
 
     def __init__(self) -> None:
         self._codes: dict[str, CodeType | None] = {}
 
     def load_bytecode(self, bucket: Bucket) -> None:
-        """Give what was compiled, if it was."""
+        """Load a compiled template, if cached."""
         bucket.code = self._codes.get(bucket.key)
 
     def dump_bytecode(self, bucket: Bucket) -> None:
-        """Keep what has been compiled."""
+        """Cache a compiled template."""
         self._codes[bucket.key] = bucket.code
 
 
@@ -205,7 +205,7 @@ _COMPILED: Final = _Compiled()
 def environment(
     language: str, words: Mapping[str, str], packages: Sequence[str] = (), **constants: str
 ) -> Environment:
-    """Return what the templates of one language are rendered by.
+    """Return the environment that renders the templates of one language.
 
     `t` returns the words of a key, with values put in by name; `country_name` the name of a code.
     """
@@ -220,7 +220,7 @@ def environment(
     )
 
     def t(key: str, **values: object) -> str:
-        # Formatted before it is escaped: words have no markup, so that nothing needs to be safe.
+        # Formatted before it is escaped: words have no markup, so nothing needs to be marked safe.
         return words[key].format(**values) if values else words[key]
 
     def name_of(code: str) -> str:

@@ -1,7 +1,4 @@
-"""Serves `/account/restriction`: what is kept, what stops and what goes on, and the way back.
-
-Knows no store.
-"""
+"""Serves `/account/restriction`: what is kept, what stops and what goes on, and the way back."""
 
 from __future__ import annotations
 
@@ -37,7 +34,7 @@ class RestrictionPages:
         ]
 
     async def show(self, request: Request, who: SignedIn) -> Response:
-        """Show what a restriction leaves, and whether there is one."""
+        """Show the effect of a restriction, and whether there is one."""
         words = words_in(language_of(request))
         page = RestrictionPage(
             since=who.holder.choices.restricted_at,
@@ -47,7 +44,7 @@ class RestrictionPages:
         return self.door.show(request, page)
 
     async def set(self, request: Request, who: SignedIn) -> Response:
-        """Restrict, or lift it: each button says which, so that a repeat changes nothing."""
+        """Begin or end a restriction: each button says which, so a repeat changes nothing."""
         fields = await read_form(request, RestrictionFields)
         choices = who.holder.choices
         wishes = Wishes(choices.objected_at is not None, fields.restricts, choices.muted)

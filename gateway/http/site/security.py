@@ -1,7 +1,4 @@
-"""Serves `/account/security`: how a person proves who they are, and their second factor.
-
-Knows no store.
-"""
+"""Serves `/account/security`: how a person proves who they are, and their second factor."""
 
 from __future__ import annotations
 
@@ -45,7 +42,7 @@ class SecurityPages:
     enrolment: Enrolment
     passkeys: Passkeys
     is_offered: bool
-    """Whether there is a key that second factors can be kept under."""
+    """Whether there is a key to seal second factors with."""
 
     def routes(self) -> list[DeclaredRoute]:
         """Return the pages' routes."""
@@ -84,7 +81,7 @@ class SecurityPages:
         return self.door.show(request, page)
 
     async def begin(self, request: Request, who: SignedIn) -> Response:
-        """Make what a new app is told."""
+        """Create the secret for a new app."""
         await read_form(request, Nothing)
         outcome = await self.enrolment.begin(who) if self.is_offered else None
         match outcome:
@@ -97,7 +94,7 @@ class SecurityPages:
         return see(SECURITY)
 
     async def show_new(self, request: Request, who: SignedIn) -> Response:
-        """Show what a new app is told, and ask for its first code."""
+        """Show what is entered into a new app, and ask for its first code."""
         to_add = await self._to_add(request, who)
         return see(SECURITY) if to_add is None else self._page(request, to_add)
 
@@ -135,7 +132,7 @@ class SecurityPages:
         return self.door.show(request, RecoveryCodesPage(codes, said=said_in(request)))
 
     async def download(self, request: Request, who: SignedIn) -> Response:
-        """Return the recovery codes that were just made as a file of text."""
+        """Return the newly created recovery codes as a text file."""
         codes = await self.enrolment.codes_to_keep(who, self._ceremony(request))
         if not codes:
             return see(SECURITY)
@@ -143,7 +140,7 @@ class SecurityPages:
         return PlainTextResponse("\r\n".join((*codes, "")), headers={**HEADERS, **name})
 
     async def forget_codes(self, request: Request, _who: SignedIn) -> Response:
-        """Show the recovery codes no more."""
+        """Stop showing the recovery codes."""
         await read_form(request, Nothing)
         await self.enrolment.forget_codes(self._ceremony(request))
         response = see(SECURITY)
@@ -163,7 +160,7 @@ class SecurityPages:
                 return self.door.sign_in_first(request, SECURITY)
             case StepUpNeeded():
                 return see(CONFIRM, next=SECURITY)
-        # Done already, as by a form that was sent twice.
+        # Done already, for example by a form that was sent twice.
         return see(SECURITY)
 
     def _page(
@@ -182,15 +179,15 @@ class SecurityPages:
 
 
 def qr_code(text: str) -> Markup:
-    """Return a QR code (ISO/IEC 18004) as SVG for the inside of a page.
+    """Return a QR code (ISO/IEC 18004) as SVG to embed in a page.
 
-    Black on white whatever the page's colours are: many readers know it no other way.
+    Black on white regardless of the page's colours, because many readers recognise nothing else.
     """
-    # Loaded when the first person adds an app.
+    # Imported when the first person adds an app.
     import segno  # noqa: PLC0415
 
     code = segno.make(text, error="m", micro=False)
-    # Of numbers only: nothing of the text stands in it.
+    # Numbers only: it contains none of the text.
     return Markup(  # noqa: S704
         code.svg_inline(
             border=_QUIET_MODULES, dark="#000", light="#fff", svgclass="qr", omitsize=True

@@ -1,4 +1,4 @@
-"""Serves `/sign-in`, `/sign-out` and `/confirm`. Knows no store."""
+"""Serves `/sign-in`, `/sign-out` and `/confirm`."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ class SignInPages:
             self.door.page(SIGN_IN, self.show),
             self.door.form(SIGN_IN, self.sign_in),
             self.door.form("/sign-out", self.sign_out),
-            # Open before new terms are accepted: a deletion asks for the password too.
+            # Open before new terms are accepted, because a deletion asks for the password too.
             self.door.own(CONFIRM, self.show_confirm, page=ACCOUNT, before_terms=True),
             self.door.own(CONFIRM, self.confirm, method="POST", page=ACCOUNT, before_terms=True),
         ]
 
     async def show(self, request: Request) -> Response:
-        """Show the form; whoever is signed in goes on."""
+        """Show the form; a signed-in person goes on."""
         said, following = said_in(request), self.door.own_page(request.query_params.get("next", ""))
         if await self.door.who(request) is not None:
             return see(following, said=said)
@@ -74,7 +74,7 @@ class SignInPages:
             case NotYet(Answer.BEGIN_AGAIN):
                 said = "session_over"
             case _:
-                # Beside no field: which of the two is wrong is not told.
+                # Beside no field, so as not to reveal which of the two is wrong.
                 errors = {"email": "credentials_wrong"}
         page = SignInPage(self.can_sign_up, said, fields.email, following, errors, host)
         return self.door.show(request, page, status=422)
@@ -90,13 +90,13 @@ class SignInPages:
         return response
 
     async def show_confirm(self, request: Request, who: SignedIn) -> Response:
-        """Ask once more for what a sign-in asks for."""
+        """Ask again for the proofs of a sign-in."""
         following = self.door.own_page(request.query_params.get("next", ""))
         page = await self._confirm_page(who, following)
         return self.door.show(request, replace(page, said=said_in(request)))
 
     async def confirm(self, request: Request, who: SignedIn) -> Response:
-        """Take the password, and a code where there is a second factor, and go on."""
+        """Check the password, and a code if there is a second factor, and go on."""
         fields = await read_form(request, ConfirmFields)
         following = self.door.own_page(fields.next)
         visitor = self.door.visitor(request)

@@ -1,7 +1,6 @@
 """Serves `/sign-in/code`: the second step of a sign-in, a code after the password.
 
-What has been proven so far is kept on the server, for the browser that holds its secret in a
-cookie. Knows no store.
+The server stores what has been proven so far; the browser has its secret in a cookie.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ class SignInCodePages:
         ]
 
     async def show(self, request: Request) -> Response:
-        """Ask for the code; whoever has given no password begins with that."""
+        """Ask for the code; without a password so far, begin with that."""
         following = self.door.own_page(request.query_params.get("next", ""))
         secret = self.door.holders.cookies.ceremony(request)
         if not await self.flow.is_asked_for_code(secret):

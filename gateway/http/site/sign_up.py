@@ -1,4 +1,4 @@
-"""Serves `/sign-up`: the form, and what to do next. Knows no store and no mail."""
+"""Serves `/sign-up`: the form, and what to do next."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class SignUpPages:
         return self.door.show(request, SignUpPage(self.is_open))
 
     async def sign_up(self, request: Request) -> Response:
-        """Make an account; what follows is the same for an address that has one."""
+        """Create an account; a known address gets the same answer."""
         if not self.is_open:
             raise RequestRefusedError("sign_up_closed")
         fields = await read_form(request, SignUpFields)
@@ -57,7 +57,7 @@ class SignUpPages:
         return self.door.show(request, SignUpDonePage(said=said_in(request)))
 
     async def send_again(self, request: Request) -> Response:
-        """Send the mail again, if there is somebody to send it to."""
+        """Send the mail again, if there is anyone to send it to."""
         fields = await read_form(request, AddressFields)
         outcome = await self.flow.send_again(fields.email, self.door.visitor(request))
         if isinstance(outcome, Faults):

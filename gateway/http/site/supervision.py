@@ -1,7 +1,4 @@
-"""Serves `/account/supervision`: what supervisors may do in a person's live calls, and have done.
-
-Knows no store.
-"""
+"""Serves `/account/supervision`: what supervisors may do in a person's calls, and have done."""
 
 from __future__ import annotations
 
@@ -26,7 +23,7 @@ DEEDS_SHOWN: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class SupervisionPages:
-    """Handlers of what a person lets supervisors do."""
+    """Handlers of what a person allows supervisors to do."""
 
     door: Door
     supervision: Supervision
@@ -34,8 +31,8 @@ class SupervisionPages:
     def routes(self) -> list[DeclaredRoute]:
         """Return the page's routes."""
         own = self.door.own
-        # Without a step-up: it is asked for where more is to be allowed, so that to look who
-        # listened, and to switch it off, takes none.
+        # No step-up on the route: it is required only to allow more, not to see who listened, or to
+        # switch it off.
         return [own(SUPERVISION, self.show), own(SUPERVISION, self.choose, method="POST")]
 
     async def show(self, request: Request, who: SignedIn) -> Response:
@@ -47,12 +44,12 @@ class SupervisionPages:
         return self.door.show(request, replace(page, said=said_in(request)))
 
     async def choose(self, request: Request, who: SignedIn) -> Response:
-        """Keep what a form says: a box that is not ticked is not sent."""
+        """Store the content of the form; an unticked box is not sent."""
         fields = await read_form(request, SupervisionFields)
         form = RuleForm(fields.most, fields.silent, fields.silent_reason)
         match await self.supervision.choose(who, form):
             case RuleChosen(is_new):
-                # Of what was so already nothing is said: no more has happened.
+                # No message if it was so already.
                 return see(SUPERVISION, said="supervision_set" if is_new else "")
             case SessionOver():
                 return self.door.sign_in_first(request, SUPERVISION)

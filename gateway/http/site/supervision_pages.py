@@ -1,7 +1,4 @@
-"""Declares the page of supervision; the dataclass is all that its template is given.
-
-Holds shapes only; knows no request and no store.
-"""
+"""Declares the page of supervision; the dataclass is all that its template gets."""
 
 from __future__ import annotations
 
@@ -18,14 +15,14 @@ class SupervisionPage:
 
     template: ClassVar[str] = "supervision.html"
     choices: Sequence[str]
-    """Each with all that is less: keys of the words under `supervision_most.`."""
+    """Each includes all lesser ones: keys of the words under `supervision_most.`."""
     most: str
-    """What is chosen of them."""
+    """The chosen one of them."""
     is_silent: bool
     silent_reason: str
     reason_max: int
     deeds: Sequence[Deed]
     needs_proof: bool = False
-    """Whether the form was sent, and waits for a proof of who the person is."""
+    """Whether the form was sent, and waits for a step-up."""
     said: str = ""
     errors: Mapping[str, str] = field(default_factory=dict)

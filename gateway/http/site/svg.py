@@ -1,7 +1,4 @@
-"""Judges whether a picture in SVG is one, and nothing else: it runs nothing and fetches nothing.
-
-Pure; knows no file and no request.
-"""
+"""Checks whether a picture is plain SVG, which runs nothing and fetches nothing."""
 
 from __future__ import annotations
 
@@ -23,7 +20,7 @@ _ACTIVE: Final = frozenset(
         "audio",
         "video",
         "canvas",
-        # May set an attribute of another element to what would be refused in it.
+        # Could set an attribute of another element to a value that would be refused there.
         "animate",
         "animatecolor",
         "animatemotion",
@@ -31,23 +28,23 @@ _ACTIVE: Final = frozenset(
         "set",
     }
 )
-"""Elements that run something, or hold a document (SVG 2, 5.12, 12 and 15.9; SVG Animations)."""
+"""Elements that run something, or embed a document (SVG 2, 5.12, 12 and 15.9; SVG Animations)."""
 _OWN: Final = re.compile(r"#|data:image/(png|jpeg|gif|webp);base64,", re.IGNORECASE)
-"""What an address may begin with: a part of the picture, or pixels that are in it."""
+"""What a reference may begin with: a part of the picture, or pixels within it."""
 _FETCHING: Final = re.compile(r"@import|(image-set|image|cross-fade|src)\(", re.IGNORECASE)
-"""What takes an address as a plain text (CSS Images 4, 2.4; CSS Values 5, 6.1)."""
+"""What takes a URL as plain text (CSS Images 4, 2.4; CSS Values 5, 6.1)."""
 _URLS: Final = re.compile(r"url\(\s*['\"]?\s*([^)]{0,32})", re.IGNORECASE)
 
 
 def is_svg(content: bytes) -> bool:
-    """Return whether a file is SVG, without the entities of which few bytes make any memory."""
+    """Return whether a file is SVG without entities, with which few bytes can fill memory."""
     return _read(content) is not None
 
 
 def fault_of(content: bytes) -> str:
-    """Return why an SVG is not served, for the operator; empty for one that only shows something.
+    """Return why an SVG is refused, for the operator; empty if it is only a picture.
 
-    Raises ValueError for what is no SVG.
+    Raises ValueError if it is not SVG.
     """
     root = _read(content)
     if root is None:
@@ -61,7 +58,7 @@ def fault_of(content: bytes) -> str:
         if fault := _fault_of_attributes(element):
             return fault
         if name.lower() == "style":
-            # Also what stands behind elements in it.
+            # Including text after nested elements.
             sheet = "".join(element.itertext())
             # An at-rule fetches without brackets, and an escape may hide its name.
             if fault := _fault_of_style(sheet + "(" if "@" in sheet else sheet):
@@ -93,11 +90,11 @@ def _fault_of_style(text: str) -> str:
 
 
 def _read(content: bytes) -> ElementTree.Element | None:
-    # Before it is parsed: entities of entities take any memory.
+    # Before parsing: nested entities can fill any memory.
     if re.search(rb"<!(DOCTYPE|ENTITY)", content, re.IGNORECASE) or b"\0" in content:
         return None
     try:
-        # Of a file of the operator's own, bounded, and without entities.
+        # From a file of the operator's own, bounded, and without entities.
         root = ElementTree.fromstring(content)  # noqa: S314
     except (ElementTree.ParseError, ValueError, LookupError):
         return None

@@ -1,7 +1,4 @@
-"""Reads the words of the pages: one file for each language, another language is one more file.
-
-Knows no page and no request.
-"""
+"""Reads the words of the pages, from one file per language."""
 
 from __future__ import annotations
 
@@ -17,9 +14,9 @@ WORDS: Final = read_words("gateway.http.site")
 
 
 def best_language(accepted: str) -> str:
-    """Return the one of our languages that a browser likes best, by its `Accept-Language`.
+    """Return our language that a browser prefers, according to its `Accept-Language`.
 
-    Goes by the order, which is that of the weights in what browsers send.
+    Uses the order, which matches the weights in what browsers send.
     """
     for part in accepted[:_HEADER_CHARS_MAX].split(",")[:_PREFERENCES_MAX]:
         primary = part.partition(";")[0].strip().partition("-")[0].lower()
@@ -29,13 +26,13 @@ def best_language(accepted: str) -> str:
 
 
 _HOMES: Final = {"de": "DE", "en": "US", "es": "ES"}
-"""Where most of those are who say no country beside their language."""
+"""The most likely country of someone who names none beside their language."""
 
 
 def best_country(accepted: str) -> str:
     """Return the country (ISO 3166 alpha-2) that a browser's `Accept-Language` names first.
 
-    Without one, a country of its best language: a guess to begin with, which a person can correct.
+    Without one, a country of its preferred language: a first guess, which a person can correct.
     """
     for part in accepted[:_HEADER_CHARS_MAX].split(",")[:_PREFERENCES_MAX]:
         for subtag in part.partition(";")[0].strip().split("-")[1:]:
