@@ -161,6 +161,3 @@ class AutoTopUpPage:
     off_reason: str
     """As in `AutoTopUp`."""
     errors: Mapping[str, str] = field(default_factory=dict)
-
-
-"""The pages of an account's money."""

@@ -29,6 +29,3 @@ class SpecimenPage:
     styles: Sequence[str]
     picture: str
     """URLs of the script, of its style sheets, and of any picture."""
-
-
-"""The pages of `/design`."""

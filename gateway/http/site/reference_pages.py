@@ -87,6 +87,3 @@ class OperationPage:
     template: ClassVar[str] = "operation.html"
     entry: Entry
     shapes: Sequence[Shape]
-
-
-"""The pages of the API."""

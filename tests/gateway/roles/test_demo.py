@@ -239,7 +239,13 @@ def test_the_first_command_works_and_ends_properly(environ, tmp_path):
         made = subprocess.run(
             [
                 sys.executable,
-                *["-m", "gateway", "accounts", "create", "operators", "--scope", "admin"],
+                "-m",
+                "gateway",
+                "accounts",
+                "create",
+                "operators",
+                "--scope",
+                "admin",
             ],
             env=os.environ | environ,
             capture_output=True,
