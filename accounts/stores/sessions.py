@@ -20,6 +20,7 @@ import msgspec
 
 from accounts.session import AGE_MAX, IDLE_MAX, Session, name_of
 from accounts.stores.valkey import bounded
+from database.errors import StoreUnavailableError
 from database.undertaking import note_change
 
 SESSIONS_MAX = 50
@@ -133,9 +134,17 @@ class RedisSessions:
         if (key := _key_of(secret)) is None or not secret.startswith(f"{tag}."):
             return None
         new_secret = self._new_secret(session.account_id)
-        async with bounded(_AWAY):
-            is_kept = await self._keep(new_secret, session, before=key.removeprefix(_prefix(tag)))
-        return new_secret if is_kept else None
+        try:
+            async with bounded(_AWAY):
+                before = key.removeprefix(_prefix(tag))
+                is_kept = await self._keep(new_secret, session, before=before)
+        except StoreUnavailableError:
+            note_change()
+            raise
+        if not is_kept:
+            return None
+        note_change()
+        return new_secret
 
     async def touch(self, secret: str, seen_at: datetime) -> None:
         """Note when a session was seen; it expires by itself when it has been idle too long.

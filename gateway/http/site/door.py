@@ -209,6 +209,17 @@ class Door:
         await self.recognise(request)
         return self.show(request, ErrorPage("not_found"), status=404)
 
+    async def follow_first(self, request: Request) -> None:
+        """Let a form lead where the same one led to that was received a moment before, if any.
+
+        For what proves something once only, such as a code: the second press finds it used up.
+        Raises AnsweredBeforeError.
+        """
+        sending: Sending | None = getattr(request.state, "sending", None)
+        outcome = None if sending is None else await sending.outcome_soon()
+        if outcome is not None:
+            raise AnsweredBeforeError(outcome)
+
     def visitor(self, request: Request) -> Visitor:
         """Return what a request reveals about its browser."""
         address = address_of(request)

@@ -70,7 +70,7 @@ _ASSET_HEADERS: Final = {
 
 _FORM: Final = re.compile('<form method="post"[^>]*>')
 """No attribute contains the last character of it, because autoescaping replaces it."""
-_REPEATED: Final = re.compile(r'action="/(sign-in|sign-out|confirm)|data-passkey="get"')
+_REPEATED: Final = re.compile('action="/sign-(in|out)')
 """Forms that sign in or out, of which every submission counts."""
 
 

@@ -107,6 +107,8 @@ class SignInPages:
             case NotYet(Answer.BEGIN_AGAIN):
                 return see(SIGN_IN, next=following)
             case NotYet(answer, minutes_fast):
+                if answer is Answer.CODE_USED:
+                    await self.door.follow_first(request)
                 errors = (
                     {"code": FAULTS[answer]} if answer in FAULTS else {"password": "password_wrong"}
                 )
