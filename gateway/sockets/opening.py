@@ -24,6 +24,7 @@ _WRONG_VERSION = Refusal(
     # RFC 6455, 4.4: the versions that are; RFC 9110, 15.5.22: a 426 names the protocol.
     {_VERSION_HEADER: "13", "Upgrade": "websocket"},
 )
+_NO_ONE_HOST = Refusal(HTTPStatus.BAD_REQUEST, "The request must have one Host field.")
 
 
 class HeaderMap(Mapping[str, str]):
@@ -118,6 +119,9 @@ def answer(
 
     The router sees only requests that are valid handshakes.
     """
+    # RFC 9112, 3.2. The library does not look at it.
+    if len(request.headers.get_all("Host")) != 1:
+        return refuse(protocol, _NO_ONE_HOST), None
     response = protocol.accept(request)
     if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
         # The library answers a version that it does not speak with 400; RFC 6455, 4.4 asks for 426.

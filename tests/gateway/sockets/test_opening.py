@@ -80,6 +80,23 @@ def test_another_version_is_told_the_one_that_is_spoken(version):
     assert response.headers["Upgrade"] == "websocket"
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        HEAD.replace(b"Host: ", b"X-Host: "),
+        HEAD.replace(b"Host: ", b"Host: other\r\nHost: "),
+        HEAD.replace(b"\r\n\r\n", b"\r\nhost: other\r\n\r\n"),
+    ],
+)
+def test_a_handshake_names_one_host(head):
+    assert head != HEAD
+    protocol, request = read(head)
+    response, acceptance = answer(protocol, request, pytest.fail, "peer")
+    assert (response.status_code, acceptance) == (400, None)
+    assert response.headers["Connection"] == "close"
+    assert response.headers["Cache-Control"] == "no-store"
+
+
 def test_the_router_decides():
     protocol, request = read(HEAD)
     acceptance = Acceptance(lambda connection: None)
