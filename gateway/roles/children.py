@@ -128,14 +128,17 @@ class Child:
         arguments: Sequence[str],
         environ: Mapping[str, str],
         *,
+        name: str = "",
         silence_s_max: float | None = None,
         keeps: Sequence[int] = (),
     ) -> None:
         """Keep a process; one that has a `Pulse` is replaced when silent for `silence_s_max`.
 
-        It inherits the descriptors that it `keeps`, by the same numbers.
+        It inherits the descriptors that it `keeps`, by the same numbers. The log calls it by its
+        `name`, else by the first of its arguments.
         """
         self._arguments = arguments
+        self._name = name or arguments[0]
         # Ours comes first, so that a child is of the same release as its parent.
         search = os.pathsep.join(filter(None, (HOME, environ.get("PYTHONPATH"))))
         self._environ = {**environ, "PYTHONPATH": search}
@@ -166,7 +169,7 @@ class Child:
         code = await process.wait()
         # Ended by a signal, perhaps ours, it has said nothing itself.
         if code < 0:
-            log.error("Process %s ended with %s before it served.", self._arguments[0], code)
+            log.error("Process %s ended with %s before it served.", self._name, code)
         return code
 
     async def _serves(self, pulses: StreamReader) -> bool:
@@ -181,8 +184,7 @@ class Child:
                 reading.cancel()
             if not reading.done():
                 why = start.why(time.monotonic())
-                name = self._arguments[0]
-                log.error("Process %s %s. Its last step: %s.", name, why, start.step)
+                log.error("Process %s %s. Its last step: %s.", self._name, why, start.step)
                 return False
             # End of stream, or a socket that broke: the child has ended.
             if reading.exception() is not None or not reading.result():
@@ -251,15 +253,15 @@ class Child:
     async def _keep(self, process: Process, pulses: StreamReader) -> None:
         while True:
             if self._silence_s_max is not None and await self._is_silent(pulses):
-                log.error("Process %s stands still; ending it.", self._arguments[0])
+                log.error("Process %s stands still; ending it.", self._name)
                 self._hang_up()
                 await _ended(process, _END_S_MAX)
             # `stop` cancels this task first, so no other exit is expected here.
             code = await process.wait()
             if is_asked := code == RESTART_CODE:
-                log.info("Process %s ended to be started again.", self._arguments[0])
+                log.info("Process %s ended to be started again.", self._name)
             else:
-                log.error("Process %s ended with %s; starting it again.", self._arguments[0], code)
+                log.error("Process %s ended with %s; starting it again.", self._name, code)
             process, pulses = await self._spawn_again(at_once=is_asked)
 
     async def _spawn_again(self, *, at_once: bool) -> tuple[Process, StreamReader]:
@@ -274,7 +276,7 @@ class Child:
                 return await self._spawn()
             except OSError as error:  # such as no descriptor or no memory left
                 why = error.strerror
-            log.error("Process %s cannot be started: %s.", self._arguments[0], why)
+            log.error("Process %s cannot be started: %s.", self._name, why)
 
     async def _is_silent(self, pulses: StreamReader) -> bool:
         """Wait for the pulses to cease; return whether the process has not simply ended.

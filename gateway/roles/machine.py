@@ -134,7 +134,8 @@ class Machine:
         stack.push_async_callback(web.stop)
         for index, node in enumerate(self.nodes):
             environ = environ_of(self._environ, settings, index, node)
-            child = Child(["media", "--folder", str(folder)], environ, keeps=[shared])
+            arguments = ["media", "--folder", str(folder)]
+            child = Child(arguments, environ, name=node, keeps=[shared])
             self._media.append(child)
             stack.push_async_callback(child.stop)
         await worker.start()

@@ -322,7 +322,7 @@ async def test_a_node_is_restarted_and_no_call_is_cut(patient_house: Any) -> Non
         # Once, however often it was asked.
         (node,) = world.pids("n1-1")
         assert [node] != family["n1-1"]
-        assert world.gateway.log.read_text().count("Process media ended to be started again.") == 1
+        assert world.gateway.log.read_text().count("Process n1-1 ended to be started again.") == 1
         await second.wait_frames(len(second.frames) + 25)
         assert (await second.hang_up())["cause"] == 16
     await takes_calls(customer)

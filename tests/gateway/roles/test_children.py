@@ -137,12 +137,12 @@ async def test_a_child_that_ends_to_be_started_again_is_so_at_once(yard, monkeyp
     # No test has the time to wait for this.
     monkeypatch.setattr(children, "_RESTART_DELAY_S", 3600.0)
     caplog.set_level("INFO", "gateway.roles.children")
-    child = Child(["restarting"], environ())
+    child = Child(["restarting"], environ(), name="n1-2")
     assert await child.start_serving() is None
     await started(yard, 4)
     await child.stop()
     assert {(each.levelname, each.getMessage()) for each in caplog.records} == {
-        ("INFO", "Process restarting ended to be started again.")
+        ("INFO", "Process n1-2 ended to be started again.")
     }
     assert len(caplog.records) == 3
 
