@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import import_module
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NamedTuple
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from gateway.cli.command import USAGE_ERROR, complain
@@ -20,29 +20,101 @@ from gateway.errors import EXIT_FINDINGS, EXIT_SETTINGS
 from gateway.logs import formats
 from gateway.roles.release import release
 
+
+class Command(NamedTuple):
+    """Where a command is, and what the help says of it."""
+
+    module: str
+    """The module of its `app`."""
+    summary: str
+    """The first paragraph of its own help: what lists the commands imports none of them."""
+
+
 COMMANDS: Final = {
-    "serve": "gateway.cli.serve",
-    "demo": "gateway.cli.demo",
-    "setup": "gateway.cli.setup",
-    "check": "gateway.cli.check",
-    "drain": "gateway.cli.drain",
-    "simulate": "gateway.cli.simulate",
-    "simulate-payments": "gateway.cli.simulate_payments",
-    "simulate-mail": "gateway.cli.simulate_mail",
-    "settings": "gateway.cli.settings",
-    "accounts": "gateway.cli.accounts",
-    "calls": "gateway.cli.calls",
-    "nodes": "gateway.cli.nodes",
-    "top": "gateway.cli.top",
-    "fraud": "gateway.cli.fraud",
-    "rates": "gateway.cli.rates",
-    "ledger": "gateway.cli.ledger",
-    "payments": "gateway.cli.payments",
-    "webhooks": "gateway.cli.webhooks",
-    "requests": "gateway.cli.requests",
-    "retention": "gateway.cli.retention",
+    "serve": Command(
+        "gateway.cli.serve",
+        "Run the gateway: pages, API, webhooks and media on one port; or one of its roles.",
+    ),
+    "demo": Command(
+        "gateway.cli.demo",
+        "Run everything at once, with a simulated phone network and an account with credit.",
+    ),
+    "setup": Command(
+        "gateway.cli.setup",
+        "Prepare the first real call: ask, try every answer, write the settings file.",
+    ),
+    "check": Command(
+        "gateway.cli.check",
+        "Check the settings, connect to Redis, SQL and Twilio, and report weaknesses.",
+    ),
+    "drain": Command(
+        "gateway.cli.drain",
+        "Drain the credit store's outbox into the SQL book of record until stopped.",
+    ),
+    "simulate": Command(
+        "gateway.cli.simulate",
+        "Run the simulated carrier: Twilio's REST API, webhooks and Media Streams, with phones.",
+    ),
+    "simulate-payments": Command(
+        "gateway.cli.simulate_payments",
+        "Run the simulated payment service: Stripe's API, a page to pay on, webhooks."
+        " No money moves.",
+    ),
+    "simulate-mail": Command(
+        "gateway.cli.simulate_mail",
+        "Run the simulated mail server: takes every mail, and shows it on a page."
+        " Nothing is sent on.",
+    ),
+    "settings": Command(
+        "gateway.cli.settings",
+        "Print the reference of all settings as Markdown.",
+    ),
+    "accounts": Command(
+        "gateway.cli.accounts",
+        "Accounts, their keys, credit and limits.",
+    ),
+    "calls": Command(
+        "gateway.cli.calls",
+        "The live calls of all nodes.",
+    ),
+    "nodes": Command(
+        "gateway.cli.nodes",
+        "The nodes: whether they take calls, and what they log.",
+    ),
+    "top": Command(
+        "gateway.cli.top",
+        "Show live calls, nodes and alarms of all processes; it changes nothing.",
+    ),
+    "fraud": Command(
+        "gateway.cli.fraud",
+        "The rules of admission, and exceptions.",
+    ),
+    "rates": Command(
+        "gateway.cli.rates",
+        "Rate decks: prices by the longest prefix of the number.",
+    ),
+    "ledger": Command(
+        "gateway.cli.ledger",
+        "Statements, audit and recovery of the ledger.",
+    ),
+    "payments": Command(
+        "gateway.cli.payments",
+        "Payments by card, refunds and disputes.",
+    ),
+    "webhooks": Command(
+        "gateway.cli.webhooks",
+        "Where events of an account are posted, and what became of them.",
+    ),
+    "requests": Command(
+        "gateway.cli.requests",
+        "What people asked for about their data, and what is due.",
+    ),
+    "retention": Command(
+        "gateway.cli.retention",
+        "Forget what is older than people are promised.",
+    ),
 }
-"""Command -> the module of its `app`, in the order of the help."""
+"""The commands by their names, in the order of the help."""
 
 
 class _Commands(TyperGroup):
@@ -54,17 +126,19 @@ class _Commands(TyperGroup):
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
-        """Return a command; None if it does not exist."""
-        module = COMMANDS.get(cmd_name)
-        if module is None:
-            return None
-        # Listing all commands in the help also calls this, and imports them all.
-        return _command(cmd_name, module)
+        """Return what the help and the completion say of a command; None if it does not exist."""
+        command = COMMANDS.get(cmd_name)
+        return None if command is None else TyperCommand(cmd_name, help=command.summary)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the name of the command that is to run, the command, and its arguments."""
+        name, found, rest = super().resolve_command(ctx, args)
+        return name, found and _command(found.name), rest
 
 
 @cache
-def _command(name: str, module: str) -> Any:
-    command = _built(import_module(module).app)
+def _command(name: str) -> Any:
+    command = _built(import_module(COMMANDS[name].module).app)
     command.name = name
     return command
 

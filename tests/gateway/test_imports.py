@@ -3,9 +3,11 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+import gateway
 from gateway.cli.app import COMMANDS
 from gateway.roles.child import ROLES
 from tests.thorough import first_of
@@ -49,28 +51,54 @@ USED = {
 }
 """Command -> the heavy packages that it may import before it does anything; a role is a child."""
 
-LIST = """
+BEGUN = """
 import sys
 from importlib import import_module
 from gateway.cli import process
 import_module(sys.argv.pop(1))
-print(*sys.modules)
 """
+HELPED = """
+import sys
+from gateway.cli import process
+sys.argv = ["caller", "--help"]
+try:
+    process.main()
+except SystemExit as ended:
+    assert not ended.code
+"""
+ROOMS = {path.parent.name for path in Path(gateway.__path__[0]).glob("*/__init__.py")}
 
 
-@pytest.mark.parametrize("command", first_of(USED))
-def test_a_process_carries_what_it_uses(command):
-    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+def loaded(script, *arguments):
+    """Return the names of all modules of a fresh interpreter that has run a script."""
     listed = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            LIST,
-            *((ROLES[command], "--child") if command in ROLES else (COMMANDS[command],)),
-        ],
-        env=environ,
+        [sys.executable, "-c", f"{script}\nprint('loaded:', *sys.modules)", *arguments],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         stdout=subprocess.PIPE,
         check=True,
         timeout=60,
     )
-    assert HEAVY & set(listed.stdout.decode().split()) <= USED[command]
+    return set(listed.stdout.decode().rpartition("loaded:")[2].split())
+
+
+@pytest.mark.parametrize("command", first_of(USED))
+def test_a_process_carries_what_it_uses(command):
+    begun = (ROLES[command], "--child") if command in ROLES else (COMMANDS[command].module,)
+    assert HEAVY & loaded(BEGUN, *begun) <= USED[command]
+
+
+def test_the_help_of_all_imports_no_command():
+    found = loaded(HELPED)
+    assert {each for each in found if each.startswith("gateway.cli.")} == {
+        "gateway.cli.app",
+        "gateway.cli.command",
+        "gateway.cli.process",
+    }
+    assert HEAVY & found == {"typer"}
+    assert {room for room in ROOMS if f"gateway.{room}" in found} == {
+        "cli",
+        "limits",
+        "logs",
+        "roles",
+        "stores",
+    }

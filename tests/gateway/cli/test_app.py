@@ -5,10 +5,13 @@ import socket
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
+from inspect import cleandoc
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from billing.errors import RateDeckError
@@ -99,6 +102,49 @@ def test_help_names_every_command():
         "payments",
     ):
         assert f" {command} " in done.output
+
+
+@pytest.mark.parametrize("name", app.COMMANDS)
+def test_the_list_of_commands_says_of_each_what_it_says_itself(name):
+    group: Any = get_command(app.app)
+    context = typer.Context(group, info_name="caller")
+    listed, begun = (
+        group.get_command(context, name),
+        group.resolve_command(context, [name, "--help"]),
+    )
+    run_by_it = begun[1]
+    assert begun == (name, run_by_it, ["--help"])
+    for each in (listed, run_by_it):
+        assert (each.name, each.hidden, each.deprecated) == (name, False, False)
+        assert not each.rich_help_panel
+    said = cleandoc(run_by_it.short_help or run_by_it.help).split("\n\n")[0]
+    assert listed.help == said.replace("\n", " ")
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ([""], list(app.COMMANDS)),
+        (["sim"], ["simulate", "simulate-payments", "simulate-mail"]),
+        (["ledger", ""], ["show", "audit", "rebuild"]),
+        (["drain", "--"], ["--help"]),
+    ],
+)
+def test_a_shell_completes_commands_and_their_own(monkeypatch, capsys, typed, offered):
+    monkeypatch.setenv("_CALLER_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", " ".join(["caller", *typed]))
+    monkeypatch.setenv("COMP_CWORD", str(len(typed)))
+    with pytest.raises(SystemExit) as ended:
+        app.main([], {})
+    assert not ended.value.code
+    assert capsys.readouterr().out.split() == offered
+
+
+@pytest.mark.parametrize("asked", [["srve"], ["srve", "--help"]])
+def test_a_command_that_is_none_is_said_to_be(asked):
+    done = caller(*asked)
+    assert done.exit_code == EXIT_SETTINGS
+    assert "No such command 'srve'" in done.output
 
 
 @pytest.mark.parametrize(

@@ -37,8 +37,6 @@ def interrupted():
         {}
     command.run(work())
 
-import gateway.cli.app
-gateway.cli.app.COMMANDS["settings"] = "gateway.cli.settings"
 import sys
 sys.argv = ["caller", "settings"]
 main()

@@ -282,4 +282,4 @@ async def _until_sent(line, one):
 
 
 def test_it_is_a_command():
-    assert app_module.COMMANDS["webhooks"] == webhooks.__name__
+    assert app_module.COMMANDS["webhooks"].module == webhooks.__name__
