@@ -28,6 +28,17 @@ def cpu_ns(pid: int) -> int:
     return total
 
 
+def spent_s(pid: int) -> float:
+    """Return the CPU time of a process and of all its threads, also those that have ended.
+
+    To the clock tick, 10 ms; of its children nothing.
+    """
+    # Behind the command's name, which may hold anything, the state is the third field (proc(5)).
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    user, system = map(int, fields[11:13])
+    return (user + system) / os.sysconf("SC_CLK_TCK")
+
+
 def resident_bytes(pid: int) -> int:
     """Return the resident memory of a process; 0 when it is gone."""
     try:

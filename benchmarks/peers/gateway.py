@@ -28,7 +28,7 @@ from benchmarks.peers.peer import server_process
 from benchmarks.process_cost import command_line, descendants
 from gateway.stores.embedded import bundled_server
 
-_GATEWAY = (sys.executable, "-m", "gateway")
+CALLER = (sys.executable, "-m", "gateway")
 DESTINATION = "+15005551000"
 CREDIT = "100000"
 """In the account's currency: more than any run can spend."""
@@ -115,7 +115,8 @@ class RunningGateway:
         return parts
 
 
-def _environment(port: int, carrier: PlayedCarrier, directory: str) -> dict[str, str]:
+def environment_of(port: int, carrier: PlayedCarrier, directory: str) -> dict[str, str]:
+    """Return the settings of a gateway with the played carrier and a data folder."""
     # Settings of whoever runs the benchmark must not change what is measured.
     inherited = {k: v for k, v in installed.environment().items() if k[:7] != "CALLER_"}
     return inherited | {
@@ -140,7 +141,8 @@ def _connect(port: int) -> http.client.HTTPConnection:
     return http.client.HTTPConnection(loopback.HOST, port, timeout=10)
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], port: int) -> None:
+def wait_until_ready(process: subprocess.Popen[bytes], port: int) -> None:
+    """Return once a gateway says that it can serve. Raises DialError."""
     deadline = time.monotonic() + READY_S_MAX
     # A process that has ended will not become ready: its output goes with the error.
     while time.monotonic() < deadline and process.poll() is None:
@@ -154,7 +156,7 @@ def _wait_until_ready(process: subprocess.Popen[bytes], port: int) -> None:
 
 def create_account(environment: Mapping[str, str], name: str, *options: str) -> str:
     """Create an account; return its API key, the last word that is printed."""
-    command = [*_GATEWAY, "accounts", "create", name, *options]
+    command = [*CALLER, "accounts", "create", name, *options]
     made = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if made.returncode != 0:
         raise DialError(f"no account: {made.stderr}")
@@ -175,10 +177,10 @@ def start_gateway(
     with ExitStack() as stack:
         directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="caller-benchmark-"))
         carrier = stack.enter_context(PlayedCarrier())
-        environment = _environment(port, carrier, directory) | dict(more or {})
+        environment = environment_of(port, carrier, directory) | dict(more or {})
         others: dict[str, int] = {}
         if apart:
-            url, others["valkey"] = stack.enter_context(_valkey(directory))
+            url, others["valkey"] = stack.enter_context(valkey(directory))
             environment["CALLER_REDIS_URL"] = url
             environment["CALLER_DATABASE_URL"] = f"sqlite:///{directory}/shared.db"
         # Before the node starts, by the command line: the stores are not in use yet.
@@ -190,9 +192,9 @@ def start_gateway(
             others[role] = stack.enter_context(started).pid
         command = _serve("media" if apart else "all")
         process = stack.enter_context(server_process(command, environment=environment))
-        _wait_until_ready(process, port)
+        wait_until_ready(process, port)
         if apart:
-            _wait_until_ready(process, pages_port)
+            wait_until_ready(process, pages_port)
             # The process of the pages looks once a second which nodes there are.
             time.sleep(NODE_SEEN_S)
         # One connection for all requests, as a client that places many calls would keep.
@@ -202,11 +204,11 @@ def start_gateway(
 
 
 def _serve(role: str) -> list[str]:
-    return [*_GATEWAY, "serve", "--role", role]
+    return [*CALLER, "serve", "--role", role]
 
 
 @contextmanager
-def _valkey(directory: str) -> Iterator[tuple[str, int]]:
+def valkey(directory: str) -> Iterator[tuple[str, int]]:
     """Run a Valkey as the gateway would for itself; yield its address and its process."""
     server = bundled_server() or shutil.which("valkey-server") or "redis-server"
     socket = Path(directory, "shared.sock")

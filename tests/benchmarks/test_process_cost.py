@@ -6,6 +6,7 @@ import mmap
 import os
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -17,6 +18,7 @@ from benchmarks.process_cost import (
     descendants,
     on_cores,
     resident_bytes,
+    spent_s,
     total_cpu_ns,
     total_resident_bytes,
 )
@@ -32,6 +34,20 @@ def test_work_costs_cpu_and_waiting_does_not() -> None:
         pass
     worked = cpu_ns(os.getpid()) - before
     assert worked >= 45_000_000
+
+
+def test_what_ended_threads_have_spent_is_spent() -> None:
+    before = spent_s(os.getpid())
+    worker = threading.Thread(target=_burn_100_ms)
+    worker.start()
+    worker.join()
+    assert spent_s(os.getpid()) - before >= 0.09
+
+
+def _burn_100_ms() -> None:
+    end = time.thread_time_ns() + 100_000_000
+    while time.thread_time_ns() < end:
+        pass
 
 
 def test_a_core_is_busy_for_as_long_as_somebody_works_on_it() -> None:
