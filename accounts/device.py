@@ -72,7 +72,10 @@ class Families(NamedTuple):
 
 
 def families(user_agent: str) -> Families:
-    """Return the families of browser and system of a User-Agent header (RFC 9110, 10.1.5)."""
+    """Return the families of browser and system of a User-Agent header (RFC 9110, 10.1.5).
+
+    For a thread: where a header has no like yet, up to a tenth of a second is spent on it.
+    """
     text = user_agent[:USER_AGENT_MAX]
     parser = _parser()
     browser, system = parser.parse_user_agent(text), parser.parse_os(text)
@@ -82,15 +85,11 @@ def families(user_agent: str) -> Families:
     )
 
 
-def load() -> None:
-    """Load the header parser, which takes a tenth of a second, before the first header."""
-    _parser()
-
-
 @cache
 def _parser() -> Parser:
-    # Imported here because it compiles hundreds of expressions, and most processes read no header.
-    from ua_parser import BasicResolver, Parser, load_builtins  # noqa: PLC0415
+    # Imported here, because most processes read no header.
+    from ua_parser import BasicResolver, Parser, load_lazy_builtins  # noqa: PLC0415
 
-    # Not the library's default parser, which caches thousands of recent headers.
-    return Parser(BasicResolver(load_builtins()))
+    # Each of hundreds of expressions is compiled when a header comes to it. Not the library's own
+    # parser, which keeps the last thousands of headers.
+    return Parser(BasicResolver(load_lazy_builtins()))

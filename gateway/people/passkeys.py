@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from accounts.ceremony import Ceremony, Purpose
-from accounts.device import families
 from accounts.holder import Holder
 from accounts.link import Purpose as LinkPurpose
 from accounts.notice import Notice
@@ -39,7 +38,7 @@ from gateway.people.password import StepUpNeeded
 from gateway.people.sessions import SessionOver, SignedIn, go_on
 from gateway.people.sign_in import NotYet, SignIn, Welcome
 from gateway.people.sign_up import Faults
-from gateway.people.visitor import Visitor
+from gateway.people.visitor import Visitor, families_of
 from gateway.ports import Velocity
 
 PASSKEY_WRONG: Final = "passkey_new_wrong"
@@ -137,7 +136,7 @@ class Passkeys:
             account_id=account_id,
             public_key=new.public_key,
             sign_count=new.sign_count,
-            name=read_name(name) or ", ".join(filter(None, families(visitor.user_agent))),
+            name=read_name(name) or ", ".join(filter(None, await families_of(visitor))),
             is_synced=new.is_synced,
             is_backed_up=new.is_backed_up,
             added_at=self.clock(),

@@ -12,7 +12,6 @@ from datetime import datetime
 from accounts.address import EmailAddress, parse_address
 from accounts.ceremony import Ceremony
 from accounts.ceremony import Purpose as CeremonyPurpose
-from accounts.device import families
 from accounts.errors import AddressError
 from accounts.holder import Device, Holder
 from accounts.link import Purpose, digest
@@ -26,7 +25,7 @@ from gateway.people.codes import Codes
 from gateway.people.password import LinkDead
 from gateway.people.sessions import SignedIn, forget_sessions
 from gateway.people.sign_up import Faults
-from gateway.people.visitor import NewSecret, Visitor, device_id, recognised
+from gateway.people.visitor import NewSecret, Visitor, device_id, families_of, recognised
 from gateway.ports import Velocity
 
 
@@ -259,7 +258,7 @@ class SignIn:
         # someone who wants to be recognised as this device from elsewhere.
         is_known = recognised(visitor, await self.people.devices(holder.account_id))
         device_secret = visitor.device_secret if is_known else self.new_secret()
-        browser, system = families(visitor.user_agent)
+        browser, system = await families_of(visitor)
         device = Device(device_id(device_secret), browser, system, at, at, visitor.country)
         told = new_device(
             holder.email, device, country=visitor.country_names.get(holder.language, "")

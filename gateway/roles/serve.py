@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 
-from accounts import device
 from gateway.call import number
 from gateway.calls import carrier_news
 from gateway.calls.carrier_news import Elsewhere
@@ -473,12 +472,10 @@ class Gateway:
         stops.add("server", self._server.stop)
         stops.add("media sockets", port.close_sockets)
         self._on_step("numbering plans and tones")
-        # Before anybody can come: half a second in which the loop does nothing else.
+        # Before anybody can come, because the loop does nothing else meanwhile.
         number.load_numbering_plans()
         if media is not None:
             media.warm_up()
-        if self.role.answers_people:
-            device.load()
         _spare_the_collector()
         if media is not None:
             # UDP before TCP: the first WebRTC offer may come as soon as TCP is open.
