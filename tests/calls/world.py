@@ -311,6 +311,19 @@ class World:
         state = await self.carrier_get(f"/calls/{carrier_call_id}")
         return bool(state["status"] == "completed")
 
+    async def is_streaming(self, carrier_call_id: str) -> bool:
+        """Whether the carrier's stream is open; a caller may be told of the answer before."""
+        streams = (await self.carrier_get(f"/calls/{carrier_call_id}"))["streams"]
+        return bool(streams) and streams[-1]["state"] == "streaming"
+
+    async def carrier_complaints(self, carrier_call_id: str) -> list[int]:
+        """Return the codes that the carrier's debugger has of one call, oldest first.
+
+        The carrier is shared: other tests have left theirs.
+        """
+        entries = (await self.carrier_get("/debugger"))["entries"]
+        return [entry["code"] for entry in entries if entry["call_sid"] == carrier_call_id]
+
     async def carrier_act(self, carrier_call_id: str, **action: Any) -> None:
         """Let the phone of a live call do something."""
         async with httpx.AsyncClient(timeout=PATIENCE_S) as client:
