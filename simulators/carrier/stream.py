@@ -193,14 +193,15 @@ class MediaLeg:
         if isinstance(message, Audio):
             self._take_audio(message.payload)
         elif isinstance(message, PlayoutMark):
+            now_ns = self._clock.monotonic_ns()
             # As many as can wait: the name of a mark that is dropped never comes back to be
             # removed.
             if len(self._mark_times) < MARKS_MAX:
-                self._mark_times[message.name] = self._clock.monotonic_ns()
-            self._echo(self.playout.mark(message.name))
+                self._mark_times[message.name] = now_ns
+            self._echo(self.playout.mark(message.name), now_ns)
         elif isinstance(message, Clear):
             self.counters.clears += 1
-            self._echo(self.playout.clear())
+            self._echo(self.playout.clear(), self._clock.monotonic_ns())
 
     def on_binary(self, payload: bytes) -> None:
         """Refuse a binary message: there are none on a Media Stream."""
@@ -239,7 +240,7 @@ class MediaLeg:
         self._recording.add(heard, self._clock.epoch_ns())
         # Most frames end no mark, and this runs fifty times a second for each call.
         if self.playout.marks_waiting:
-            self._echo(self.playout.due())
+            self._echo(self.playout.due(), now_ns)
         if self._frames % _FRAMES_PER_S == 0:
             self.backlog_ms_history.append(self.playout.backlog_ms)
         frame = self._callee.step(heard)
@@ -273,8 +274,7 @@ class MediaLeg:
 
     # --- plumbing --------------------------------------------------------------------------
 
-    def _echo(self, names: list[str]) -> None:
-        now_ns = self._clock.monotonic_ns()
+    def _echo(self, names: list[str], now_ns: int) -> None:
         for name in names:
             waited_ms = (now_ns - self._mark_times.pop(name, now_ns)) / 1e6
             self.counters.mark_ms_max = max(self.counters.mark_ms_max, waited_ms)
