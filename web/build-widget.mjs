@@ -17,7 +17,7 @@ export const compactLoader = {
   },
 };
 
-/** What is loaded later imports the frame as well: so all that they share stays in one file, which compresses better. */
+/** What is loaded later imports the frame as well: so all of it stays in one file, which compresses better, and which the page starts. */
 const sharing = {
   name: 'sharing',
   setup({ onLoad }) {
@@ -40,16 +40,13 @@ export async function buildWidget({ bundle, source, output, define, audio, icon 
     plugins: [languages, tokens, sharing],
     define: { ...define, SOLVER_FILE: JSON.stringify(`./${workers.solver}`) },
   });
-  const shared = Object.entries(outputs)
-    .filter(([file]) => path.basename(file) === names.frame)
-    .flatMap(([, { imports }]) => imports.filter(({ kind }) => kind === 'import-statement'))
-    .map((chunk) => path.basename(chunk.path));
-  const preloads = shared.map((file) => `<link rel="modulepreload" href="../static/${file}" />`).join('');
-  const parts = { script: names.frame, style: names.style, icon, preloads };
+  const [entry] = Object.entries(outputs).filter(([file]) => path.basename(file) === names.frame);
+  const [shared] = entry[1].imports.filter(({ kind }) => kind === 'import-statement');
+  const parts = { script: path.basename(shared.path), style: names.style, icon };
   const template = (await readFile(source('widget/frame.html'), 'utf8')).replace(/\n\s+/g, '\n');
   const html = template.replace(/\{(\w+)\}/g, (_, name) => parts[name]);
   await writeFile(path.join(output, 'frame.html'), html);
-  await report(output, ['loader.js', 'frame.html', names.style, names.frame, ...shared, workers.solver, ...audio]);
+  await report(output, ['loader.js', 'frame.html', names.style, parts.script, workers.solver, ...audio]);
   return names.style;
 }
 

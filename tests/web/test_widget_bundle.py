@@ -34,7 +34,7 @@ async def test_all_that_a_visitor_loads_to_talk_is_small(visit: Visit, built_pag
     await until(lambda: gateway.line.peer.selected)
     files = re.findall(r"/static/([^?\s]+)", " ".join(gateway.addresses))
     names = {"loader.js", "frame.html", *files}
-    for part in ("frame", "style", "de", "solver", "worklets", "socket-worker"):
+    for part in ("chunk", "style", "de", "solver", "worklets", "socket-worker"):
         assert any(name.startswith(f"{part}-") for name in names), part
     sizes = {name: _gzipped(built_pages / name) for name in names}
     assert sizes["loader.js"] <= LOADER_BYTES_MAX

@@ -6,9 +6,10 @@ import { test } from 'node:test';
 import { languages } from 'languages:../../../web/src/widget/frame/words';
 import type { Ending } from '../../../web/src/sdk/core';
 import { outcomeOf, toldIn } from '../../../web/src/widget/frame/outcome';
-import { PROBLEMS, isLocal, mayTryAgain, problemOf, signedCodeOf } from '../../../web/src/widget/frame/problem';
+import { isLocal, mayTryAgain, problemOf, signedCodeOf } from '../../../web/src/widget/frame/problem';
 import { find, payload } from '../../../web/src/widget/frame/proof';
 import { digester } from '../../../web/src/widget/frame/sha256';
+import { chooseLanguage } from '../../../web/src/widget/frame/words';
 import { words as en } from '../../../web/src/widget/frame/words/en';
 
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
@@ -68,13 +69,27 @@ test('an outcome follows from the cause, unless somebody has talked', () => {
   for (const lack of ['credit', 'cap'] as const) assert.equal(outcomeOf(ending(602, { cut_off: lack }), true), 'budget');
 });
 
+Object.assign(globalThis, { document: { documentElement: {} } });
+await chooseLanguage(['en']);
+
+/** What keeps visitors from talking: the gateway's codes, the SDK's, and the frame's. */
+const PROBLEMS = [
+  ...['button_paused', 'button_busy', 'button_limited', 'budget_reached', 'button_unavailable', 'not_found', 'bad_origin'],
+  ...['challenge', 'human', 'microphone_refused', 'microphone_missing', 'microphone_busy', 'microphone_timeout'],
+  ...['blocked_by_page', 'audio_blocked', 'unsupported_browser', 'insecure_page', 'offline', 'gateway_unreachable'],
+  ...['connection_lost', 'gateway_busy', 'unforeseen'],
+] as const;
+
 /** The tables of all languages. */
 const TABLES = await Promise.all(Object.values(languages).map(async (load) => (await load!()).words));
 
 test('every problem has words in every language, and a way out', () => {
   assert.ok(TABLES.length > 2);
   for (const problem of PROBLEMS) {
-    for (const words of TABLES) assert.ok(words[problem] && words[`${problem}.next`], problem);
+    for (const words of TABLES) {
+      const texts = [words[problem]].flat();
+      assert.equal(texts.filter((text) => text).length, 2, problem);
+    }
     assert.equal(problemOf(problem), problem);
   }
   assert.ok(!mayTryAgain('not_found') && mayTryAgain('button_busy'));
@@ -95,6 +110,10 @@ test('each language fills in the same things', () => {
   const filled = (text: string): string[] => [...text.matchAll(/\{\w+\}/g)].map(String).sort();
   for (const words of TABLES) {
     assert.deepEqual(Object.keys(words).sort(), Object.keys(en).sort());
-    for (const [key, text] of Object.entries(en)) assert.deepEqual(filled(words[key]), filled(text), key);
+    for (const [key, said] of Object.entries(en)) {
+      const texts = [words[key]].flat();
+      assert.equal(texts.length, [said].flat().length, key);
+      assert.deepEqual(texts.map(filled), [said].flat().map(filled), key);
+    }
   }
 });

@@ -7,11 +7,11 @@ import type { Status } from '../widget/frame/embed-api';
 import { feedback } from '../widget/frame/feedback';
 import { InCall } from '../widget/frame/in-call';
 import { OUTCOMES } from '../widget/frame/outcome';
-import { PROBLEMS } from '../widget/frame/problem';
 import { Screen } from '../widget/frame/screen';
 import { closed } from '../widget/frame/closed';
 import * as views from '../widget/frame/views';
-import { known, t } from '../widget/frame/words';
+import { hasNext, next, t } from '../widget/frame/words';
+import { words } from '../widget/frame/words/en';
 
 const nothing = (): void => {};
 
@@ -73,7 +73,8 @@ export function frameSpecimens(main: HTMLElement): Record<string, () => readonly
   const opens = { ...STATUS, opens_at: '2026-11-30T08:00:00Z' };
   add('closed', () => t('closed'), () => closed(opens, ACTIONS));
   add('closed for long', () => t('closed'), () => closed({ ...STATUS, hours: [] }, ACTIONS));
-  for (const what of PROBLEMS) add(`problem: ${what}`, () => t(what), () => views.problem(what, 90, ACTIONS));
+  const problems = Object.keys(words).filter(hasNext).filter((key) => !OUTCOMES.some((outcome) => outcome === key));
+  for (const what of problems) add(`problem: ${what}`, () => t(what), () => views.problem(what, 90, ACTIONS));
   add('connecting', () => t('connecting'), () => views.waiting(false, ACTIONS), true);
   add('ringing', () => t('ringing'), () => views.waiting(true, ACTIONS), true);
   add('busy tone', () => t('busyTone'), () => views.waiting(true, ACTIONS), true);
@@ -83,7 +84,7 @@ export function frameSpecimens(main: HTMLElement): Record<string, () => readonly
   }
   for (const outcome of OUTCOMES) {
     const seconds = outcome === 'answered' ? 3725 : 0;
-    add(`ended: ${outcome}`, () => t(outcome), () => views.ended(outcome, seconds, known(`${outcome}.next`), ACTIONS));
+    add(`ended: ${outcome}`, () => t(outcome), () => views.ended(outcome, seconds, next(outcome), ACTIONS));
   }
   add('ended, asked how it was', () => t('answered'), () => {
     const place = h('div');

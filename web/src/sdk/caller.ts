@@ -9,7 +9,7 @@ import { Call } from './call/call';
 import { endKept } from './call/end-kept';
 import { CallerError, speak } from './call/error';
 import type { AudioProcessor } from './call/microphone';
-import { keptCall } from './call/tab-store';
+import { keptCall, tabStore } from './call/tab-store';
 import type { KeptCall } from './call/tab-store';
 import { Devices } from './devices';
 import { Emitter } from './emitter';
@@ -116,7 +116,7 @@ export class Caller extends Emitter<CallerEvents> {
     if (this.activeCall) throw new CallerError('already_in_call');
     const { audioProcessor, closeProtection } = this.options;
     const getToken = (destination: string): Promise<CallToken> => this.#tokenFor(destination);
-    this.#call = new Call(to, { getToken, before, origin: this.#origin, audioProcessor, closeProtection });
+    this.#call = new Call(to, { getToken, before, origin: this.#origin, audioProcessor, memory: tabStore, closeProtection });
     return this.#call;
   }
 

@@ -4,6 +4,7 @@ import { within } from './call/deadline';
 import { CallerError, asCallerError } from './call/error';
 import { Line } from './call/line';
 import type { LineSetup } from './call/line';
+import { tabStore } from './call/tab-store';
 import type { CheckResult, GatewayMessage, MediaToken } from './wire';
 
 const TOKEN_MS = 10_000;
@@ -46,7 +47,7 @@ export async function checkLine(getToken: () => Promise<MediaToken>, options: Ch
       dead: () => {},
       lost: (_, failure) => failure && fail(failure),
     },
-    options,
+    { memory: tabStore, ...options },
   );
   const stop = (): void => fail(options.signal?.reason);
   options.signal?.addEventListener('abort', stop);

@@ -10,7 +10,7 @@ export type { ErrorCode } from './call/error';
 export type { AudioProcessor } from './call/microphone';
 export { dialling, elapsedSeconds, ended, received, speaking } from './call/state';
 export type { CallState, LineQuality, Phase } from './call/state';
-export { dropCall, keepNothing, keptCall, secondsLeft } from './call/tab-store';
+export { dropCall, keptCall, secondsLeft, tabStore } from './call/tab-store';
 export type { KeptCall } from './call/tab-store';
 export type { GatewayCode, OwnCode } from './error-words';
 export { refusalOf } from './refusal';

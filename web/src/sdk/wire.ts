@@ -172,9 +172,8 @@ export type GatewayMessage =
 /** Return the message, or undefined for text that is not one; unknown types pass, for a newer gateway. */
 export function parseMessage(text: string): GatewayMessage | undefined {
   try {
-    const value: unknown = JSON.parse(text);
-    const known = typeof value === 'object' && value !== null && 'type' in value;
-    return known && typeof value.type === 'string' ? (value as GatewayMessage) : undefined;
+    const value = JSON.parse(text) as GatewayMessage | null;
+    return typeof value?.type === 'string' ? value : undefined;
   } catch {
     return undefined;
   }

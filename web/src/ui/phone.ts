@@ -8,7 +8,7 @@ import type { PropertyValues, TemplateResult } from 'lit';
 import type { PhonebookEntry, TopUpOffer } from '../answers';
 import type { Api } from '../api';
 import { t } from '../i18n';
-import { Call, CallerError, asCallerError, dropCall, keptCall } from '../sdk/core';
+import { Call, CallerError, asCallerError, dropCall, keptCall, tabStore } from '../sdk/core';
 import type { CallState, CallToken, KeptCall, Money } from '../sdk/core';
 import './dialler';
 import type { Dialler } from './dialler';
@@ -119,6 +119,7 @@ export class Phone extends LitElement {
         before,
         origin: location.origin,
         closeProtection: true,
+        memory: tabStore,
         get account() {
           return api.account;
         },

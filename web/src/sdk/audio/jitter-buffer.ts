@@ -62,15 +62,14 @@ const DRIFT_SCALE = 40000;
 export interface JitterStats {
   /** Frames taken. */
   frames: number;
-  /** Samples invented, removed, inserted and thrown away, since the start. */
+  /** Samples invented, removed and thrown away, since the start. */
   concealed: number;
   shortened: number;
-  lengthened: number;
   skipped: number;
 }
 
 export class JitterBuffer {
-  readonly stats: JitterStats = { frames: 0, concealed: 0, shortened: 0, lengthened: 0, skipped: 0 };
+  readonly stats: JitterStats = { frames: 0, concealed: 0, shortened: 0, skipped: 0 };
   /** How much faster than nominal the output should be consumed right now. */
   drift = 0;
 
@@ -174,7 +173,6 @@ export class JitterBuffer {
       out[i] = this.#history[HISTORY - lag + i] * (i / lag) + next * (1 - i / lag);
     }
     out.set(this.#scratch.subarray(0, BLOCK), lag);
-    this.stats.lengthened += lag;
     return out.subarray(0, lag + BLOCK);
   }
 

@@ -30,10 +30,9 @@ export type FromWorker = FromConnection | { kind: 'up' };
 /** `sending`: the microphone, else silence; `framing`: frames at all, else none. */
 export type ToCapture = { port: MessagePort } | { sending: boolean; framing: boolean };
 
-/** Level of the last 100 ms; `peak` is exactly 0 only when the microphone delivers nothing. */
+/** Level of the last 100 ms; exactly 0 only when the microphone delivers nothing. */
 export interface FromCapture {
   rms: number;
-  peak: number;
 }
 
 /** `playing`: what comes, else nothing. */

@@ -27,7 +27,6 @@ class Capture extends AudioWorkletProcessor {
   #framing = true;
   #uplink: MessagePort | undefined;
   #squares = 0;
-  #peak = 0;
   #measured = 0;
 
   constructor() {
@@ -56,11 +55,10 @@ class Capture extends AudioWorkletProcessor {
 
   #measure(sample: number): void {
     this.#squares += sample * sample;
-    this.#peak = Math.max(this.#peak, Math.abs(sample));
     if (++this.#measured < REPORT_SAMPLES) return;
-    const report: FromCapture = { rms: Math.sqrt(this.#squares / REPORT_SAMPLES), peak: this.#peak };
+    const report: FromCapture = { rms: Math.sqrt(this.#squares / REPORT_SAMPLES) };
     this.port.postMessage(report);
-    this.#squares = this.#peak = this.#measured = 0;
+    this.#squares = this.#measured = 0;
   }
 }
 

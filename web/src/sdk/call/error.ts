@@ -86,6 +86,5 @@ const MICROPHONE: Record<string, OwnCode> = {
 
 /** Return what a refusal of getUserMedia means. */
 export function errorOfMicrophone(error: unknown): CallerError {
-  const name = error instanceof DOMException ? error.name : '';
-  return asCallerError(error, MICROPHONE[name] ?? 'microphone_busy');
+  return asCallerError(error, MICROPHONE[(error as Error).name] ?? 'microphone_busy');
 }

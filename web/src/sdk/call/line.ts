@@ -17,8 +17,7 @@ import { mediaAddress, startConnection } from './socket-thread';
 import type { Connection } from './socket-thread';
 import { Sound } from './sound';
 import { followChoice } from './sound-choice';
-import { dropCall, isBlocked, keepCall, setBlocked } from './tab-store';
-import type { KeptCall } from './tab-store';
+import type { KeptCall, TabStore } from './tab-store';
 import { WebRtc } from './webrtc';
 
 const TICK_MS = 200;
@@ -29,6 +28,8 @@ export interface LineSetup {
   /** Origin on which the gateway is reached; where it is left out, as the token says. */
   origin?: string | undefined;
   audioProcessor?: AudioProcessor | undefined;
+  /** What the tab remembers of lines; where it is left out, nothing. */
+  memory?: TabStore | undefined;
   /** Whose calls they are, on a page that is shown to accounts; read when a call is kept for a reload. */
   readonly account?: string | undefined;
 }
@@ -139,7 +140,7 @@ export class Line {
     this.#unfollow();
     this.#connection?.close();
     this.sound.close();
-    if (this.#kept) dropCall(this.#kept.account);
+    if (this.#kept) this.setup.memory?.dropCall(this.#kept.account);
   }
 
   #connect(first: FirstMessage): void {
@@ -163,7 +164,7 @@ export class Line {
           this.send({ type: 'media', path: this.#choice.path });
           this.events.away(false);
         }
-        if (this.#offerId === 0 && message.webrtc && WebRtc.isPossible && !isBlocked()) void this.#offer();
+        if (this.#offerId === 0 && message.webrtc && WebRtc.isPossible && !this.setup.memory?.isBlocked()) void this.#offer();
         break;
       case 'answer':
         if (message.id === this.#offerId) void this.sound.webrtc.answer(message.sdp).catch(() => this.#choice.refused());
@@ -200,7 +201,7 @@ export class Line {
           account: this.setup.account ?? '',
         }
       : undefined;
-    if (this.#kept) keepCall(this.#kept);
+    if (this.#kept) this.setup.memory?.keepCall(this.#kept);
   }
 
   async #offer(): Promise<void> {
@@ -246,7 +247,7 @@ export class Line {
   async #tick(): Promise<void> {
     await this.#look();
     if (++this.#ticks % TICKS_PER_REPORT || !this.#isReady || this.#isClosed) return;
-    if (this.#kept) keepCall({ ...this.#kept, seenAt: Date.now() });
+    if (this.#kept) this.setup.memory?.keepCall({ ...this.#kept, seenAt: Date.now() });
     const report = this.#report.report();
     if (report) this.send({ type: 'report', ...report });
   }
@@ -279,7 +280,7 @@ export class Line {
     if (action === 'offer') {
       void this.#offer();
     } else if (action === 'give-up') {
-      setBlocked(true);
+      this.setup.memory?.setBlocked(true);
       this.sound.webrtc.close();
     } else {
       this.send({ type: 'media', path: action });
@@ -300,7 +301,7 @@ export class Line {
   };
 
   readonly #networkChanged = (): void => {
-    setBlocked(false);
+    this.setup.memory?.setBlocked(false);
     this.#choice.networkChanged(performance.now());
     this.#absence?.restart();
     if (this.#retry) {

@@ -45,7 +45,7 @@ export class Sound {
     process?: AudioProcessor,
   ) {
     this.#graph = new AudioGraph({
-      capture: ({ rms, peak }) => this.#measured(rms, peak),
+      capture: ({ rms }) => this.#measured(rms),
       playback: (report) => (this.#played = report),
     });
     this.#audio.autoplay = true;
@@ -133,8 +133,8 @@ export class Sound {
     applySpeaker(this.#audio);
   }
 
-  #measured(rms: number, peak: number): void {
-    this.#zeroReports = peak === 0 ? this.#zeroReports + 1 : 0;
+  #measured(rms: number): void {
+    this.#zeroReports = rms === 0 ? this.#zeroReports + 1 : 0;
     const isDead = this.#zeroReports >= DEAD_REPORTS;
     if (isDead !== this.#isDead) this.events.dead(isDead);
     this.#isDead = isDead;

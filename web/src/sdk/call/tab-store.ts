@@ -1,6 +1,7 @@
 /**
  * What this tab remembers for a while: a call that a reloaded page can return to, and that WebRTC does not get through.
- * It goes with the tab; where storage is blocked, nothing is remembered.
+ * It goes with the tab; where storage is blocked, nothing is remembered. A page in other people's pages, which owes their
+ * visitors to keep nothing, leaves this out.
  */
 
 /** A call as it can be taken up again. */
@@ -23,13 +24,6 @@ const BLOCKED = 'caller-webrtc-blocked';
 
 /** A laptop moves to another network within minutes, without the browser's saying so. */
 const BLOCKED_MS = 600_000;
-
-let isForgetful = false;
-
-/** Keep nothing in this browser from now on: what a page in other people's pages owes their visitors. */
-export function keepNothing(): void {
-  isForgetful = true;
-}
 
 /** Keep the call for a page that is loaded again. */
 export function keepCall(call: KeptCall): void {
@@ -69,6 +63,10 @@ export function isBlocked(): boolean {
   return Date.now() - Number(read(BLOCKED)) < BLOCKED_MS;
 }
 
+/** What a line has of it. */
+export const tabStore = { keepCall, dropCall, setBlocked, isBlocked };
+export type TabStore = typeof tabStore;
+
 function read(name: string): string | null | undefined {
   return tried((storage) => storage.getItem(name));
 }
@@ -77,10 +75,10 @@ function write(name: string, value?: string | false): void {
   tried((storage) => (value ? storage.setItem(name, value) : storage.removeItem(name)));
 }
 
-/** Do it with the tab's storage, unless that is blocked or nothing is to be kept. */
+/** Do it with the tab's storage, unless that is blocked. */
 function tried<T>(act: (storage: Storage) => T): T | undefined {
   try {
-    return isForgetful ? undefined : act(sessionStorage);
+    return act(sessionStorage);
   } catch {
     return undefined;
   }

@@ -73,8 +73,7 @@ export class WebRtc {
 
   /** Return what has been received since the connection was made. */
   async heard(): Promise<Heard | undefined> {
-    const stats = await this.#peer?.getStats();
-    const rows: Row[] = stats ? [...stats.values()] : [];
+    const rows = await statsOf(this.#peer);
     const inbound = rows.find(({ type, kind }) => type === 'inbound-rtp' && kind === 'audio');
     if (!inbound) return undefined;
     const pair = rows.find(({ type, nominated, state }) => type === 'candidate-pair' && nominated && state === 'succeeded');
@@ -106,8 +105,7 @@ export class WebRtc {
   /** Sources tell no level of their own: the gateway sends none along (RFC 6464), for the packets are the carrier's. */
   async #measure(): Promise<void> {
     this.#isMeasuring = true;
-    const stats = await this.#transceiver?.receiver.getStats().catch(() => undefined);
-    const rows: Row[] = stats ? [...stats.values()] : [];
+    const rows = await statsOf(this.#transceiver?.receiver).catch(() => []);
     this.#level = rows.find(({ type }) => type === 'inbound-rtp')?.audioLevel ?? 0;
     this.#isMeasuring = false;
   }
@@ -161,16 +159,17 @@ interface Row {
   responsesReceived?: number;
 }
 
+async function statsOf(source: RTCPeerConnection | RTCRtpReceiver | undefined): Promise<Row[]> {
+  return [...((await source?.getStats())?.values() ?? [])];
+}
+
 /** Offer the phone network's own codec and digits, nothing that would be transcoded. */
 function preferTelephony(transceiver: RTCRtpTransceiver): void {
   const { codecs } = RTCRtpReceiver.getCapabilities('audio') ?? { codecs: [] };
-  const wanted = codecs.filter(({ mimeType, clockRate }) => {
-    return clockRate === 8000 && /^audio\/(PCMU|telephone-event)$/i.test(mimeType);
-  });
-  const isPcmu = ({ mimeType }: RTCRtpCodec): boolean => /pcmu/i.test(mimeType);
-  wanted.sort((a, b) => Number(isPcmu(b)) - Number(isPcmu(a)));
+  const called = (name: RegExp): RTCRtpCodec[] => codecs.filter(({ mimeType, clockRate }) => clockRate === 8000 && name.test(mimeType));
+  const voice = called(/pcmu/i);
   // Older browsers offer all they know; the gateway picks the same out of it.
-  if (wanted.some(isPcmu)) transceiver.setCodecPreferences?.(wanted);
+  if (voice.length) transceiver.setCodecPreferences?.([...voice, ...called(/telephone-event/i)]);
 }
 
 /** Return the offer with retransmission asked for (RFC 4585 4.2), which browsers leave out for PCMU, payload type 0. */

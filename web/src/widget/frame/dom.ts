@@ -20,7 +20,12 @@ export function h<Tag extends keyof HTMLElementTagNameMap>(
 
 /** Return those that are something. */
 export function present(children: readonly Child[]): (Node | string)[] {
-  return children.filter((child): child is Node | string => child !== undefined && child !== false && child !== '');
+  return children.filter((child): child is Node | string => !!child);
+}
+
+/** Have an element say this; what is the same is not said twice. */
+export function say(element: HTMLElement, text: string): void {
+  if (element.textContent !== text) element.textContent = text;
 }
 
 /** Return a button that does something. */

@@ -4,7 +4,7 @@
  */
 
 import { playKey, stopKeys } from '../../sdk/call/tones';
-import { Call, asCallerError, elapsedSeconds, keepNothing } from '../../sdk/core';
+import { Call, asCallerError, elapsedSeconds } from '../../sdk/core';
 import type { CallState, CallToken } from '../../sdk/core';
 import { h } from './dom';
 import { EmbedApi } from './embed-api';
@@ -18,7 +18,7 @@ import { mayTryAgain, problemOf } from './problem';
 import { Screen } from './screen';
 import { solve } from './solve';
 import * as views from './views';
-import { chooseLanguage, clock, known, t } from './words';
+import { chooseLanguage, clock, next, t } from './words';
 
 const REDRAW_MS = 250;
 
@@ -201,8 +201,8 @@ class Frame {
     this.host.tell({ type: 'ended', ...end });
     if (failure) return;
     const asked = this.#takesFeedback && answeredAtMs !== undefined && h('div');
-    const next = toldIn(ending, document.documentElement.lang) ?? known(`${end.outcome}.next`);
-    this.#show('ended', t(end.outcome), views.ended(end.outcome, end.seconds, next, this.#actions, asked));
+    const todo = toldIn(ending, document.documentElement.lang) ?? next(end.outcome);
+    this.#show('ended', t(end.outcome), views.ended(end.outcome, end.seconds, todo, this.#actions, asked));
     if (asked) void this.#askHow(asked, callId as string);
   }
 
@@ -273,7 +273,6 @@ function isAllowed(): boolean {
 
 const theme = settings.get('theme') ?? '';
 if (theme === 'light' || theme === 'dark') document.documentElement.dataset.theme = theme;
-keepNothing();
 const host = new Host();
 host.tell({ type: 'ready' });
 const api = new EmbedApi(BASE, KEY);

@@ -2,7 +2,7 @@
 
 import { elapsedSeconds, speaking } from '../../sdk/core';
 import type { CallState } from '../../sdk/core';
-import { button, h } from './dom';
+import { button, h, say } from './dom';
 import { clock, t } from './words';
 import type { Key } from './words';
 
@@ -114,10 +114,9 @@ function canSetVolume(): boolean {
   return audio.volume === 0.5;
 }
 
-/** What is empty takes no room; what is the same is not said twice. */
+/** What is empty takes no room. */
 function put(element: HTMLElement, text: string): void {
-  if (element.textContent === text && element.hidden === !text) return;
-  element.textContent = text;
+  say(element, text);
   element.hidden = !text;
 }
 

@@ -1,32 +1,10 @@
-/** What keeps a visitor from talking, and which ways out there are. Pure. */
+/** What keeps a visitor from talking, and which ways out there are. */
 
-/** Codes that there are words for; the gateway's own (gateway/errors.py), the SDK's, and the frame's. */
-export const PROBLEMS = [
-  'button_paused',
-  'button_busy',
-  'button_limited',
-  'budget_reached',
-  'button_unavailable',
-  'not_found',
-  'bad_origin',
-  'challenge',
-  'human',
-  'microphone_refused',
-  'microphone_missing',
-  'microphone_busy',
-  'microphone_timeout',
-  'blocked_by_page',
-  'audio_blocked',
-  'unsupported_browser',
-  'insecure_page',
-  'offline',
-  'gateway_unreachable',
-  'connection_lost',
-  'gateway_busy',
-  'unforeseen',
-] as const;
+import { hasNext } from './words';
+import type { KeyWithNext } from './words';
 
-export type Problem = (typeof PROBLEMS)[number];
+/** A code that there are words for: the gateway's own (gateway/errors.py), the SDK's, and the frame's. */
+export type Problem = KeyWithNext;
 
 /** Codes that mean the same to a visitor as another. */
 const ALIKE: Record<string, Problem> = {
@@ -61,8 +39,8 @@ const LOCAL: readonly Problem[] = [
 
 /** Return what a code means to a visitor. */
 export function problemOf(code: string): Problem {
-  const known = PROBLEMS.find((problem) => problem === code);
-  return known ?? (Object.hasOwn(ALIKE, code) ? ALIKE[code] : 'unforeseen');
+  const meant = Object.hasOwn(ALIKE, code) ? ALIKE[code] : code;
+  return hasNext(meant) ? meant : 'unforeseen';
 }
 
 /** Return a code that the owner's back end has handed on; what concerns the owner alone says no more than that. */

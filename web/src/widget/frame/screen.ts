@@ -1,6 +1,6 @@
 /** What is always there of the frame: whom the button calls, how the call stands, and below that a view. Decides nothing. */
 
-import { button, h, present } from './dom';
+import { button, h, present, say } from './dom';
 import type { View } from './views';
 import { t } from './words';
 
@@ -27,14 +27,14 @@ export class Screen {
     if (isTest) this.#name.append(h('small', {}, t('test')));
   }
 
-  /** Say how the call stands; what is the same is not said twice. */
+  /** Say how the call stands. */
   say(status: string): void {
-    if (this.#status.textContent !== status) this.#status.textContent = status;
+    say(this.#status, status);
   }
 
   /** Say at once what cannot wait; empty takes it back. */
   warn(warning: string): void {
-    if (this.#alert.textContent !== warning) this.#alert.textContent = warning;
+    say(this.#alert, warning);
   }
 
   /** Show another view; `isOn`: a call goes on, which closing puts away. */

@@ -8,7 +8,7 @@ import type { Child } from './dom';
 import type { Status } from './embed-api';
 import { isLocal, mayTryAgain } from './problem';
 import type { Problem } from './problem';
-import { clock, t } from './words';
+import { clock, next, t } from './words';
 import type { Key } from './words';
 
 /** What stands below the name of the button and how it stands. */
@@ -51,9 +51,9 @@ export function ready({ operator }: Status, terms: string, { call }: Actions): V
 /** Draw what keeps the visitor from talking, and the ways out. */
 export function problem(what: Problem, retryAfterS: number, { again, page, qr, isFramed }: Actions): View {
   const goesElsewhere = isLocal(what) && isFramed;
-  const next = what === 'button_limited' && retryAfterS ? t('waitFor', { time: clock(retryAfterS) }) : t(`${what}.next`);
+  const todo = what === 'button_limited' && retryAfterS ? t('waitFor', { time: clock(retryAfterS) }) : next(what);
   return [
-    h('p', {}, next),
+    h('p', {}, todo),
     mayTryAgain(what) && button(t('tryAgain'), again, goesElsewhere ? '' : 'go main'),
     goesElsewhere && link(t('elsewhere'), page, 'button go main'),
     isLocal(what) && code(page, qr),
@@ -76,10 +76,10 @@ export function waiting(isRinging: boolean, { hangUp }: Actions): View {
 }
 
 /** Draw how a call went, and below that where the visitor is asked how it was. */
-export function ended(outcome: Key, seconds: number, next: string, { call }: Actions, asked?: Child): View {
+export function ended(outcome: Key, seconds: number, todo: string, { call }: Actions, asked?: Child): View {
   return [
     seconds > 0 && h('p', {}, t('lasted', { time: clock(seconds) })),
-    next && h('p', {}, next),
+    todo && h('p', {}, todo),
     // Once the budget is spent another call would be refused; a frame that is opened later asks anew.
     outcome !== 'budget' && button(t('callAgain'), call, outcome === 'answered' ? 'main' : 'go main'),
     asked,

@@ -5,7 +5,10 @@ import type { words as english } from './words/en';
 
 export type Key = keyof typeof english;
 
-export type Words = Record<Key, string>;
+/** Keys of two texts: what has happened, and what to do next. */
+export type KeyWithNext = { [K in Key]: (typeof english)[K] extends string ? never : K }[Key];
+
+export type Words = { readonly [K in Key]: K extends KeyWithNext ? readonly [string, string] : string };
 
 let words: Partial<Words> = {};
 let locale = 'en';
@@ -24,12 +27,18 @@ export async function chooseLanguage(preferred: readonly string[]): Promise<void
 
 /** Return the text, its {names} filled in. */
 export function t(key: Key, values: Record<string, string> = {}): string {
-  return known(key).replace(/\{(\w+)\}/g, (_, name: string) => values[name]);
+  const [text = ''] = [words[key]].flat();
+  return text.replace(/\{(\w+)\}/g, (_, name: string) => values[name]);
 }
 
-/** Return the key's text; empty where there is none. */
-export function known(key: string): string {
-  return words[key as Key] ?? '';
+/** Return what to do next; empty where that is obvious. */
+export function next(key: Key): string {
+  return hasNext(key) ? (words[key]?.[1] ?? '') : '';
+}
+
+/** Return whether there are words for this, and for what to do next. */
+export function hasNext(key: string): key is KeyWithNext {
+  return Array.isArray(words[key as Key]);
 }
 
 /** Return seconds as on a clock: 0:07, 12:34, 1:02:03. */
