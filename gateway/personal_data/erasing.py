@@ -225,8 +225,8 @@ class SqlErasing:
         async with reading(self._engine, self._timeout_s) as connection:
             rows = await call_forgetting.whole_of(connection, account_id)
         if rows:
-            told = {row.id: call_forgetting.memory_of(row) for row in rows}
-            await self._restate(account_id, told)
+            memories = {row.id: call_forgetting.memory_of(row) for row in rows}
+            await self._restate(account_id, memories)
         async with writing(self._engine, self._timeout_s) as connection:
             await connection.run_sync(call_forgetting.forget, rows, self._clock())
             await _lift_caps(connection, account_id)
@@ -273,8 +273,8 @@ class SqlErasing:
                 for name, ended in (("sent_back", sent_back), ("given_up", given_up)):
                     if micros := await ended(connection, account_id):
                         values[f"{name}_micros"] = str(micros)
-                told = Notice(LAST_NOTICE, holder.email, values)
-                await queue_notice(connection, account_id, told, at)
+                last = Notice(LAST_NOTICE, holder.email, values)
+                await queue_notice(connection, account_id, last, at)
 
     async def _digest(self, account_id: str) -> str:
         async with reading(self._engine, self._timeout_s) as connection:

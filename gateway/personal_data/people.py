@@ -191,8 +191,8 @@ class SqlPeople(PeopleTransactions):
             await devices.forget_since(use.connection, use.account_id, EVER)
             await use.record(Act.PASSWORD_RESET)
             stays = await what_stays(use.connection, use.account_id, use.at)
-            told = replace(notice, values={**notice.values, **stays})
-            await self._queue(use.connection, use.account_id, told, use.at)
+            complete = replace(notice, values={**notice.values, **stays})
+            await self._queue(use.connection, use.account_id, complete, use.at)
             return changed
 
     async def change_address(
@@ -240,8 +240,8 @@ class SqlPeople(PeopleTransactions):
                         # The person who asked may have moved the address elsewhere, without a
                         # session.
                         reach = min(notice.reach or use.at, use.made.reach)
-                        told = replace(notice, reach=reach)
-                        await self._queue(use.connection, use.account_id, told, use.at)
+                        complete = replace(notice, reach=reach)
+                        await self._queue(use.connection, use.account_id, complete, use.at)
                 return changed
         except _NotDoneError:
             raise AddressTakenError from None
@@ -362,16 +362,16 @@ class SqlPeople(PeopleTransactions):
                 return False
             seen = await devices.note(connection, account_id, device)
             is_new = seen is not devices.Seen.BEFORE
-            is_told = seen is devices.Seen.NEW
+            is_notified = seen is devices.Seen.NEW
             if seen is devices.Seen.FIRST_OF_ALL:
                 # The log also has devices that were forgotten, for example by a lock.
-                is_told = (
+                is_notified = (
                     await audit_log.count_since(
                         connection, account_id, Act.DEVICE_ADDED, holder.created_at
                     )
                     > 0
                 )
-            if is_told and notice is not None:
+            if is_notified and notice is not None:
                 await self._queue(connection, account_id, notice, at)
             act = Act.DEVICE_ADDED if is_new else Act.SIGNED_IN
             await audit_log.record(connection, account_id, act, at)
@@ -422,8 +422,8 @@ class SqlPeople(PeopleTransactions):
         if await departures.cancel(change):
             taken = {**taken, "kept": "yes"}
         # To the current address: at any other, the link would open nothing.
-        told = replace(notice, recipient=changed.email, values={**notice.values, **taken})
-        await self._queue(use.connection, use.account_id, told, use.at)
+        complete = replace(notice, recipient=changed.email, values={**notice.values, **taken})
+        await self._queue(use.connection, use.account_id, complete, use.at)
 
     async def _go_back(self, use: _Use, email_key: str, changed_at: datetime) -> Holder:
         """Give a locked holder back the link's address, which they left at `changed_at`.

@@ -67,7 +67,7 @@ class Sweep:
     """Deletes one batch (connection, now); returns how many rows."""
     forget_at_once: Callable[[sa.Connection, datetime], int] | None = None
     """The same if it takes long: SQLite does it in one visit to a thread, so that no other writer
-waits for the event loop."""
+    waits for the event loop."""
 
 
 class SqlRetention:

@@ -105,7 +105,7 @@ class ErasureJournal:
             standing = await self.erasures.standing(account_ids[start : start + ASKED_MAX])
             for account_id, created_at in standing.items():
                 if must_repeat(erased[account_id], created_at):
-                    log.warning("erased account came back, and is erased again", account=account_id)
+                    log.warning("erased account came back; erasing it again", account=account_id)
                     await self.erasures.begin_now(account_id, Unspent.KEEP, Actor.SERVICE)
                     # At once: the first step of the deletion may be some seconds away.
                     await self.close(account_id)

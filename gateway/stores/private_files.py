@@ -100,15 +100,15 @@ def refusal(folder: Path) -> str:
         return problem
     if not is_open_to_everyone(folder):
         return ""
-    status, told = folder.stat(), f"CALLER_DATA_DIR: {folder.absolute()}"
+    status, named = folder.stat(), f"CALLER_DATA_DIR: {folder.absolute()}"
     if status.st_mode & stat.S_IWOTH:
-        return f"{told} can be written by everyone. Choose a folder of Caller's own."
+        return f"{named} can be written by everyone. Choose a folder of Caller's own."
     if status.st_uid != os.getuid():
-        return f"{told} is open to everyone and not ours to close. Set its mode to 770, or own it."
+        return f"{named} is open to everyone and not ours to close. Set its mode to 770, or own it."
     # Other programs may need these files, and would be cut off from them.
     if any(entry.name not in _OURS for entry in folder.iterdir()):
         return (
-            f"{told} is open to everyone and holds more than Caller's files. "
+            f"{named} is open to everyone and holds more than Caller's files. "
             "Choose a folder of its own, or set its mode to 700."
         )
     return ""

@@ -70,8 +70,8 @@ def exposure(path: Path | None) -> str:
     """Return a warning that everyone may read a settings file, and what to do; empty if not so."""
     if path is None or not path.is_file() or not private_files.is_open_to_everyone(path):
         return ""
-    told = f"Everyone on this machine may read {path.absolute()}."
-    return f"{told} Set its mode to 600: it holds secrets."
+    warning = f"Everyone on this machine may read {path.absolute()}."
+    return f"{warning} Set its mode to 600: it holds secrets."
 
 
 def refusal(path: Path) -> str:
