@@ -23,7 +23,7 @@ LogLevel = Literal["debug", "error", "info", "setting", "warning"]
 """From which level on a node logs."""
 
 Mode = str
-"""What a supervisor does in a call; each allows what stands before it."""
+"""What a supervisor does in a call; each mode allows the ones before it."""
 
 Reason = str
 """Why visitors do not get through, as the button's owner sees it; values are stored."""
@@ -298,7 +298,7 @@ class CallView(msgspec.Struct, kw_only=True):
 
     id: str
     state: str
-    """`settling` is a call that has ended and whose record is still being written."""
+    """`settling`: the call has ended and its record is still being written."""
     destination: str
     country: str
     codec: str
@@ -308,7 +308,7 @@ class CallView(msgspec.Struct, kw_only=True):
     ended_at: datetime | None = None
     seconds: int = 0
     cost: Money | None
-    """What a live call has used and an ended one was charged, never what is held; null while a call is settling."""
+    """What a live call has used or an ended one was charged, never what is held; null while a call is settling."""
     cause: int | None = None
     cause_name: str | None = None
     cause_message: str | None = None
@@ -318,7 +318,7 @@ class CallView(msgspec.Struct, kw_only=True):
     browser: LegQuality | None = None
     carrier: LegQuality | None = None
     feedback: Feedback | None = None
-    """What the caller has said of it."""
+    """What the caller said about it."""
 
 
 class ChallengeBody(msgspec.Struct, kw_only=True):
