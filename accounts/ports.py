@@ -152,6 +152,9 @@ class Sessions(Protocol):
     async def rotate(self, secret: str, session: Session) -> str | None:
         """Replace a session and its secret in one step; None if it has ended."""
 
+    async def was_renewed(self, secret: str) -> bool:
+        """Tell whether a session has been replaced within the last minute."""
+
     async def touch(self, secret: str, seen_at: datetime) -> None:
         """Note when a session was seen; it expires by itself when it has been idle too long."""
 

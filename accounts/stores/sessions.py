@@ -32,12 +32,15 @@ _VERSION = 1
 """Changes with the form of a session: nodes of two releases never misread one."""
 _AWAY = "sessions cannot be kept right now"
 _INDEX_TTL_S = int((IDLE_MAX + timedelta(days=1)).total_seconds())
+_RENEWED_S = 60
+"""Longer than any request is under way."""
 _TAG_CHARACTERS = 4
 """16 bits: enough to spread accounts over a cluster's 16,384 slots."""
 _SECRET = re.compile(r"(?P<tag>[0-9a-f]{4})\.[A-Za-z0-9_-]{43}")
 
 # KEYS: the index, the new session. ARGV: the session, its lifetime in s, its name, when it was
-# seen, the index's lifetime in s, most sessions, prefix of key names, the previous name or "".
+# seen, the index's lifetime in s, most sessions, prefix of key names, the previous name or "",
+# and for how many s that one is known to have been renewed.
 # Repeating it, as after a lost reply, does nothing more.
 _KEEP = """
 local index, key = KEYS[1], KEYS[2]
@@ -46,6 +49,7 @@ if before ~= '' and redis.call('EXISTS', key) == 0 then
   if redis.call('ZREM', index, before) == 0 or redis.call('DEL', prefix .. before) == 0 then
     return 0
   end
+  redis.call('SET', prefix .. before .. ':renewed', '1', 'EX', ARGV[9])
 end
 redis.call('SET', key, ARGV[1], 'EX', ARGV[2])
 redis.call('ZADD', index, ARGV[4], name)
@@ -146,6 +150,13 @@ class RedisSessions:
         note_change()
         return new_secret
 
+    async def was_renewed(self, secret: str) -> bool:
+        """Tell whether a session has been replaced within the last minute."""
+        if (key := _key_of(secret)) is None:
+            return False
+        async with bounded(_AWAY):
+            return bool(await self._redis.exists(f"{key}:renewed"))
+
     async def touch(self, secret: str, seen_at: datetime) -> None:
         """Note when a session was seen; it expires by itself when it has been idle too long.
 
@@ -206,6 +217,7 @@ class RedisSessions:
                 SESSIONS_MAX,
                 _prefix(tag),
                 before,
+                _RENEWED_S,
             )
         )
 

@@ -124,6 +124,10 @@ class BrowserSessions:
             await self.sessions.touch(secret, at)
         return SignedIn(session, known.holder, known.account, known.epoch, secret, known.missing)
 
+    async def was_renewed(self, secret: str) -> bool:
+        """Tell whether a session goes on under another secret since less than a minute."""
+        return await self.sessions.was_renewed(secret)
+
     async def _holder(self, account_id: str, *, remembered: bool) -> _Known | None:
         """Return holder and account; cached ones serve while SQL is unavailable."""
         now_ns = self.clock_ns()

@@ -183,7 +183,7 @@ class WebhookPages:
         )
         if added is NotDone.TOO_MANY:
             return self._again(request, fields, {"url": "webhooks_too_many"})
-        return self._secret_of(request, added, NEW)
+        return await self._secret_of(request, added, NEW)
 
     async def turn(self, request: Request, who: SignedIn) -> Response:
         """Replace the secret of an endpoint, and show the new one."""
@@ -192,7 +192,7 @@ class WebhookPages:
         seed = seed_of(self.maker, known, "turn", _new_once())
         epoch = who.session.credentials_epoch
         turned = await self.endpoints.turn(who.account.id, epoch, known, seed)
-        return self._secret_of(request, turned, WEBHOOKS)
+        return await self._secret_of(request, turned, WEBHOOKS)
 
     async def enable(self, request: Request, who: SignedIn) -> Response:
         """Send events to an endpoint again that was disabled, for whatever reason."""
@@ -206,7 +206,7 @@ class WebhookPages:
             since=who.session.began_at,
         )
         if changed is NotDone.SESSION_OVER:
-            return self.door.sign_in_first(request, WEBHOOKS)
+            return await self.door.sign_in_first(request, WEBHOOKS)
         return see(WEBHOOKS, said="" if isinstance(changed, NotDone) else "webhook_enabled")
 
     async def remove(self, request: Request, who: SignedIn) -> Response:
@@ -215,7 +215,7 @@ class WebhookPages:
         epoch = who.session.credentials_epoch
         refused = await self.endpoints.remove(who.account.id, epoch, known_id(fields.webhook_id))
         if refused is NotDone.SESSION_OVER:
-            return self.door.sign_in_first(request, WEBHOOKS)
+            return await self.door.sign_in_first(request, WEBHOOKS)
         # Of one that is removed already, or nobody's, nothing is said.
         return see(WEBHOOKS, said="" if refused else "webhook_removed")
 
@@ -231,10 +231,12 @@ class WebhookPages:
         page = NewWebhookPage(fields.once, fields.url, fields.label, errors)
         return self.door.show(request, page, status=422)
 
-    def _secret_of(self, request: Request, outcome: Endpoint | NotDone, page: str) -> Response:
+    async def _secret_of(
+        self, request: Request, outcome: Endpoint | NotDone, page: str
+    ) -> Response:
         if isinstance(outcome, NotDone):
             if outcome is NotDone.SESSION_OVER:
-                return self.door.sign_in_first(request, page)
+                return await self.door.sign_in_first(request, page)
             return see(WEBHOOKS)
         secret = secret_text(self.maker.secret(outcome.id, outcome.seeds[0]))
         # No redirect to it: the secret would have to be kept for the page that follows.

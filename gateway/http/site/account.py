@@ -115,7 +115,7 @@ class AccountPages:
         if fields.language not in WORDS:
             return await self._show(request, who, {"language": "choice_unknown"})
         if await self.privacy.set_language(who, fields.language) is not None:
-            return self.door.sign_in_first(request, ACCOUNT)
+            return await self.door.sign_in_first(request, ACCOUNT)
         # No message if it was that language already.
         is_other = fields.language != who.holder.language
         return see(ACCOUNT, said="language_set" if is_other else "")
@@ -124,7 +124,7 @@ class AccountPages:
         """Send the mail that proves the address again."""
         await read_form(request, Nothing)
         if isinstance(await self.addresses.send_proof(who), SessionOver):
-            return self.door.sign_in_first(request, ACCOUNT)
+            return await self.door.sign_in_first(request, ACCOUNT)
         return see(ACCOUNT, said="" if who.holder.is_proven else "sent")
 
     async def show_password(self, request: Request, who: SignedIn) -> Response:
@@ -147,7 +147,7 @@ class AccountPages:
                 self.door.holders.cookies.set_session(response, secret)
                 return response
             case SessionOver():
-                return self.door.sign_in_first(request, PASSWORD)
+                return await self.door.sign_in_first(request, PASSWORD)
         return see(CONFIRM, next=PASSWORD)
 
     async def show_address(self, request: Request, who: SignedIn) -> Response:
@@ -165,7 +165,7 @@ class AccountPages:
             case LookIntoMail():
                 return see(ACCOUNT, said="change_asked")
             case SessionOver():
-                return self.door.sign_in_first(request, ADDRESS)
+                return await self.door.sign_in_first(request, ADDRESS)
         return see(CONFIRM, next=ADDRESS)
 
     async def show_devices(self, request: Request, who: SignedIn) -> Response:
@@ -178,7 +178,7 @@ class AccountPages:
         """Sign one browser out."""
         fields = await read_form(request, SessionFields)
         if isinstance(await self.sessions.end_one(who, fields.name), SessionOver):
-            return self.door.sign_in_first(request, DEVICES)
+            return await self.door.sign_in_first(request, DEVICES)
         return see(DEVICES, said="session_ended")
 
     async def end_others(self, request: Request, who: SignedIn) -> Response:
@@ -186,7 +186,7 @@ class AccountPages:
         await read_form(request, Nothing)
         secret = await self.sign_outs.end_others(who)
         if isinstance(secret, SessionOver):
-            return self.door.sign_in_first(request, DEVICES)
+            return await self.door.sign_in_first(request, DEVICES)
         response = see(DEVICES, said="others_ended")
         self.door.holders.cookies.set_session(response, secret)
         return response

@@ -185,7 +185,7 @@ class ButtonPages:
         await read_form(request, Nothing)
         button = await self._one(request, who)
         outcome = await self.buttons.end_calls(who, button.id)
-        return self._done(request, button.id, outcome, said="button_calls_ended")
+        return await self._done(request, button.id, outcome, said="button_calls_ended")
 
     async def resume(self, request: Request, who: SignedIn) -> Response:
         """Let a button take calls again."""
@@ -204,7 +204,7 @@ class ButtonPages:
         )
         if isinstance(outcome, Faults):
             return await self._show(request, who, button, outcome.by_field)
-        return self._done(request, button.id, outcome, said="button_turned")
+        return await self._done(request, button.id, outcome, said="button_turned")
 
     async def delete(self, request: Request, who: SignedIn) -> Response:
         """Delete a button."""
@@ -213,7 +213,7 @@ class ButtonPages:
         stood = await self.buttons.read(who, button_id) is not None
         match await self.buttons.delete(who, button_id):
             case SessionOver():
-                return self.door.sign_in_first(request, BUTTONS)
+                return await self.door.sign_in_first(request, BUTTONS)
             case StepUpNeeded():
                 return see(CONFIRM, next=BUTTONS)
         # No message if it was deleted already, or is someone else's.
@@ -228,15 +228,17 @@ class ButtonPages:
         # No message if it was so already.
         was_paused = button.paused_at is not None
         said = "button_paused" if is_paused else "button_resumed"
-        return self._done(request, button.id, outcome, said="" if was_paused is is_paused else said)
+        return await self._done(
+            request, button.id, outcome, said="" if was_paused is is_paused else said
+        )
 
-    def _done(
+    async def _done(
         self, request: Request, button_id: str, outcome: Outcome | StepUpNeeded, *, said: str
     ) -> Response:
         back = ONE.format(button_id=button_id)
         match outcome:
             case SessionOver():
-                return self.door.sign_in_first(request, back)
+                return await self.door.sign_in_first(request, back)
             case StepUpNeeded():
                 return see(CONFIRM, next=back)
             case NotFound():
@@ -256,7 +258,7 @@ class ButtonPages:
                 return await self._form(request, who, filled, needs_proof=True)
             case NotFound():
                 raise RequestRefusedError("button_not_found")
-        return self.door.sign_in_first(request, filled.path)
+        return await self.door.sign_in_first(request, filled.path)
 
     async def _again(
         self, request: Request, who: SignedIn, filled: _Filled, errors: Mapping[str, str]

@@ -56,7 +56,7 @@ class CountryPages:
                 is_new = self.countries.is_closed(code, before)
                 return see(COUNTRIES, said="country_opened" if is_new else "")
             case SessionOver():
-                return self.door.sign_in_first(request, COUNTRIES)
+                return await self.door.sign_in_first(request, COUNTRIES)
         return see(CONFIRM, next=COUNTRIES)
 
     async def close_country(self, request: Request, who: SignedIn) -> Response:
@@ -66,7 +66,7 @@ class CountryPages:
         was_opened = code in await self.countries.opened(who)
         outcome = await self.countries.close_country(who, code)
         if isinstance(outcome, SessionOver):
-            return self.door.sign_in_first(request, COUNTRIES)
+            return await self.door.sign_in_first(request, COUNTRIES)
         return see(COUNTRIES, said="country_closed" if was_opened else "")
 
     async def _page(

@@ -109,7 +109,7 @@ class DataPages:
             case ExportRefusal() as refused:
                 return see(DATA, said=refused.value)
             case SessionOver():
-                return self.door.sign_in_first(request, DATA)
+                return await self.door.sign_in_first(request, DATA)
             case StepUpNeeded():
                 return see(CONFIRM, next=DATA)
         return see(DATA, said="export_asked")
@@ -120,7 +120,7 @@ class DataPages:
             case NotThere():
                 return see(DATA, said="export_gone")
             case SessionOver():
-                return self.door.sign_in_first(request, DATA)
+                return await self.door.sign_in_first(request, DATA)
             case StepUpNeeded():
                 return see(CONFIRM, next=DATA)
             case export:

@@ -88,7 +88,7 @@ class DestinationPages:
             case CodeTry.PROVEN:
                 return see(DESTINATIONS, said="destination_proven")
             case CodeTry.SESSION_OVER:
-                return self.door.sign_in_first(request, DESTINATIONS)
+                return await self.door.sign_in_first(request, DESTINATIONS)
             case CodeTry.WRONG:
                 errors = {"code": "number_code_wrong"}
                 return await self._page(request, who, number, errors=errors, is_called=True)
@@ -101,7 +101,7 @@ class DestinationPages:
         taken = await self.buttons.take_back(who, "" if "\0" in number else number)
         match taken:
             case SessionOver():
-                return self.door.sign_in_first(request, DESTINATIONS)
+                return await self.door.sign_in_first(request, DESTINATIONS)
             case StepUpNeeded():
                 return see(CONFIRM, next=DESTINATIONS)
         # No message if it was withdrawn already, or was never proven.

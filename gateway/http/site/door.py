@@ -41,6 +41,8 @@ from gateway.ports import Velocity
 from gateway.words.languages import DEFAULT_LANGUAGE
 
 PHONE: Final = "/"
+SESSION_OVER: Final = "session_over"
+"""What the sign-in says to whoever comes with a session that is over."""
 SIGN_IN, SIGN_IN_CODE, CONFIRM = "/sign-in", "/sign-in/code", "/confirm"
 ACCOUNT, SECURITY = "/account", "/account/security"
 CALLS, CREDIT, KEYS = f"{ACCOUNT}/calls", f"{ACCOUNT}/credit", f"{ACCOUNT}/keys"
@@ -121,7 +123,7 @@ class Door:
             if principal is None or principal.signed_in is None:
                 if method == "POST":
                     await receive_form(request)
-                return self.sign_in_first(request, back)
+                return await self.sign_in_first(request, back)
             request.state.owner = principal.signed_in.holder.account_id
             if not before_terms and not principal.has_accepted:
                 return see(TERMS, next=back)
@@ -251,11 +253,15 @@ class Door:
         self.holders.cookies.set_ceremony(response, needed.ceremony_secret)
         return response
 
-    def sign_in_first(self, request: Request, back: str) -> Response:
-        """Return the redirect to the sign-in and back; a session that has ended is mentioned."""
-        is_over = self.holders.has_cookie(request)
-        response = see(SIGN_IN, next=back, **({"said": "session_over"} if is_over else {}))
-        if is_over:
+    async def sign_in_first(self, request: Request, back: str) -> Response:
+        """Return the redirect to the sign-in and back; a session that has ended is mentioned.
+
+        A browser keeps its cookie where the session has just been renewed: it may have the next
+        one by now, which this answer would take away. Raises StoreUnavailableError.
+        """
+        secret = self.holders.cookies.session(request)
+        response = see(SIGN_IN, next=back, said=SESSION_OVER if secret else "")
+        if secret and not await self.holders.sessions.was_renewed(secret):
             self.holders.cookies.drop_session(response)
         return response
 

@@ -87,7 +87,7 @@ class KeyPages:
             case Faults(by_field):
                 return self._again(request, fields, dict(by_field))
             case SessionOver():
-                return self.door.sign_in_first(request, NEW)
+                return await self.door.sign_in_first(request, NEW)
         return see(CONFIRM, next=NEW)
 
     def _again(self, request: Request, fields: NewKeyFields, errors: dict[str, str]) -> Response:
@@ -110,7 +110,7 @@ class KeyPages:
         key_id = "" if "\0" in fields.key_id else fields.key_id
         stood = any(each.id == key_id for each in await self.keys.standing(who))
         if isinstance(await self.keys.revoke(who, key_id), SessionOver):
-            return self.door.sign_in_first(request, KEYS)
+            return await self.door.sign_in_first(request, KEYS)
         # No message if it was revoked already, or is someone else's.
         return see(KEYS, said="key_revoked" if stood else "")
 

@@ -84,7 +84,7 @@ class LeavingPages:
                 return see(DELETE, said="deletion_asked")
             case StepUpNeeded():
                 return see(CONFIRM, next=DELETE)
-        return self.door.sign_in_first(request, DELETE)
+        return await self.door.sign_in_first(request, DELETE)
 
     async def cancel(self, request: Request, who: SignedIn) -> Response:
         """Keep the account after all."""
@@ -96,7 +96,7 @@ class LeavingPages:
             case TooLate():
                 return see(ACCOUNT, said="deletion_too_late")
             case SessionOver():
-                return self.door.sign_in_first(request, DELETE)
+                return await self.door.sign_in_first(request, DELETE)
 
 
 def _money(micros: int, currency: str) -> str:

@@ -102,14 +102,14 @@ class PasskeyPages:
         visitor = self.door.visitor(request)
         secret = self._begun(request, fields.ceremony)
         outcome = await self.flow.add(who, secret, fields.answer, fields.name, visitor)
-        return self._changed(request, outcome, "passkey_added")
+        return await self._changed(request, outcome, "passkey_added")
 
     async def rename(self, request: Request, who: SignedIn) -> Response:
         """Rename a passkey."""
         fields = await read_form(request, NamedPasskeyFields)
         outcome = await self.flow.rename(who, fields.id, fields.name)
         if isinstance(outcome, SessionOver):
-            return self.door.sign_in_first(request, SECURITY)
+            return await self.door.sign_in_first(request, SECURITY)
         return see(SECURITY, said="passkey_renamed")
 
     async def remove(self, request: Request, who: SignedIn) -> Response:
@@ -118,7 +118,7 @@ class PasskeyPages:
         outcome = await self.flow.remove(who, fields.id)
         # If it was gone already, no epoch begins, and the session keeps its secret.
         is_gone = isinstance(outcome, Changed) and outcome.session_secret == who.secret
-        return self._changed(request, outcome, "" if is_gone else "passkey_removed")
+        return await self._changed(request, outcome, "" if is_gone else "passkey_removed")
 
     def _challenge(self, request: Request, challenge: Challenge) -> Response:
         secret = challenge.ceremony_secret
@@ -133,7 +133,7 @@ class PasskeyPages:
         """Return the secret of a challenge that this very browser was given; empty if none."""
         return self.door.holders.cookies.challenge(request, name)
 
-    def _changed(
+    async def _changed(
         self,
         request: Request,
         outcome: Changed | SessionOver | StepUpNeeded | Faults,
@@ -145,7 +145,7 @@ class PasskeyPages:
                 self.door.holders.cookies.set_session(response, session_secret)
                 return response
             case SessionOver():
-                return self.door.sign_in_first(request, SECURITY)
+                return await self.door.sign_in_first(request, SECURITY)
             case Faults(by_field):
                 return see(SECURITY, said=by_field["passkey"])
         return see(CONFIRM, next=SECURITY)

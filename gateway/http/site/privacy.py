@@ -65,7 +65,7 @@ class PrivacyPages:
         muted = frozenset(name for name in OPTIONAL_NOTICES if not getattr(fields, name))
         wishes = Wishes(fields.objects, fields.restricts, muted)
         if await self.privacy.choose(who, wishes) is not None:
-            return self.door.sign_in_first(request, CHOICES)
+            return await self.door.sign_in_first(request, CHOICES)
         return see(CHOICES, said="choices_kept")
 
     async def show_requests(self, request: Request, who: SignedIn) -> Response:
@@ -109,7 +109,7 @@ class PrivacyPages:
         if not fields.terms:
             return await self._show_terms(request, who, following, {"terms": TERMS_NEEDED})
         if await self.privacy.accept(who) is not None:
-            return self.door.sign_in_first(request, TERMS)
+            return await self.door.sign_in_first(request, TERMS)
         return see(following)
 
 

@@ -49,5 +49,5 @@ class RestrictionPages:
         choices = who.holder.choices
         wishes = Wishes(choices.objected_at is not None, fields.restricts, choices.muted)
         if await self.privacy.choose(who, wishes) is not None:
-            return self.door.sign_in_first(request, RESTRICTION)
+            return await self.door.sign_in_first(request, RESTRICTION)
         return see(RESTRICTION, said="restricted" if fields.restricts else "restriction_lifted")

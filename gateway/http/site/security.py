@@ -110,19 +110,19 @@ class SecurityPages:
                 return self._page(request, to_add, outcome.minutes_fast, errors)
         if isinstance(outcome, NothingToDo):
             return see(SECURITY, said="begun_too_long_ago")
-        return self._changed(request, outcome, RECOVERY_CODES, "second_factor_on")
+        return await self._changed(request, outcome, RECOVERY_CODES, "second_factor_on")
 
     async def remove(self, request: Request, who: SignedIn) -> Response:
         """Remove the second factor."""
         await read_form(request, Nothing)
         outcome = await self.enrolment.remove(who)
-        return self._changed(request, outcome, SECURITY, "second_factor_off")
+        return await self._changed(request, outcome, SECURITY, "second_factor_off")
 
     async def new_codes(self, request: Request, who: SignedIn) -> Response:
         """Replace the recovery codes."""
         await read_form(request, Nothing)
         outcome = await self.enrolment.new_codes(who)
-        return self._changed(request, outcome, RECOVERY_CODES, "codes_new")
+        return await self._changed(request, outcome, RECOVERY_CODES, "codes_new")
 
     async def show_codes(self, request: Request, who: SignedIn) -> Response:
         """Show the recovery codes that were just made."""
@@ -147,7 +147,9 @@ class SecurityPages:
         self.door.holders.cookies.drop_ceremony(response)
         return response
 
-    def _changed(self, request: Request, outcome: object, following: str, said: str) -> Response:
+    async def _changed(
+        self, request: Request, outcome: object, following: str, said: str
+    ) -> Response:
         match outcome:
             case Changed(session_secret, ceremony_secret):
                 response = see(following, said=said)
@@ -157,7 +159,7 @@ class SecurityPages:
                     cookies.set_ceremony(response, ceremony_secret)
                 return response
             case SessionOver():
-                return self.door.sign_in_first(request, SECURITY)
+                return await self.door.sign_in_first(request, SECURITY)
             case StepUpNeeded():
                 return see(CONFIRM, next=SECURITY)
         # Done already, for example by a form that was sent twice.

@@ -9,7 +9,15 @@ from starlette.responses import Response
 
 from accounts.sign_in import Answer
 from gateway.http.access import DeclaredRoute
-from gateway.http.site.door import ACCOUNT, CONFIRM, SIGN_IN, Door, said_in, see
+from gateway.http.site.door import (
+    ACCOUNT,
+    CONFIRM,
+    SESSION_OVER,
+    SIGN_IN,
+    Door,
+    said_in,
+    see,
+)
 from gateway.http.site.forms import ConfirmFields, Nothing, SignInFields, read_form
 from gateway.http.site.pages import PASSWORD_BUSY, ConfirmPage, SignInPage
 from gateway.http.site.sign_in_code import FAULTS
@@ -44,7 +52,8 @@ class SignInPages:
         """Show the form; a signed-in person goes on."""
         said, following = said_in(request), self.door.own_page(request.query_params.get("next", ""))
         if await self.door.who(request) is not None:
-            return see(following, said=said)
+            # Whoever was led here by a late request of the session before has the next one.
+            return see(following, said="" if said == SESSION_OVER else said)
         host = self.passkeys.proofs.party.id
         page = SignInPage(self.can_sign_up, said, next=following, passkey_host=host)
         return self.door.show(request, page)

@@ -52,7 +52,7 @@ class SupervisionPages:
                 # No message if it was so already.
                 return see(SUPERVISION, said="supervision_set" if is_new else "")
             case SessionOver():
-                return self.door.sign_in_first(request, SUPERVISION)
+                return await self.door.sign_in_first(request, SUPERVISION)
             case StepUpNeeded():
                 return self.door.show(
                     request, replace(await self._page(who, form), needs_proof=True)

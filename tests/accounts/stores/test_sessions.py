@@ -141,6 +141,18 @@ async def test_a_rotation_gives_another_secret_and_ends_the_one_before(sessions)
     assert await sessions.find(second) == risen
 
 
+async def test_a_session_that_was_renewed_is_known_for_a_minute(sessions, operator):
+    first, other = await sessions.begin(ALICE), await sessions.begin(ALICE)
+    second = await sessions.rotate(first, ALICE)
+    await sessions.end(other)
+    found = [await sessions.was_renewed(each) for each in (first, second, other, "nonsense")]
+    assert found == [True, False, False, False]
+    (mark,) = await keys(operator, "*:renewed")
+    assert 0 < await operator.ttl(mark) <= 60
+    await operator.delete(mark)
+    assert not await sessions.was_renewed(first)
+
+
 async def test_of_many_rotations_at_once_one_wins(sessions):
     secret = await sessions.begin(ALICE)
     found = await asyncio.gather(*(sessions.rotate(secret, ALICE) for _ in range(8)))

@@ -287,6 +287,7 @@ class MemorySessions:
 
     def __init__(self):
         self.kept: dict[str, Session] = {}
+        self.renewed: set[str] = set()
         self.touched: list[datetime] = []
         self.is_away = False
         self._ids = itertools.count()
@@ -307,7 +308,11 @@ class MemorySessions:
     async def rotate(self, secret, session):
         if self.kept.pop(secret, None) is None:
             return None
+        self.renewed.add(secret)
         return await self.begin(session)
+
+    async def was_renewed(self, secret):
+        return secret in self.renewed
 
     async def touch(self, secret, seen_at):
         self.touched.append(seen_at)
