@@ -582,6 +582,21 @@ async def test_a_microphone_that_the_system_mutes_is_said_and_the_call_goes_on(
     assert line.close_code is None
 
 
+@pytest.mark.parametrize("width", [320, 360, 390])
+async def test_the_longest_number_is_whole_in_its_field_on_a_narrow_phone(
+    browser: Browser, gateway: FakeGateway, width: int
+) -> None:
+    page, faults = await open_page(browser, gateway, viewport={"width": width, "height": 700})
+    field = page.get_by_role("textbox")
+    for number in ("+491711234567890", "+888888888888888", "+1 (500) 555-1000"):
+        await field.fill(number)
+        room = "field => [field.scrollWidth, field.clientWidth]"
+        needed, there = await field.evaluate(room)
+        assert needed <= there, (number, needed, there)
+    await page.context.close()
+    assert faults.texts == []
+
+
 async def test_dead_audio_is_rebuilt_when_the_page_is_seen_again(
     page: Page, gateway: FakeGateway
 ) -> None:

@@ -36,7 +36,7 @@ export class Dialler extends LitElement {
         border: 1px solid var(--muted);
         border-radius: var(--radius-m);
         background: transparent;
-        font-size: clamp(var(--letters-m), 8vw, var(--letters-xl));
+        font-size: clamp(var(--letters-m), 5.5vw, var(--letters-xl));
         letter-spacing: 0.01em;
       }
       input::placeholder {
