@@ -15,7 +15,8 @@ from rich.text import Text
 from gateway.call.high_risk import PREFIXES_MAX, ClosedList
 from gateway.cli.command import Yes, confirm, err, fail, out, read_settings, run
 from gateway.errors import EXIT_UNAVAILABLE
-from gateway.roles import adapters, storage
+from gateway.roles import storage
+from gateway.roles.carrier_lists import build_reader
 from gateway.settings import Settings
 from gateway.stores.high_risk import SqlHighRiskLists
 from gateway.twilio.dialing import HIGH_RISK_LIST, Country, TwilioDialing
@@ -68,7 +69,7 @@ async def closed_list(settings: Settings) -> ClosedList:
 async def _listed(settings: Settings) -> tuple[list[Country], dict[str, str]]:
     """Return the carrier's countries, and its prefixes with the first country of each."""
     found: dict[str, str] = {}
-    async with adapters.build_reader(settings, "voice", HIGH_RISK_LIST) as reader:
+    async with build_reader(settings, "voice", HIGH_RISK_LIST) as reader:
         dialing = TwilioDialing(reader)
         countries = list(await dialing.countries())
         with Progress(console=err, transient=True) as progress:

@@ -32,7 +32,9 @@ from gateway.cli import rate_tables
 from gateway.cli.command import Yes, confirm, err, fail, out, read_amount, read_settings, run
 from gateway.cli.high_risk import closed_list, sync_high_risk
 from gateway.errors import EXIT_FINDINGS, EXIT_SETTINGS, PROBLEMS, RequestRefusedError
-from gateway.roles import adapters, storage
+from gateway.roles import storage
+from gateway.roles.carrier_lists import build_reader
+from gateway.roles.prices import load_deck
 from gateway.settings import Settings
 from gateway.twilio.pricing import PRICE_LIST, PrefixPrice, TwilioPricing
 
@@ -301,7 +303,7 @@ async def _in_force(settings: Settings, decks: SqlRateDeckStore, at: datetime) -
     """Return name and content of the deck in force at a time."""
     found = await decks.in_force(at)
     if found is None:
-        return _fallback_name(settings), adapters.load_deck(settings).to_csv()
+        return _fallback_name(settings), load_deck(settings).to_csv()
     return f"version {found[0]}", found[1]
 
 
@@ -341,7 +343,7 @@ async def _following(
     past = [d for d in left if d.withdrawn_at is None and d.activates_at <= now]
     latest = max(past, key=lambda d: (d.activates_at, d.version), default=None)
     if latest is None:
-        return _fallback_name(settings), adapters.load_deck(settings).to_csv()
+        return _fallback_name(settings), load_deck(settings).to_csv()
     return f"version {latest.version}", await decks.content(latest.version) or ""
 
 
@@ -368,7 +370,7 @@ async def _twilio_costs(settings: Settings, chosen: frozenset[str], stream_micro
 
     A neighbour shares the country code: +1 alone is two dozen countries.
     """
-    async with adapters.build_reader(settings, "pricing", PRICE_LIST) as reader:
+    async with build_reader(settings, "pricing", PRICE_LIST) as reader:
         pricing = TwilioPricing(reader)
         known = [country.iso_country for country in await pricing.countries()]
         # A mistyped country would otherwise be denied silently.

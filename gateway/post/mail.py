@@ -20,8 +20,6 @@ from email.utils import format_datetime
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from email_validator import EmailNotValidError, validate_email
-
 from gateway.errors import SettingsError
 from gateway.post.notices import MailText
 from gateway.secret import Secret
@@ -51,6 +49,9 @@ def to_ascii(address: str) -> str:
     """
     if is_address(address):
         return address
+    # Imported here: hardly an address comes to it, and its tables of letters take long to compile.
+    from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415
+
     try:
         read = validate_email(address, check_deliverability=False, allow_smtputf8=False)
     except (EmailNotValidError, UnicodeError):

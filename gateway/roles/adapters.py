@@ -6,10 +6,7 @@ What the drainer needs as well is in `storage`, so that it imports no more than 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
-from billing.rate_deck import RateDeck
-from gateway import regular_files
 from gateway.errors import SettingsError
 from gateway.heartbeat.ticker import Ticker
 from gateway.limits.velocity import effective
@@ -19,24 +16,8 @@ from gateway.settings import Settings
 from gateway.stores.velocity import RedisVelocity
 from gateway.twilio.account import TwilioAccount
 from gateway.twilio.hooks import NodeHooks
-from gateway.twilio.reader import TwilioReader, origin_of
 from gateway.twilio.rest import TwilioCarrier
 from gateway.twilio.streams import TwilioStreams
-
-
-def load_deck(settings: Settings) -> RateDeck:
-    """Return the rate deck. Raises SettingsError, RateDeckError."""
-    if not settings.rate_deck:
-        return RateDeck.example()
-    try:
-        text = regular_files.read(Path(settings.rate_deck)).decode()
-    except regular_files.NotRegularError:
-        text = "CALLER_RATE_DECK names what is no regular file, and cannot be read."
-        raise SettingsError(text) from None
-    except (OSError, UnicodeDecodeError) as error:
-        # Errors inside the deck are RateDeckError, with line and column.
-        raise SettingsError("CALLER_RATE_DECK names a file that cannot be read.") from error
-    return RateDeck.from_csv(text)
 
 
 def require_carrier(settings: Settings) -> None:
@@ -94,19 +75,6 @@ def _node_hooks(settings: Settings) -> NodeHooks:
         media_origin=settings.media_origin,
         node=settings.node,
         secret=settings.twilio_auth_token.reveal(),
-    )
-
-
-def build_reader(settings: Settings, api: str, what: str) -> TwilioReader:
-    """Return a reader of lists of one of Twilio's APIs. Raises SettingsError."""
-    if not (settings.twilio_account_sid and settings.twilio_auth_token):
-        raise SettingsError("CALLER_TWILIO_ACCOUNT_SID and CALLER_TWILIO_AUTH_TOKEN are missing.")
-    return TwilioReader(
-        what,
-        base_url=origin_of(settings.carrier_origin, api),
-        username=settings.twilio_api_key_sid or settings.twilio_account_sid,
-        password=(settings.twilio_api_key_secret or settings.twilio_auth_token).reveal(),
-        timeout_s=settings.carrier_timeout_ms / 1000,
     )
 
 

@@ -10,6 +10,7 @@ from typing import Final
 
 from gateway.errors import CarrierError
 from gateway.roles import adapters
+from gateway.roles.carrier_lists import build_reader
 from gateway.roles.preflight import Finding, away, wrong
 from gateway.settings import Settings
 from gateway.twilio.account import NUMBER_RIGHTS, Number, Standing
@@ -152,7 +153,7 @@ def number_finding(number: Number, *, is_trial: bool = False) -> Finding:
 async def permissions(settings: Settings) -> Finding:
     """Read which countries the account may call."""
     try:
-        async with adapters.build_reader(settings, "voice", PERMISSIONS) as reader:
+        async with build_reader(settings, "voice", PERMISSIONS) as reader:
             found = await TwilioDialing(reader).countries()
     except CarrierError as error:
         return unread("permissions", error)

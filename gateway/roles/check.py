@@ -6,6 +6,7 @@ Changes nothing: no call is placed, no mail sent, no table made.
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -31,7 +32,6 @@ from gateway.stores import settings_files
 from gateway.stores.drain_mark import RedisDrainMark
 from gateway.stores.high_risk import SqlHighRiskLists, SyncedList
 from gateway.stores.leases import RedisNodeLeases
-from media import playout
 
 SYNCED_DAYS_MAX = 35
 """A list that is synced every month is never this old."""
@@ -43,8 +43,7 @@ async def findings(settings: Settings, file: Path | None = None) -> list[Finding
     """Examine everything, in the order of the report; `file` is where the settings are kept."""
     start = await preflight.findings(settings, is_starting=False)
     return [
-        # `media.playout` represents the frame path, which is compiled as a whole.
-        build_finding(playout.__file__),
+        build_finding(_frame_path()),
         _kept(file),
         *start,
         *await machine_check.findings(settings),
@@ -66,8 +65,17 @@ def _kept(file: Path | None) -> Finding:
     return Finding("settings", "All are known and within their bounds.")
 
 
+def _frame_path() -> str:
+    """Return where the frame path would be loaded from."""
+    # One module represents it, because it is compiled as a whole. Looked for and not imported:
+    # numpy would come along.
+    found = find_spec("media.playout")
+    assert found is not None
+    return found.origin or ""
+
+
 def build_finding(module_file: str) -> Finding:
-    """Judge where a module of the frame path was loaded from; see docs/design/0005-compiled.md."""
+    """Judge where a module of the frame path is loaded from; see docs/design/0005-compiled.md."""
     if not module_file.endswith(".py"):
         return Finding("build", "The frame path is compiled.")
     text = (

@@ -28,11 +28,11 @@ from gateway.charging.recovery import bring_credits
 from gateway.embed.keys import Mode
 from gateway.errors import EXIT_UNAVAILABLE, SettingsError
 from gateway.http.bearer import key_hash, new_api_key
-from gateway.roles import adapters, newcomer, storage
+from gateway.roles import newcomer, storage
 from gateway.roles.children import Child
 from gateway.roles.embed import buttons_of
 from gateway.roles.history import History
-from gateway.roles.prices import load_prices
+from gateway.roles.prices import load_deck, load_prices
 from gateway.roles.process import EndedError
 from gateway.roles.serve import Gateway
 from gateway.roles.versions import read_history
@@ -200,7 +200,7 @@ class Demo:
         # Before the node: it brings its spend gate in line with the book when it starts.
         settings = self._settings
         async with storage.migrated_database(settings) as engine:
-            prices = await load_prices(settings, engine, adapters.load_deck(settings))
+            prices = await load_prices(settings, engine, load_deck(settings))
             history = History(engine, ACCOUNT_ID, settings.currency, prices.rates.deck)
             # The same year each time, but for its dates.
             self._past_calls = await history.write(random.Random(HISTORY_SEED))  # noqa: S311

@@ -37,6 +37,7 @@ from gateway.call import number
 from gateway.errors import EXIT_SETTINGS, EXIT_UNAVAILABLE, GatewayError, SettingsError
 from gateway.roles import adapters, documents, listening, public_origin, storage
 from gateway.roles.branding import load_branding
+from gateway.roles.prices import load_deck
 from gateway.roles.tracing import compose_tracing
 from gateway.settings import Settings
 from gateway.sockets import tls
@@ -127,7 +128,7 @@ async def findings(settings: Settings, *, is_starting: bool) -> list[Finding]:
 def rates(settings: Settings) -> list[Finding]:
     """Read the rate deck."""
     try:
-        deck = adapters.load_deck(settings)
+        deck = load_deck(settings)
     except BillingError as error:
         return [wrong("rates", f"The rate deck cannot be used: {error}")]
     except GatewayError as error:

@@ -47,7 +47,7 @@ from gateway.roles.payments import PaymentServices, compose_payments
 from gateway.roles.people import People, compose_people, new_door
 from gateway.roles.port import Port, compose_port, new_beat, serve_no_media
 from gateway.roles.post import Post, open_post
-from gateway.roles.prices import Prices, load_prices
+from gateway.roles.prices import Prices, load_deck, load_prices
 from gateway.roles.site import site_routes
 from gateway.roles.stopping import Stops
 from gateway.roles.supervision import compose_grants
@@ -170,7 +170,7 @@ class Gateway:
         settings, role = self.settings, self.role
         self._on_step("settings and files")
         # Files and settings first: their errors must show before any store is touched.
-        fallback = adapters.load_deck(settings)
+        fallback = load_deck(settings)
         tls = _certificate(settings)
         # Also where no store is in it: who is erased is written down there.
         private_files.restrict_folder(settings.data_dir)

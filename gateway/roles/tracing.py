@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from gateway.calls.traced_tokens import TracedTokens
 from gateway.errors import SettingsError
-from gateway.roles.access import Access
 from gateway.roles.release import release
 from gateway.settings import Settings
 from gateway.telemetry.span_exporter import SpanExporter
 from gateway.telemetry.tracer import Tracer
+
+if TYPE_CHECKING:
+    from gateway.roles.access import Access
 
 PATH = "/v1/traces"
 

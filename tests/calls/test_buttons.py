@@ -25,7 +25,7 @@ from gateway.embed.rules import Rules
 from gateway.roles import adapters
 from gateway.roles.embed import buttons_of, compose_proofs
 from gateway.roles.fraud import compose_fraud
-from gateway.roles.prices import load_prices
+from gateway.roles.prices import load_deck, load_prices
 from tests.calls.world import ECHO, SILENT_FRAME, Customer, Phone, World, eventually
 
 TONE = "+15005551001"
@@ -353,7 +353,7 @@ async def test_a_number_is_proven_by_a_code_that_a_call_speaks(world: World, cus
     caller = ProofCaller(customer.account_id, "192.0.2.1", "de")
     async with world.stores() as stores:
         velocity = adapters.build_velocity(world.settings, stores, time.monotonic_ns)
-        deck = adapters.load_deck(world.settings)
+        deck = load_deck(world.settings)
         prices = await load_prices(world.settings, stores.engine, deck)
         fraud = compose_fraud(world.settings, stores)
         proofs = compose_proofs(

@@ -9,6 +9,7 @@ from billing.errors import RateDeckError
 from database.errors import StoreUnavailableError
 from gateway.errors import SettingsError
 from gateway.roles import adapters, storage
+from gateway.roles.prices import load_deck
 from gateway.settings_variables import from_mapping
 from tests.valkey import free_port
 
@@ -27,12 +28,12 @@ def test_without_a_database_url_the_book_lies_in_the_data_folder(tmp_path):
 
 
 def test_the_rate_deck_is_the_operators_or_the_example(tmp_path):
-    assert adapters.load_deck(from_mapping({})).lookup("+15005551000") is not None
+    assert load_deck(from_mapping({})).lookup("+15005551000") is not None
     path = tmp_path / "deck.csv"
     path.write_text(
         "prefix,description,country,rate_per_minute,connect_fee,first,next\n44,GB,,1,0,1,1\n"
     )
-    deck = adapters.load_deck(from_mapping({"CALLER_RATE_DECK": str(path)}))
+    deck = load_deck(from_mapping({"CALLER_RATE_DECK": str(path)}))
     assert deck.lookup("+442079460018") is not None
     assert deck.lookup("+15005551000") is None
 
@@ -43,14 +44,14 @@ def test_a_rate_deck_that_cannot_be_read_is_a_setting_to_correct(tmp_path, conte
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(SettingsError, match="CALLER_RATE_DECK"):
-        adapters.load_deck(from_mapping({"CALLER_RATE_DECK": str(path)}))
+        load_deck(from_mapping({"CALLER_RATE_DECK": str(path)}))
 
 
 def test_a_rate_deck_that_is_wrong_says_where(tmp_path):
     path = tmp_path / "deck.csv"
     path.write_text("prefix\n44\n")
     with pytest.raises(RateDeckError) as caught:
-        adapters.load_deck(from_mapping({"CALLER_RATE_DECK": str(path)}))
+        load_deck(from_mapping({"CALLER_RATE_DECK": str(path)}))
     assert caught.value.line == 1
 
 

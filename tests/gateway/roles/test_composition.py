@@ -26,7 +26,7 @@ from gateway.roles.membership import new_membership
 from gateway.roles.payments import compose_payments
 from gateway.roles.people import compose_people
 from gateway.roles.post import open_post
-from gateway.roles.prices import load_prices
+from gateway.roles.prices import load_deck, load_prices
 from gateway.roles.public_origin import Answer
 from gateway.roles.stopping import Stops
 from gateway.scopes import PAGE, Scope
@@ -117,7 +117,7 @@ async def office(tmp_path, valkey_url):
         stack.push_async_callback(stops.run)
         stores = await storage.open_stores(settings)
         stops.add("stores", stores.close)
-        prices = await load_prices(settings, stores.engine, adapters.load_deck(settings))
+        prices = await load_prices(settings, stores.engine, load_deck(settings))
         yield Office(settings, stores, open_post(settings, stores), prices, stops)
 
 

@@ -25,8 +25,9 @@ from gateway.nanoseconds import SECOND_NS
 from gateway.roles import watching as watching_module
 from gateway.roles.watching import SPEAKS_EVERY, Speaker, Watching
 from gateway.scopes import PAGE
-from gateway.sockets import MediaEngine, create_server
+from gateway.sockets.engine import MediaEngine
 from gateway.sockets.event_stream import EventStream
+from gateway.sockets.one_port import create_server
 from gateway.stores.watch_channel import RedisWatchChannel
 from tests.gateway.fleet.mailboxes import MemoryDirectory, facts_of
 from tests.gateway.http.test_bearer import Account, Accounts, Epochs, authenticator

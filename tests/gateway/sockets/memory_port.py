@@ -16,8 +16,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from gateway.ports import Refusal
-from gateway.sockets import MediaEngine, MediaLimits
+from gateway.sockets.engine import MediaEngine
 from gateway.sockets.http_protocol import OnePortProtocol
+from gateway.sockets.limits import MediaLimits
 from tests.gateway.sockets.socket_peers import Clock
 
 PASSES = 12

@@ -12,7 +12,8 @@ from typing import Any
 from websockets.utils import apply_mask
 
 from gateway.ports import Acceptance, HandshakeRequest, MediaConnection, Refusal
-from gateway.sockets import MediaEngine, MediaLimits
+from gateway.sockets.engine import MediaEngine
+from gateway.sockets.limits import MediaLimits
 
 CONT, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 MASK = b"\x37\xfa\x21\x3d"  # the key of the examples in RFC 6455, 5.7

@@ -20,10 +20,13 @@ from starlette.routing import Route
 
 from gateway.nanoseconds import SECOND_NS
 from gateway.ports import Acceptance, HandshakeRequest, Refusal
-from gateway.sockets import MediaEngine, MediaLimits, ServerTls, create_server
 from gateway.sockets.acceptor import Acceptor
+from gateway.sockets.engine import MediaEngine
+from gateway.sockets.limits import MediaLimits
+from gateway.sockets.one_port import create_server
 from gateway.sockets.proxies import Proxies
 from gateway.sockets.strangers import Stranger
+from gateway.sockets.tls import ServerTls
 from tests.certificates import Authority
 from tests.gateway.sockets.socket_peers import Clock, EchoLeg, Peer, handshake
 

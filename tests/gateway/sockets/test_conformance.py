@@ -9,7 +9,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from gateway.ports import Acceptance, Refusal
-from gateway.sockets import MediaLimits
+from gateway.sockets.limits import MediaLimits
 from tests.gateway.sockets.socket_peers import (
     ACCEPT,
     BINARY,

@@ -21,11 +21,12 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from gateway.ports import Acceptance, HandshakeRequest, Refusal
-from gateway.sockets import MediaEngine, create_server, front_protocol
+from gateway.sockets import front_protocol
 from gateway.sockets.door import DATA_BYTES_MAX, NOT_TAKEN, TAKEN, Door, inbox_of
+from gateway.sockets.engine import MediaEngine
 from gateway.sockets.front_protocol import AWAY, FrontProtocol
 from gateway.sockets.inbox import Inbox
-from gateway.sockets.one_port import Entrance, OnePortServer
+from gateway.sockets.one_port import Entrance, OnePortServer, create_server
 from tests.gateway.sockets.socket_peers import Clock, EchoLeg, Peer, handshake
 
 FOR_WEB = b"GET /hello HTTP/1.1\r\nHost: a\r\n\r\n"

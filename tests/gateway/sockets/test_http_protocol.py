@@ -8,8 +8,8 @@ import weakref
 
 import pytest
 
-from gateway.sockets import MediaLimits
 from gateway.sockets.http_protocol import OnePortProtocol
+from gateway.sockets.limits import MediaLimits
 from tests.gateway.sockets.framings import HELLO
 from tests.gateway.sockets.memory_port import PASSES, House, Transport, statuses
 

@@ -22,7 +22,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from websockets.asyncio.client import connect
 
 from gateway.ports import Acceptance, HandshakeRequest, Refusal
-from gateway.sockets import MediaEngine
+from gateway.sockets.engine import MediaEngine
 from gateway.sockets.http_protocol import OnePortProtocol, is_media_request
 from gateway.sockets.one_port import OnePortServer, create_server
 from tests.gateway.sockets.socket_peers import (

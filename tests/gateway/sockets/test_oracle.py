@@ -21,7 +21,8 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 from gateway.ports import Acceptance
-from gateway.sockets import MediaEngine, MediaLimits
+from gateway.sockets.engine import MediaEngine
+from gateway.sockets.limits import MediaLimits
 from tests.gateway.sockets.socket_peers import (
     BINARY,
     CLOSE,

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gateway.limits.frame_budget import BudgetLimits
-from gateway.sockets import MediaLimits
+from gateway.sockets.limits import MediaLimits
 from tests.gateway.sockets.socket_peers import (
     BINARY,
     CLOSE,

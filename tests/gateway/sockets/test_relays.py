@@ -20,7 +20,9 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from gateway.ports import Refusal
-from gateway.sockets import MediaEngine, MediaLimits, OnePortServer, create_server
+from gateway.sockets.engine import MediaEngine
+from gateway.sockets.limits import MediaLimits
+from gateway.sockets.one_port import OnePortServer, create_server
 from gateway.sockets.strangers import Stranger
 from tests.calls.proxy import INSTALLED
 from tests.gateway.sockets.framings import FRAMINGS

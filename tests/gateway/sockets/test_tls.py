@@ -23,7 +23,9 @@ from websockets.asyncio.client import connect
 
 from gateway.errors import SettingsError
 from gateway.ports import Acceptance, HandshakeRequest, Refusal
-from gateway.sockets import MediaEngine, MediaLimits, create_server
+from gateway.sockets.engine import MediaEngine
+from gateway.sockets.limits import MediaLimits
+from gateway.sockets.one_port import create_server
 from gateway.sockets.tls import CertificateFacts, ServerTls, load, read_facts
 from tests.certificates import DAY, Authority, Pair
 from tests.gateway.sockets.socket_peers import BINARY, TEXT, Clock, EchoLeg, Peer, frame, handshake
