@@ -1,4 +1,4 @@
-"""Composes access control: keys, sessions, call tokens, velocity limits. Knows no route or call."""
+"""Composes access control: keys, sessions, call tokens, velocity limits."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gateway.stores.wishes import RedisWishes
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Access control; every process of a deployment decides alike, since all state is in stores."""
+    """Access control; all state is in stores, so every process of a deployment decides alike."""
 
     velocity: RedisVelocity
     auth: Authenticator
@@ -28,9 +28,9 @@ class Access:
 
 
 def compose_access(settings: Settings, stores: Stores, holders: Holders | None = None) -> Access:
-    """Return access control; a call token is good only while its key or person may place calls.
+    """Return access control; a call token is valid only while its key or person may place calls.
 
-    Without `holders` nobody can be signed in.
+    Without `holders` no one can be signed in.
     """
     # Monotonic time for intervals in this process, UTC for the expiry of keys.
     velocity = adapters.build_velocity(settings, stores, time.monotonic_ns)
@@ -42,7 +42,7 @@ def compose_access(settings: Settings, stores: Stores, holders: Holders | None =
         utc_now,
         holders=holders,
         buttons=SqlButtons(stores.engine, stores.key_epochs.invalidate),
-        # The secret that all nodes share.
+        # The secret shared by all nodes.
         wishes=RedisWishes(stores.redis, secret=settings.twilio_auth_token.reveal()),
     )
     # The key may have been revoked, or its button changed, since the token was issued.

@@ -1,6 +1,6 @@
-"""Makes the adapters that the settings ask for; `serve` composes them.
+"""Builds the adapters that the settings ask for; `serve` composes them.
 
-What the drainer needs as well is in `storage`, so that it imports no more than that.
+Those that the drainer needs too are in `storage`, so that it imports nothing more.
 """
 
 from __future__ import annotations
@@ -83,9 +83,9 @@ def build_velocity(
 ) -> RedisVelocity:
     """Return the velocity limits that the settings ask for.
 
-    Their subjects are hashed under the carrier's token, a secret that all nodes share.
+    Their subjects are hashed under the carrier's token, a secret shared by all nodes.
     """
-    # Keyed hashes: phone numbers and addresses are few enough to be guessed otherwise.
+    # Keyed hashes, because phone numbers and addresses are few enough to be guessed.
     limits = effective(settings.velocity_limits)
     secret = settings.twilio_auth_token.reveal()
     return RedisVelocity(stores.redis, limits, secret=secret, clock_ns=clock_ns)

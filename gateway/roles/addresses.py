@@ -1,4 +1,4 @@
-"""Finds the addresses at which browsers can reach this machine's UDP port. Sends nothing."""
+"""Finds the addresses at which browsers can reach this machine's UDP port. Sends no packets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from gateway.settings import Settings
 
 _OUTSIDE = ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1"))
-"""Addresses of nobody (RFC 5737, RFC 3849), to ask the routing table about."""
+"""Addresses reserved for documentation (RFC 5737, RFC 3849), to query the routing table with."""
 
 
 def webrtc_addresses(settings: Settings) -> tuple[tuple[str, ...], int]:
@@ -19,7 +19,7 @@ def webrtc_addresses(settings: Settings) -> tuple[tuple[str, ...], int]:
 
 
 def reachable_addresses(host: str) -> tuple[str, ...]:
-    """Return the addresses of a host to listen on; of a wildcard, those with a route outside.
+    """Return the addresses of a host to listen on; for a wildcard, those with a route outside.
 
     On a machine without a network that is its loopback address.
     """

@@ -1,4 +1,4 @@
-"""Composes what operators do by the API. Knows no command."""
+"""Composes what operators do through the API."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Holds what an operator answers to `caller setup`, over what was set before.
+"""Collects an operator's answers to `caller setup`, on top of what was set before.
 
-Touches nothing but files that hold a secret each. Knows the questions, and neither how they are
-asked nor how the answers are checked.
+Reads no files except those that hold one secret each. It knows the questions; asking them and
+checking the answers happens elsewhere.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from gateway.settings_variables import from_mapping
 from gateway.stores import secret_files
 
 CLEARED: Final = "-"
-"""What is typed to go without a setting; nothing at all keeps it."""
+"""What is typed to clear a setting; an empty answer keeps it."""
 
 _FOLDER: Final = f"{PREFIX}DATA_DIR"
 _FIELDS: Final = {knob.name: knob for knob in fields(Settings)}
@@ -34,9 +34,9 @@ class Question:
     """Its name in `Settings`."""
     words: str
     is_needed: bool = False
-    """Whether it must have a value; another may be left out, which is its default."""
+    """Whether it must have a value; others may be left out for their default."""
     only_with: str = ""
-    """The setting without which this one means nothing."""
+    """The setting without which this one has no effect."""
 
     @property
     def name(self) -> str:
@@ -50,7 +50,7 @@ class Question:
 
     @property
     def default(self) -> str:
-        """What holds where nothing is set; empty for a secret."""
+        """The value that applies if nothing is set; empty for a secret."""
         return "" if self.is_secret else str(_FIELDS[self.field].default)
 
 
@@ -82,7 +82,7 @@ QUESTIONS: Final = (*ACCOUNT, *NUMBER, *ORIGIN, *STORES)
 
 
 class Answers:
-    """What is set so far: by the file, over it by the environment, over both by the answers."""
+    """The settings so far: the file, overridden by the environment, overridden by the answers."""
 
     def __init__(
         self, written: Mapping[str, str], environ: Mapping[str, str], folder: Path
@@ -96,19 +96,19 @@ class Answers:
         self._given: dict[str, str] = {}
 
     def _placed(self, values: Mapping[str, str]) -> Mapping[str, str]:
-        """Return settings with a folder that means the same wherever a gateway is started."""
+        """Return settings with an absolute folder, so that they work from any working folder."""
         if not values.get(_FOLDER):
             return values
         return {**values, _FOLDER: str(self._folder / values[_FOLDER].strip())}
 
     def is_asked(self, question: Question) -> bool:
-        """Return whether a question means anything now; of what stands in a file it does not."""
+        """Return whether a question applies now; not if its secret comes from a file."""
         if self._value(SECRET_FILES.get(question.name, "")):
             return False
         return not question.only_with or bool(self._value(PREFIX + question.only_with.upper()))
 
     def known(self, question: Question) -> str:
-        """Return what is set now, which may be a secret; the default where nothing is."""
+        """Return the current value, which may be a secret; the default if nothing is set."""
         return self._value(question.name) or question.default
 
     def _value(self, name: str) -> str:
@@ -118,7 +118,7 @@ class Answers:
         return ""
 
     def give(self, question: Question, typed: str) -> str:
-        """Take an answer; return why it is none, which never quotes it; empty if it is one."""
+        """Take an answer; return why it is invalid, without quoting it; empty if it is valid."""
         text = typed.strip()
         value = "" if text == CLEARED else self._normal(question, text)
         if not text:
@@ -132,7 +132,7 @@ class Answers:
             return f"{question.name} {error}."
         except SettingsError as error:
             return str(error)
-        # Nobody expands it in a file.
+        # Nothing expands it in a file.
         if value.startswith("~") and question.name == _FOLDER:
             return f"{_FOLDER} must be written out, without ~."
         self._given |= self._placed({question.name: value})
@@ -140,7 +140,7 @@ class Answers:
 
     def _normal(self, question: Question, text: str) -> str:
         if question.field == "caller_id":
-            # As people write numbers: +1 (555) 123-4567.
+            # The way people write numbers: +1 (555) 123-4567.
             return re.sub(r"[\s().-]", "", text)
         return text
 
@@ -151,22 +151,22 @@ class Answers:
         return from_mapping({name: value for name, value in known.items() if name not in asked})
 
     def settings(self) -> Settings:
-        """Return all settings so far. Raises SettingsError where they contradict each other."""
+        """Return all settings so far. Raises SettingsError if they contradict each other."""
         known = {**self._written, **self._environ, **self._answered()}
         return from_mapping(secret_files.filled(known))
 
     def changes(self) -> dict[str, str]:
-        """Return what the file is to say: name -> value, empty for nothing."""
+        """Return what to write to the file: name -> value, empty to remove it."""
         defaults = {question.name: question.default for question in QUESTIONS}
         return {
             name: value
             for name, value in self._answered().items()
-            # A default that nobody has written follows the release.
+            # A default that was not written explicitly follows the release.
             if name in self._written or value != defaults[name]
         }
 
     def overruled(self) -> list[str]:
-        """Return the variables of the environment that say something else than the answers."""
+        """Return the environment variables that override the answers."""
         given = self._answered()
         return [name for name in given if self._environ.get(name, given[name]) != given[name]]
 

@@ -1,4 +1,4 @@
-"""Composes the daily audit of the book, which the drainer makes. Knows no page and no call."""
+"""Composes the daily audit of the book, which runs in the drainer's process."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from gateway.stores.duties import SqlDuties
 
 _NAME_BYTES: Final = 8
 _NO_FAULTS: Final = frozenset({INCOMPARABLE})
-"""Findings that say only that a partition was too busy to be compared."""
+"""Findings which only say that a partition was too busy to be compared."""
 
 
 async def findings_of(stores: Stores) -> list[str]:
     """Audit the book, and the spend gate with it. Raises StoreUnavailableError."""
-    # The book first, since the gate is then compared with it.
+    # The book first, because the gate is then compared with it.
     return [*await audit(stores.engine), *await audit_gate(stores.gate, stores.engine)]
 
 
@@ -33,9 +33,9 @@ def _faults(findings: Iterable[str]) -> dict[str, int]:
 
 
 async def note_repaired(stores: Stores, findings: Iterable[str]) -> None:
-    """End the alarms of what somebody who audited by hand finds no more.
+    """Clear the alarms for findings that a manual audit no longer has.
 
-    What is new is left to the daily audit, which confirms it. Raises StoreUnavailableError.
+    New findings are left to the daily audit, which confirms them. Raises StoreUnavailableError.
     """
     results = RedisAudited(stores.redis)
     last = await results.read()

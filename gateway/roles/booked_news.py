@@ -1,6 +1,6 @@
-"""Queues what programs and account holders are told of a credit, in the transaction that books it.
+"""Queues notices of a credit to programs and account holders, in the transaction that books it.
 
-A process that dies right after has told of it, and one that books it again tells nothing.
+So a process that dies right afterwards has sent the notice, and booking it again sends none.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from gateway.webhooks.spool import queue_news
 
 
 async def tell_of_credit(connection: AsyncConnection, news: News, at: datetime) -> None:
-    """Queue the event, and the mail unless that has a link: links lock the holder before."""
+    """Queue the event, and the mail unless it has a link: links lock the holder first."""
     await connection.run_sync(queue_news, news, at)
     account_id = str(news.data["account_id"])
     accounts = tables.accounts.c
-    # The account is locked by its booking: this is what the credit has made of it.
+    # Booking locks the account, so this is the balance after this credit.
     balance = sa.select(accounts.balance_micros).where(accounts.id == account_id)
-    told = {**news.data, "balance_micros": await connection.scalar(balance)}
-    notice = notice_of(news.name, told, at)
-    # Of a notice that has no word of its own each telling would be another mail.
+    data = {**news.data, "balance_micros": await connection.scalar(balance)}
+    notice = notice_of(news.name, data, at)
+    # Without a `once`, every repeat would be another mail.
     if notice is None or notice.link is not None or not notice.once:
         return
     # No address is normal: account holders need not give one.

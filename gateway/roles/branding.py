@@ -1,4 +1,4 @@
-"""Reads from the settings whose service it is. Knows no page."""
+"""Reads the branding of the service from the settings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gateway.settings import Settings
 
 
 def load_branding(settings: Settings) -> Branding:
-    """Return whose service it is. Raises SettingsError for a logo that cannot be shown."""
+    """Return the branding. Raises SettingsError for a logo that cannot be shown."""
     return Branding(
         service=settings.service_name,
         contact=settings.contact_email,

@@ -1,7 +1,4 @@
-"""Composes what tells owners of buttons of their budgets; the drainer's process does it.
-
-Knows no page and no call.
-"""
+"""Composes budget notices to the owners of buttons; they are sent by the drainer's process."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Composes the carrier's side of calls: REST, signatures, ghosts, and settling of lost calls.
 
-Knows no live call: `owns` asks the calls whether one of them lives on a call of the carrier.
+It has no access to live calls: `owns` tells whether one of them uses a given carrier call.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from gateway.twilio.signature import TwilioSignatureVerifier
 
 @dataclass(frozen=True, slots=True)
 class CarrierSide:
-    """The carrier, proof of its requests, and what ends and settles calls that lost their node."""
+    """The carrier, verification of its requests, and what ends and settles calls without a node."""
 
     carrier: TwilioCarrier
     verifier: TwilioSignatureVerifier
     ghosts: Ghosts
-    """Ends the carrier's calls that no call lives on."""
+    """Ends the carrier's calls that belong to no live call."""
     closings: Closings
     """Remembers how this node's calls ended until that is booked."""
     settler: Settler
@@ -48,13 +48,12 @@ def compose_carrier_side(
     """Return the carrier's side.
 
     Args:
-        settings: What the operator has set.
-        stores: Where holds, records and ghosts are kept.
+        settings: The operator's settings.
+        stores: Where holds, records and ghosts are stored.
         carrier: Reaches phones.
         membership: Says which nodes are gone, so that their ghosts are ended here.
-        owns: Whether a call here lives on a call of the carrier: its id here, its id there.
-        notify: Told of refunds of calls that are settled late.
-
+        owns: Whether a call here uses a call of the carrier: its id here, its id there.
+        notify: Receives refunds of calls that are settled late.
     """
     ghosts = Ghosts(
         RedisGhostStore(stores.redis),

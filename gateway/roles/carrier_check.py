@@ -1,6 +1,6 @@
-"""Examines the carrier's account, its number and what it may call, for `caller check` and `setup`.
+"""Checks the carrier's account, its number and what it may call, for `caller check` and `setup`.
 
-No call is placed, and nothing is changed.
+Read-only: no call is placed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from gateway.twilio.dialing import Country, TwilioDialing
 
 PERMISSIONS: Final = "permissions to call countries"
 _NAMED_MAX: Final = 12
-"""Countries that are listed; of more, their count says as much."""
+"""Countries that are listed; beyond that their count is enough."""
 _TRIAL: Final = (
     "on trial for 30 days: it reaches verified numbers only, five at most, each from the number"
     " that Twilio has assigned to it, for 10 minutes at most, and announces itself to the callee,"
@@ -30,13 +30,13 @@ _UNREADABLE: Final = (401, 403)
 
 
 async def account(settings: Settings) -> list[Finding]:
-    """Try the credentials: those that place calls, and the auth token, which signs callbacks."""
+    """Try the credentials that place calls, and the auth token, which signs callbacks."""
     has_key = bool(settings.twilio_api_key_sid)
     found = [await _credentials(settings, by_key=has_key)]
     if has_key and not found[0].is_fatal:
         token = await _credentials(settings, by_key=False)
         text = "Valid." if not token.is_fatal else f"{token.text} It verifies Twilio's callbacks."
-        # Only the account's own token reads the account, so only it knows of a trial.
+        # Only the account's own token can read the account, and so tell whether it is a trial.
         known = found if token.is_fatal else [token]
         found = [*known, Finding("auth token", text, token.is_fatal, is_away=token.is_away)]
     if settings.twilio_auth_token_secondary:
@@ -74,7 +74,7 @@ async def _credentials(settings: Settings, *, by_key: bool) -> Finding:
 
 
 def refused(error: CarrierError, *, by_key: bool) -> str:
-    """Say why the account could not be read, and what to correct."""
+    """Explain why the account could not be read, and what to correct."""
     if error.status in _UNREADABLE:
         names = "API_KEY_SID and CALLER_TWILIO_API_KEY_SECRET" if by_key else "AUTH_TOKEN"
         named = f"CALLER_TWILIO_ACCOUNT_SID and CALLER_TWILIO_{names}"
@@ -84,7 +84,7 @@ def refused(error: CarrierError, *, by_key: bool) -> str:
 
 
 def account_finding(standing: Standing) -> Finding:
-    """Judge what an account is."""
+    """Assess the account's state."""
     # A Standard API key may place calls, but not read the account (Twilio error 20003).
     if standing.missing:
         text = (
@@ -102,11 +102,11 @@ def account_finding(standing: Standing) -> Finding:
 
 
 async def caller_id(settings: Settings) -> Finding:
-    """See that the account may show the number."""
+    """Check that the account may show the number."""
     carrier = adapters.build_account(settings, by_key=bool(settings.twilio_api_key_sid))
     try:
         number = await carrier.number(settings.caller_id)
-        # Asked only then: an API key may not read the account.
+        # Asked only in this case: an API key may not read the account.
         is_trial = number is Number.FOREIGN and await _is_trial(settings)
         return number_finding(number, is_trial=is_trial)
     except CarrierError as error:
@@ -124,7 +124,7 @@ async def _is_trial(settings: Settings) -> bool:
 
 
 def number_finding(number: Number, *, is_trial: bool = False) -> Finding:
-    """Judge the number that is shown."""
+    """Assess the number that phones show."""
     match number:
         case Number.FOREIGN if is_trial:
             text = (
@@ -161,7 +161,7 @@ async def permissions(settings: Settings) -> Finding:
 
 
 def permissions_finding(countries: Sequence[Country], home: Sequence[str]) -> Finding:
-    """Judge which countries may be called; `home` are those that people call at first."""
+    """Assess which countries may be called; `home` are those open to people from the start."""
     is_on = {each.iso_code for each in countries if each.low_risk_numbers_enabled}
     off = {each.iso_code for each in countries} - is_on
     if not is_on:
@@ -191,7 +191,7 @@ def _named(codes: Iterable[str]) -> str:
 
 
 def unread(subject: str, error: CarrierError, rights: Sequence[str] = ()) -> Finding:
-    """Say that something could not be read: which a key may lack the right to."""
+    """Report that something could not be read, and which rights a key may lack."""
     if error.status in _UNREADABLE:
         named = f" A Restricted key needs {' and '.join(rights)}." if rights else ""
         text = f"Not known: the API key, or the credentials, may not read it.{named}"

@@ -1,6 +1,6 @@
-"""Examines all that a start needs and all that a node speaks to, for `caller check`.
+"""Checks everything a start needs and every service a node talks to, for `caller check`.
 
-Changes nothing: no call is placed, no mail sent, no table made.
+Read-only: no call is placed, no mail sent, no table created.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _WHY_VAIN = "no listed prefix begins it. A listed prefix is opened by itself or 
 
 
 async def findings(settings: Settings, file: Path | None = None) -> list[Finding]:
-    """Examine everything, in the order of the report; `file` is where the settings are kept."""
+    """Check everything, in the order of the report; `file` is the settings file."""
     start = await preflight.findings(settings, is_starting=False)
     return [
         build_finding(_frame_path()),
@@ -75,7 +75,7 @@ def _frame_path() -> str:
 
 
 def build_finding(module_file: str) -> Finding:
-    """Judge where a module of the frame path is loaded from; see docs/design/0005-compiled.md."""
+    """Assess where a module of the frame path is loaded from; see docs/design/0005-compiled.md."""
     if not module_file.endswith(".py"):
         return Finding("build", "The frame path is compiled.")
     text = (
@@ -88,14 +88,14 @@ async def _high_risk(settings: Settings) -> Finding:
     try:
         synced = await _synced_list(settings)
     except (StoreUnavailableError, sa.exc.DBAPIError):
-        # The database has a finding of its own; this one says what it means for the list.
+        # The database has a finding of its own; this one says what that means for the list.
         text = "The carrier's list is not known: the database does not answer, or is an older one."
         return high_risk_finding(settings, None, datetime.now(UTC), unknown=text)
     return high_risk_finding(settings, synced, datetime.now(UTC))
 
 
 async def _synced_list(settings: Settings) -> SyncedList | None:
-    """Return the carrier's list; None where none was ever synced. Makes no database."""
+    """Return the carrier's list; None if it was never synced. Creates no database."""
     try:
         engine = create_engine(storage.database_url(settings))
     except UrlError:
@@ -104,7 +104,7 @@ async def _synced_list(settings: Settings) -> SyncedList | None:
         # Connecting would create a missing SQLite file.
         if engine.dialect.name == "sqlite" and not _is_file(engine.url.database):
             return None
-        # In a database that is empty yet nothing is missing.
+        # An empty database is normal before the first start.
         if (await schema.look(engine)).age is schema.Age.NEW:
             return None
         return await SqlHighRiskLists(engine).newest()
@@ -119,7 +119,7 @@ def _is_file(name: str | None) -> bool:
 def high_risk_finding(
     settings: Settings, synced: SyncedList | None, now: datetime, *, unknown: str = ""
 ) -> Finding:
-    """Judge what is closed: the age of the carrier's list, and what the operator opens."""
+    """Assess what is closed: the age of the carrier's list, and what the operator opens."""
     # The class that admission uses, so that the report matches what is refused.
     closed = ClosedList(settings.open_high_risk, None if synced is None else synced.prefixes)
     texts, is_weak = [f"{len(HIGH_RISK)} prefixes are closed by this version."], bool(unknown)
@@ -155,11 +155,11 @@ def _webrtc(settings: Settings) -> Finding:
     if settings.webrtc == "off":
         return Finding("webrtc", "Off: browsers send their audio on the socket.")
     addresses, port = webrtc_addresses(settings)
-    told = f"Browsers are told {', '.join(addresses)}, UDP port {port}"
+    given = f"Browsers are told {', '.join(addresses)}, UDP port {port}"
     # An explicit setting is trusted: private addresses are right inside a company.
     if settings.public_ips or any(ip_address(address).is_global for address in addresses):
-        return Finding("webrtc", f"{told}.")
-    text = f"{told}, which the internet cannot reach; set CALLER_PUBLIC_IPS."
+        return Finding("webrtc", f"{given}.")
+    text = f"{given}, which the internet cannot reach; set CALLER_PUBLIC_IPS."
     return Finding("webrtc", text, is_weak=True)
 
 
@@ -171,7 +171,7 @@ async def _drainer(settings: Settings) -> Finding:
         # The drainer leaves a mark in Redis, because its process may be on another machine.
         age_s = await RedisDrainMark(redis).age_s()
         waiting_count = await RedisSpendGate(redis).outbox_length()
-        # While no node runs, a drainer that does not run is no fault.
+        # While no node runs, a stopped drainer is not a fault.
         is_served = bool(await RedisNodeLeases(redis).alive())
     except StoreUnavailableError:
         text = "Not known: the credit store does not answer."
@@ -183,7 +183,7 @@ async def _drainer(settings: Settings) -> Finding:
 
 
 def drainer_finding(age_s: float | None, waiting_count: int, *, is_served: bool) -> Finding:
-    """Judge when the outbox was last drained to its end; None for never, as far as is known.
+    """Assess when the outbox was last drained completely; None for never, as far as is known.
 
     A deployment that is down needs no drainer, unless something waits for the book of record.
     """
@@ -200,8 +200,8 @@ def drainer_finding(age_s: float | None, waiting_count: int, *, is_served: bool)
 
 
 async def carrier(settings: Settings) -> list[Finding]:
-    """Examine all that the carrier says of the account; where it is not reached, no more."""
-    # The preflight has reported the missing credentials.
+    """Check everything about the carrier's account; stop if the carrier cannot be reached."""
+    # The preflight has already reported missing credentials.
     if preflight.carrier_account(settings):
         return []
     found = await carrier_check.account(settings)
@@ -217,14 +217,14 @@ async def carrier(settings: Settings) -> list[Finding]:
 async def _payments(settings: Settings) -> list[Finding]:
     if not settings.stripe_api_key:
         return []
-    # Imported here, for a gateway without payments starts sooner without the vendor's library.
+    # Imported here, because a gateway without payments starts faster without the vendor's library.
     from gateway.payments.stripe_client import StripePayments  # noqa: PLC0415
 
     service = StripePayments(api_key=settings.stripe_api_key.reveal(), origin=settings.stripe_url)
     try:
         await service.reach()
     except PaymentError as error:
-        # Distinguishes a wrong or restricted key from an unreachable service.
+        # Tells a wrong or restricted key from an unreachable service.
         if error.status in (401, 403):
             text = f"Stripe refuses CALLER_STRIPE_API_KEY (HTTP {error.status})."
             return [away("payments", text)]
@@ -232,7 +232,7 @@ async def _payments(settings: Settings) -> list[Finding]:
         return [away("payments", f"{error} Check CALLER_STRIPE_URL{status}.")]
     finally:
         await service.close()
-    # Only a weakness: the reconciler finds payments within a minute.
+    # Only a warning: the reconciler finds payments within a minute.
     if not settings.stripe_webhook_secrets:
         text = "Stripe answers; without CALLER_STRIPE_WEBHOOK_SECRETS payments are found late."
         return [Finding("payments", text, is_weak=True)]
@@ -255,12 +255,12 @@ async def _traces(settings: Settings) -> list[Finding]:
     try:
         exporter = compose_tracing(settings, {}, settings.node).exporter
     except SettingsError:
-        # Found already, among what a start needs.
+        # Already reported, among what a start needs.
         return []
     if exporter is None:
         return []
     if failure := await exporter.reach():
-        # Calls are made all the same.
+        # Calls work anyway.
         text = f"The collector of CALLER_OTLP_URL takes no traces: {failure}."
         return [Finding("traces", text, is_weak=True)]
     return [Finding("traces", "The collector takes traces.")]

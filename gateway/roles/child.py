@@ -1,6 +1,6 @@
 """Runs a role as a child of another process: `python -m gateway ROLE --child`.
 
-Spares such a process the command line's library, some 14 MB. Each role is imported by name.
+Saves such a process the command line's library, some 14 MB. Each role is imported by name.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ROLES: Final = {
     "simulate-payments": "gateway.roles.simulate_payments",
     "simulate-mail": "gateway.roles.simulate_mail",
 }
-"""Command -> the module whose `work` it is, imported when it is asked for."""
+"""Command -> the module whose `work` it runs, imported on demand."""
 _WITH_ENVIRON: Final = frozenset({"web", "media"})
 """Roles that read more of the environment than our own settings."""
 
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     parser.add_argument("--child", action="store_true")
     options = vars(parser.parse_args(arguments))
     del options["child"]
-    # Imports this role only: the others' libraries would cost memory.
+    # Import this role only: the others' libraries would cost memory.
     name = options.pop("role")
     give_step("imports")
     role = import_module(ROLES[name])
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         await role.work(process.read_settings(environ), is_child=True, **options)
 
     try:
-        # The reason has been printed; only the exit code is left.
+        # The reason has already been printed; only the exit code is left.
         process.run(work())
     except process.EndedError as ended:
         return ended.code

@@ -1,12 +1,11 @@
-"""Keeps child processes: started with this process, restarted when they die, ended with it.
+"""Manages child processes: started with this process, restarted when they die, ended with it.
 
 A child's standard input is a socket to its parent. The child reads it and ends when it closes,
-which it does however the parent ends; so no child outlives its parent. It ignores the signals that
-tell a whole service to stop (`ignore_signals`), because a gateway that drains needs its children
-until its last call is settled. What it writes there are signs of life: `+`, the name of a step of
-its start and a line feed, and `.` once it serves. A child with a `Pulse` writes a `.` as long as it
-gets on with its work; one that falls silent (stopped, or stuck) is ended and started again, as one
-that died.
+which happens however the parent ends; so no child outlives its parent. It ignores the signals that
+stop a whole service (`ignore_signals`), because a gateway that drains needs its children until its
+last call is settled. On that socket it writes signs of life: `+`, the name of a step of its start
+and a line feed, and `.` once it serves. A child with a `Pulse` keeps writing `.` as long as its
+work proceeds; one that falls silent (stopped, or stuck) is ended and restarted like one that died.
 """
 
 from __future__ import annotations
@@ -24,81 +23,80 @@ from asyncio.subprocess import Process
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-# Not structlog: a child imports this module first, and ignores signals only from then on.
+# Not structlog: a child imports this module first, and only then starts to ignore signals.
 log = logging.getLogger(__name__)
 
 _RESTART_DELAY_S = 1.0
 _RESTART_DELAY_S_MAX = 30.0
 _LONG_LIFE_S = 60.0
-"""A child that lives this long was no failure of its start: the next one is not delayed for it."""
+"""A child that lived this long started properly: its restart is not delayed."""
 _STOP_TIMEOUT_S = 15.0
 START_SILENCE_S_MAX = 60.0
-"""How long a step of a child's start may take: an interpreter that starts on a busy machine."""
+"""Time-out for one step of a child's start, such as starting an interpreter on a busy machine."""
 START_S_MAX = 600.0
-"""How long a start may take in all, of a child that goes on from step to step."""
+"""Time-out for the whole start of a child that keeps making progress."""
 _STEP_BYTES_MAX = 64
 _END_S_MAX = 5.0
-"""How long a silent child has to end when told to, before it is killed."""
+"""How long a silent child has to end when asked to, before it is killed."""
 _LAST_S_MAX = 20
 """How long a child may live without its parent: longer than the parent waits before it kills."""
 PULSE_S = 1.0
 _PULSES_MAX = 4096
 _LOOK_S = 1.0
-"""How much of a silence is waited for at a time. What a wait lasts longer than this, it is the
-parent that stood still."""
+"""Length of one wait within a silence. If a wait takes longer, the parent itself was stalled."""
 
 HOME = str(Path(__file__).parents[2])
-"""Where this gateway was imported from: a child must be the same one."""
+"""Where this gateway was imported from: a child must be the same version."""
 
 
 _SERVING = b"."
 _STEP = b"+"
 _STEP_END = b"\n"
 DRAIN = b"d"
-"""Written to a child that has `orders`: end once what runs has ended."""
+"""Order to a child with `orders`: end once everything running has ended."""
 END_NOW = b"e"
-"""End what runs, in good order."""
+"""Order to end everything running, in good order."""
 RESTART_CODE = 64
-"""With this exit code a child has ended in good order, to be started again at once."""
+"""Exit code of a child that ended in good order, to be restarted at once."""
 
 
 class Backoff:
-    """How long to wait before a process is started again. Pure."""
+    """How long to wait before a process is restarted. Pure."""
 
     def __init__(self) -> None:
         self._delay_s = 0.0
         self._born_s = 0.0
 
     def born(self, now_s: float) -> None:
-        """Note that a process has been started."""
+        """Record that a process was started."""
         self._born_s = now_s
 
     def next_delay_s(self, now_s: float) -> float:
-        """Return the wait after a death, or a start that failed: doubled unless it lived long."""
+        """Return the wait after a death, or a failed start: doubled unless it lived long."""
         if now_s - self._born_s >= _LONG_LIFE_S:
             self._delay_s = 0.0
         self._delay_s = min(2 * self._delay_s or _RESTART_DELAY_S, _RESTART_DELAY_S_MAX)
-        # A start that fails is no life.
+        # A failed start does not count as a life.
         self._born_s = now_s
         return self._delay_s
 
 
 class Start:
-    """Decides whether a child that starts is still waited for. Pure; seconds of one clock."""
+    """Decides how long to wait for a starting child. Pure; all times are seconds of one clock."""
 
     def __init__(self, now_s: float) -> None:
         """Begin with a child that has just been started."""
         self._due_s = now_s + START_S_MAX
         self._heard_s = now_s
         self._line: bytes | None = None
-        """What has come of the name of a step; None between two signs."""
+        """The part received of a step's name; None between two signs."""
         self.step = "start of the interpreter"
-        """What the child does, by the last that it said."""
+        """The child's current step, according to its last sign."""
         self.has_ended = False
         """Whether the child serves."""
 
     def take(self, signs: bytes, now_s: float) -> None:
-        """Take what the child has written."""
+        """Take the bytes that the child has written."""
         self._heard_s = now_s
         for sign in signs:
             if self._line is None:
@@ -110,7 +108,7 @@ class Start:
                 self._line = (self._line + bytes([sign]))[:_STEP_BYTES_MAX]
 
     def left_s(self, now_s: float) -> float:
-        """Return how long it is still waited for unless it says more; 0 or less: it is given up."""
+        """Return how much longer to wait if it stays silent; 0 or less: give it up."""
         return min(self._due_s, self._heard_s + START_SILENCE_S_MAX) - now_s
 
     def why(self, now_s: float) -> str:
@@ -132,10 +130,10 @@ class Child:
         silence_s_max: float | None = None,
         keeps: Sequence[int] = (),
     ) -> None:
-        """Keep a process; one that has a `Pulse` is replaced when silent for `silence_s_max`.
+        """Manage a process; one that has a `Pulse` is replaced after `silence_s_max` of silence.
 
-        It inherits the descriptors that it `keeps`, by the same numbers. The log calls it by its
-        `name`, else by the first of its arguments.
+        It inherits the descriptors in `keeps`, under the same numbers. The log calls it by its
+        `name`, or else by the first of its arguments.
         """
         self._arguments = arguments
         self._name = name or arguments[0]
@@ -156,9 +154,10 @@ class Child:
         self._watch = asyncio.get_running_loop().create_task(self._keep(process, pulses))
 
     async def start_serving(self) -> int | None:
-        """Start a process that gives a sign when it serves, and watch over it from then on.
+        """Start a process that signals when it serves, and watch over it from then on.
 
-        Returns the exit code of one that ends before that: it has said why, and would again.
+        Returns the exit code of one that ends before that: it has printed why, and would do so
+        again.
         """
         process, pulses = await self._spawn()
         if await self._serves(pulses):
@@ -167,7 +166,7 @@ class Child:
         self._hang_up()
         await _ended(process, _END_S_MAX)
         code = await process.wait()
-        # Ended by a signal, perhaps ours, it has said nothing itself.
+        # Ended by a signal, perhaps ours, it has printed nothing itself.
         if code < 0:
             log.error("Process %s ended with %s before it served.", self._name, code)
         return code
@@ -180,7 +179,7 @@ class Child:
             try:
                 await asyncio.wait((reading,), timeout=max(0.0, start.left_s(time.monotonic())))
             finally:
-                # Has no effect on one that is done.
+                # Does nothing if it is done.
                 reading.cancel()
             if not reading.done():
                 why = start.why(time.monotonic())
@@ -193,7 +192,7 @@ class Child:
         return True
 
     async def stop(self) -> None:
-        """Let the process finish what it does; kill it when that takes too long."""
+        """Let the process finish its work; kill it if that takes too long."""
         if self._watch is not None:
             self._watch.cancel()
             # Cancel the watch first, or it would restart the child when it ends.
@@ -203,23 +202,23 @@ class Child:
             await _ended(self._process, _STOP_TIMEOUT_S)
 
     async def finish(self, end_now: asyncio.Event, patience_s: float) -> None:
-        """Let the process end what it does, at once if `end_now` is set meanwhile; then stop it."""
+        """Let the process finish its work, at once if `end_now` gets set; then stop it."""
         if self._watch is not None:
             self._watch.cancel()
             await asyncio.gather(self._watch, return_exceptions=True)
         if self._process is not None and self._line is not None:
             self._line.write(DRAIN)
             ending = asyncio.ensure_future(self._process.wait())
-            hurrying = asyncio.ensure_future(end_now.wait())
+            urged = asyncio.ensure_future(end_now.wait())
             await asyncio.wait(
-                (ending, hurrying), timeout=patience_s, return_when=asyncio.FIRST_COMPLETED
+                (ending, urged), timeout=patience_s, return_when=asyncio.FIRST_COMPLETED
             )
-            if hurrying.done() and not ending.done():
+            if urged.done() and not ending.done():
                 self._line.write(END_NOW)
                 await asyncio.wait((ending,), timeout=patience_s)
             ending.cancel()
-            hurrying.cancel()
-            await asyncio.gather(ending, hurrying, return_exceptions=True)
+            urged.cancel()
+            await asyncio.gather(ending, urged, return_exceptions=True)
         await self.stop()
 
     def _hang_up(self) -> None:
@@ -228,7 +227,7 @@ class Child:
             self._line.close()
 
     async def _spawn(self) -> tuple[Process, StreamReader]:
-        # A socket and not a pipe: it signals our end to the child and carries the child's pulses.
+        # A socket, not a pipe: it signals our end to the child and carries the child's pulses.
         ours, its = socket.socketpair()
         # Closed in this process, or the child's end would not show as end of stream.
         with its:
@@ -253,7 +252,7 @@ class Child:
     async def _keep(self, process: Process, pulses: StreamReader) -> None:
         while True:
             if self._silence_s_max is not None and await self._is_silent(pulses):
-                log.error("Process %s stands still; ending it.", self._name)
+                log.error("Process %s is stuck; ending it.", self._name)
                 self._hang_up()
                 await _ended(process, _END_S_MAX)
             # `stop` cancels this task first, so no other exit is expected here.
@@ -265,11 +264,11 @@ class Child:
             process, pulses = await self._spawn_again(at_once=is_asked)
 
     async def _spawn_again(self, *, at_once: bool) -> tuple[Process, StreamReader]:
-        """Start the process anew, however often the system refuses."""
+        """Restart the process, however often the system refuses."""
         while True:
             self._hang_up()
             if not at_once:
-                # Keeps a child that cannot start from occupying a core with restarts.
+                # Keeps a child that cannot start from using up a core with restarts.
                 await asyncio.sleep(self._backoff.next_delay_s(time.monotonic()))
             at_once = False
             try:
@@ -279,12 +278,12 @@ class Child:
             log.error("Process %s cannot be started: %s.", self._name, why)
 
     async def _is_silent(self, pulses: StreamReader) -> bool:
-        """Wait for the pulses to cease; return whether the process has not simply ended.
+        """Wait until the pulses stop; return whether the process is silent rather than ended.
 
-        Silence is what was listened to: the time in which this process itself stood still tells
-        nothing of its child, whose pulses wait to be read.
+        Only time spent listening counts: while this process itself was stalled, the child's pulses
+        simply waited to be read.
         """
-        # Until the first pulse each step may take longer: imports are slow on a busy machine.
+        # Before the first pulse each step may take longer: imports are slow on a busy machine.
         start, silence_s_max = Start(0.0), self._silence_s_max or 0.0
         left_s = max(START_SILENCE_S_MAX, silence_s_max)
         reading = asyncio.ensure_future(pulses.read(_PULSES_MAX))
@@ -313,7 +312,7 @@ class Child:
 
 
 async def _ended(process: Process, patience_s: float) -> None:
-    """Wait until a process has ended, and kill it when that takes too long."""
+    """Wait until a process has ended, and kill it if that takes too long."""
     try:
         async with asyncio.timeout(patience_s):
             await process.wait()
@@ -324,10 +323,10 @@ async def _ended(process: Process, patience_s: float) -> None:
 
 
 class Pulse:
-    """What a child tells its parent: that it gets on with its work.
+    """Tells the parent that a child's work proceeds.
 
-    A loop that stands still sends nothing, and one whose work has not come to a turn for
-    `patience_s` keeps silent on purpose.
+    A stalled loop sends nothing, and one whose work has not completed a turn for `patience_s` is
+    silent on purpose.
     """
 
     def __init__(self, patience_s: float, clock_s: Callable[[], float]) -> None:
@@ -336,21 +335,21 @@ class Pulse:
         self._turned_s = clock_s()
 
     def turn(self) -> None:
-        """Note that a piece of the work is done, or has failed in an orderly way."""
+        """Record that a piece of the work is done, or has failed in an orderly way."""
         self._turned_s = self._clock_s()
 
     async def run(self) -> None:
-        """Send pulses over standard input until cancelled; without a parent, to nobody."""
+        """Send pulses over standard input until cancelled; without a parent, nowhere."""
         while True:
-            # Stops deliberately after that: the loop may be alive while its work hangs.
+            # Stops on purpose: the loop may be alive while its work hangs.
             if self._clock_s() - self._turned_s < self._patience_s:
                 give_sign()
             await asyncio.sleep(PULSE_S)
 
 
 def give_sign() -> None:
-    """Tell the parent that this process gets on with its work; without a parent, nobody."""
-    # Fails where standard input is a terminal or closed: then nobody listens.
+    """Tell the parent, if there is one, that this process is alive."""
+    # Fails if standard input is a terminal or closed: then no one is listening.
     with contextlib.suppress(OSError, ValueError):
         os.write(sys.stdin.fileno(), _SERVING)
 
@@ -362,7 +361,7 @@ def give_step(name: str) -> None:
 
 
 def ignore_signals() -> None:
-    """Let a child end with its parent only, for which these signals are.
+    """Ignore the signals that are meant for the parent: a child ends only with it.
 
     A service manager sends SIGTERM, or SIGHUP, to every process of a service at once.
     """
@@ -371,10 +370,10 @@ def ignore_signals() -> None:
 
 
 async def parent_gone(on_order: Callable[[bytes], None] = lambda _order: None) -> None:
-    """Return when standard input closes: the parent has ended, or asks for the end.
+    """Return when standard input closes: the parent has ended, or asks this process to end.
 
-    Until then `on_order` is called with what the parent writes. From then on the process has
-    `_LAST_S_MAX` to finish what it does; then the kernel ends it.
+    Until then `on_order` is called with each byte from the parent. Afterwards the process has
+    `_LAST_S_MAX` to finish its work; then the kernel ends it.
     """
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
@@ -390,6 +389,6 @@ async def parent_gone(on_order: Callable[[bytes], None] = lambda _order: None) -
 
 
 def end_within(seconds: int) -> None:
-    """Let the kernel end this process unless it has ended by then; the last call counts."""
+    """Have the kernel end this process unless it has ended by then; the last call counts."""
     # A kernel timer, because a stuck event loop could not end itself.
     signal.alarm(seconds)

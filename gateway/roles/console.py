@@ -1,4 +1,4 @@
-"""Defines the consoles for the operator; their tables stay readable in a narrow terminal."""
+"""Defines the operator's consoles; their tables stay readable in a narrow terminal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.table import Table
 
 
 class WholeWords(Console):
-    """A console that breaks no word of a table: an id that is cut cannot be typed or pasted."""
+    """A console that breaks no word in a table: an id that is cut cannot be typed or pasted."""
 
     def print(self, *objects: Any, **options: Any) -> None:
         """Print as Rich does; a table is at least as wide as its longest words together."""
@@ -23,7 +23,7 @@ class WholeWords(Console):
 
 
 def _keep_words_whole(table: Table, console: Console) -> None:
-    """Set the widths of a table's columns; Rich itself narrows the widest ones, words or not."""
+    """Set the column widths of a table; Rich itself narrows the widest ones, breaking words."""
     wide = console.options.update(max_width=_ANY_WIDTH)
     ranges = [
         [Measurement.get(console, wide, cell) for cell in (column.header, *column.cells)]
@@ -37,7 +37,7 @@ def _keep_words_whole(table: Table, console: Console) -> None:
     if frame + sum(most) <= console.width:
         return
     for _ in range(console.width - frame - sum(least)):
-        # What is left goes to the columns that lack least, so that few of them are broken.
+        # The remaining width goes to the columns that need least, so that few of them wrap.
         at = min((m - n, i) for i, (m, n) in enumerate(zip(most, least, strict=True)) if m > n)[1]
         least[at] += 1
     for column, width in zip(table.columns, least, strict=True):

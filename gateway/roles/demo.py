@@ -1,8 +1,8 @@
-"""Composes `caller demo`: a gateway with all that a newcomer does not have yet.
+"""Composes `caller demo`: a gateway with everything that a newcomer does not have yet.
 
 A simulated phone network, payment service and mail server, each a process of its own, an account
-with credit, and a page to call from. The gateway is the same as in production: only its settings
-name other addresses.
+with credit, and a page to call from. The gateway is the same as in production: only the addresses
+in its settings differ.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ CREDIT_MICROS = 10_000_000
 HISTORY_SEED = 12
 _LINK_BYTES = 32
 _PORTS_TRIED = 20
-"""Ports that are tried for a simulator before any that is free: several demos on one machine."""
+"""Ports tried for a simulator before falling back to any free one: several demos may run."""
 SIMULATED_CALLER_ID = "+15005550006"
-"""Twilio's own number for tests that succeed."""
+"""Twilio's own magic number for tests that succeed."""
 SIMULATED_SENDER = "demo@caller.example"
-"""At a domain that nobody can have (RFC 2606)."""
+"""In a domain that cannot exist (RFC 2606)."""
 
 HOME_COUNTRIES = "US,GB"
-"""Those of the simulated numbers, and one more: a person opens others to see how that is done."""
+"""The simulated numbers' countries, and one more: users open others to see how that is done."""
 
 PHONEBOOK = {
     "+15005551000": "Echo: hear yourself",
@@ -74,12 +74,12 @@ class Demo:
     """Everything `make run` starts."""
 
     def __init__(self, environ: Mapping[str, str], *, with_history: bool = False) -> None:
-        # What a demo does follows from the environment alone, for its children as well: a file of
-        # settings beside it may be a real gateway's.
+        # A demo depends on the environment alone, and so do its children: a settings file next to
+        # it may belong to a real gateway.
         self._environ = {**secret_files.filled(environ), settings.SETTINGS_FILE: ""}
         self._with_history = with_history
         self._past_calls = 0
-        # Credentials mean the real service; each one is simulated separately.
+        # Credentials mean the real service; each service is simulated separately.
         self._is_simulated = "CALLER_TWILIO_ACCOUNT_SID" not in self._environ
         self._pays_in_play = "CALLER_STRIPE_API_KEY" not in self._environ
         self._keeps_mails = "CALLER_SMTP_URL" not in self._environ
@@ -88,11 +88,11 @@ class Demo:
         self._mails = ""
         self._button_keys: dict[str, str] = {}
         self._listeners: dict[str, dict[str, socket.socket]] = {}
-        """Command of each simulator -> what it listens on, by its option: opened here, for the
-        gateway's settings name the ports, and held, so that nothing else takes one meanwhile."""
+        """Command of each simulator -> its listening sockets by option: opened here because the
+        gateway's settings need the ports, and kept open so that nothing else takes them."""
         self._ports_moved: list[int] = []
         self._held = contextlib.ExitStack()
-        # A demo that is never started closes them, too.
+        # Close them as well if the demo is never started.
         weakref.finalize(self, self._held.close)
         self._secrets = self._load_secrets(Path(environ.get("CALLER_DATA_DIR", ".caller")))
         self._prepare()
@@ -105,9 +105,9 @@ class Demo:
         return self._settings
 
     def _load_secrets(self, data_dir: Path) -> dict[str, str]:
-        """Return the demo's own credentials, made once and kept for its owner only.
+        """Return the demo's own credentials, created once in a file for its owner only.
 
-        Raises SettingsError where the file that keeps them is damaged.
+        Raises SettingsError if that file is damaged.
         """
         path = data_dir / private_files.DEMO
         private_files.restrict_folder(data_dir)
@@ -132,7 +132,7 @@ class Demo:
         """Fill in what the environment leaves open."""
         self._environ.setdefault("CALLER_SIGN_UP", "open")
         self._environ.setdefault("CALLER_DESIGN_PAGE", "on")
-        # Quieter than a node, so that the link to the phone stays in sight.
+        # Quieter than a node, so that the link to the phone stays visible.
         self._environ.setdefault("CALLER_LOG_LEVEL", "warning")
         self._environ.setdefault("CALLER_HOME_COUNTRIES", HOME_COUNTRIES)
         if self._is_simulated:
@@ -168,7 +168,7 @@ class Demo:
             self._environ.setdefault("CALLER_MAIL_FROM", SIMULATED_SENDER)
 
     def _hold(self, command: str, usual: int, option: str = "--listener") -> int:
-        """Listen for a simulator, at the usual port or at the next one; return which."""
+        """Listen for a simulator, on the usual port or a following one; return which."""
         listener = self._held.enter_context(_listen_from(usual, self._environ["CALLER_PORT"]))
         self._listeners.setdefault(command, {})[option] = listener
         port: int = listener.getsockname()[1]
@@ -177,12 +177,12 @@ class Demo:
         return port
 
     async def start(self) -> None:
-        """Start the simulators and the gateway, and see that the account has its credit.
+        """Start the simulators and the gateway, and make sure that the account has its credit.
 
-        When it raises, nothing stays open. Raises EndedError where a simulator could not serve.
+        If it raises, nothing stays open. Raises EndedError if a simulator could not serve.
         """
         try:
-            # Before the node, which talks to them as soon as it serves.
+            # Before the node, which connects to them as soon as it serves.
             await self._simulate()
             if self._with_history:
                 await self._write_history()
@@ -197,16 +197,16 @@ class Demo:
             raise
 
     async def _write_history(self) -> None:
-        # Before the node: it brings its spend gate in line with the book when it starts.
+        # Before the node, which brings its spend gate in line with the book when it starts.
         settings = self._settings
         async with storage.migrated_database(settings) as engine:
             prices = await load_prices(settings, engine, load_deck(settings))
             history = History(engine, ACCOUNT_ID, settings.currency, prices.rates.deck)
-            # The same year each time, but for its dates.
+            # The same year each time, except for its dates.
             self._past_calls = await history.write(random.Random(HISTORY_SEED))  # noqa: S311
 
     async def _fill(self) -> None:
-        """See that the account is there, and has been given its credit."""
+        """Make sure that the account exists and has been given its credit."""
         stores = self._node.stores
         await ensure_account(
             stores.accounts,
@@ -217,7 +217,7 @@ class Demo:
             key_label="demo",
             key_scopes=PAGE,
             credit_micros=CREDIT_MICROS,
-            # A fixed reference: restarting the demo grants nothing twice.
+            # A fixed reference, so that restarting the demo grants nothing twice.
             credit_reference="grant:demo:first",
         )
         await bring_credits(stores.gate, stores.ledger, ACCOUNT_ID)
@@ -231,7 +231,7 @@ class Demo:
         if self._is_simulated:
             seed, number = self._secrets["api_key"], next(iter(PHONEBOOK))
             made = await newcomer.make_button(buttons_of(stores), ACCOUNT_ID, seed, number)
-            self._button_keys = {"calls the echo": made.live_key, "reaches nobody": made.test_key}
+            self._button_keys = {"calls the echo": made.live_key, "calls no one": made.test_key}
         secret = secrets.token_urlsafe(_LINK_BYTES)
         if await newcomer.make_link(stores.engine, ACCOUNT_ID, secret):
             self._sign_in_link = f"{self._settings.origin}/l/{secret}"
@@ -256,7 +256,7 @@ class Demo:
                 raise EndedError(code if code > 0 else EXIT_UNAVAILABLE)
 
     def explain(self, console: Console) -> None:
-        """Say where the phone is and what can be dialled."""
+        """Print where the phone is and what can be dialled."""
         link = f"{self._settings.origin}/#key={self._secrets['api_key']}"
         account = f"{self._settings.origin}/account"
         live = f"{self._settings.origin}/live#key={self._secrets['api_key']}"
@@ -305,11 +305,11 @@ class Demo:
             ports = ", ".join(map(str, sorted(self._ports_moved)))
             said = f"Usual ports of simulated services are in use, perhaps by another demo: {ports}"
             lines.append(Text(f"{said} instead.", style="dim"))
-        # Wrapped by nobody: a link that is broken over two lines leads nowhere.
+        # Not wrapped: a link broken over two lines leads nowhere.
         console.print(Text("\n").join(lines), highlight=False, soft_wrap=True)
 
     def _explain_button(self) -> list[Text]:
-        """Return the keys of the button that other pages may show, where there is one."""
+        """Return the keys of the button for other pages, if there is one."""
         if not self._button_keys:
             return []
         shown = (f"  {key}  {what}" for what, key in self._button_keys.items())
@@ -321,7 +321,7 @@ class Demo:
         ]
 
     def _explain_sign_in(self) -> list[Text]:
-        """Return what leads into the account at once, where something does."""
+        """Return the link that signs in at once, if there is one."""
         if not (link := self._sign_in_link):
             return []
         minutes = LIFETIMES[Purpose.SIGN_IN] // timedelta(minutes=1)
@@ -340,9 +340,9 @@ def _read_secrets(path: Path) -> dict[str, str]:
 
 
 def _listen_from(usual: int, but: str) -> socket.socket:
-    """Return a socket that listens at the first free port of loopback from the usual one on.
+    """Return a socket that listens on the first free loopback port from the usual one on.
 
-    Never at `but`, which the gateway is to have.
+    Never on `but`, which is reserved for the gateway.
     """
     for port in range(usual, usual + _PORTS_TRIED):
         if str(port) != but.strip():
@@ -355,7 +355,7 @@ def _free_port(host: str, wanted: int) -> int:
     """Return the wanted port if it is free for TCP and UDP, else one that is."""
     for port in (wanted, 0):
         with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
-            # Like the server: a port in TIME_WAIT counts as free.
+            # As for the server, a port in TIME_WAIT counts as free.
             tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 tcp.bind((host, port))

@@ -1,6 +1,6 @@
-"""Raises the limit of file descriptors, and derives from it how many connections are taken.
+"""Raises the limit of file descriptors, and derives from it how many connections are accepted.
 
-Knows no socket: the engine enforces the limits.
+The engine enforces the limits.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ log = structlog.get_logger(__name__)
 _RESERVED = 300
 """Descriptors for everything but the port's connections: stores, carrier, files, children."""
 _PING_NS = 5_000_000_000
-"""A browser that is silent this long is pinged, and is gone when silent for as long again."""
+"""A browser silent this long is pinged, and considered gone after the same time again."""
 
 
 def raise_limit(wanted: int) -> int:
@@ -36,7 +36,7 @@ def raise_limit(wanted: int) -> int:
 
 
 def needed(calls_max: int) -> int:
-    """Return how many descriptors a node needs for so many calls, strangers and its own files."""
+    """Return how many descriptors a node needs for this many calls, strangers and its own files."""
     return _connections_max(calls_max) + _RESERVED + MediaLimits().strangers_max
 
 
@@ -45,9 +45,9 @@ def _connections_max(calls_max: int) -> int:
 
 
 def media_limits(calls_max: int) -> MediaLimits:
-    """Return the limits of the sockets, as far as the system gives the process descriptors."""
+    """Return the limits of the sockets, given the descriptors that the system grants."""
     connections_max = _connections_max(calls_max)
-    # A program may begin all calls of a node together, and the carrier of a test has one address.
+    # A program may begin all calls of a node at once, and in tests the carrier has one address.
     at_once = max(MediaLimits().connections_at_once, connections_max)
     reserved = connections_max + _RESERVED
     wished = MediaLimits().strangers_max

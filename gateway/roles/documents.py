@@ -1,6 +1,6 @@
-"""Reads the texts that an operator has written for people to accept, and notes what is posted.
+"""Reads the documents an operator wrote for people to accept, and records what is posted.
 
-A version is one text for good: people have accepted it. Knows no page.
+A version is the same text for good, because people have accepted it.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ _DAY_CHARS: Final = len("2026-12-01")
 
 
 def load_documents(settings: Settings) -> OwnDocuments:
-    """Return what people accept.
+    """Return the documents that people accept.
 
-    Raises SettingsError for a text that cannot be shown, and for versions that cannot be.
+    Raises SettingsError for a text that cannot be shown, and for impossible versions.
     """
     files = {Document.TERMS: settings.terms_file, Document.PRIVACY: settings.privacy_file}
     texts = {document: _texts(_name(document), file) for document, file in files.items() if file}
@@ -47,7 +47,7 @@ def _name(document: Document, what: str = "FILE") -> str:
 
 
 def _texts(name: str, file: str) -> Texts:
-    """Return language -> text of a file, and of those beside it that name a language."""
+    """Return language -> text of a file, and of files beside it that name a language."""
     base = Path(file)
     texts = {EVERYBODY: _text(name, base)}
     for language in WORDS:
@@ -72,9 +72,9 @@ def _text(name: str, file: Path) -> OwnText:
 async def post_documents(
     documents: OwnDocuments, settings: Settings, engine: AsyncEngine, *, clock: Clock = utc_now
 ) -> None:
-    """Note which texts are posted from now on.
+    """Record which texts are posted from now on.
 
-    Raises SettingsError where another one was posted as the same version, and
+    Raises SettingsError if a different text was posted as the same version, and
     StoreUnavailableError.
     """
     for other in await posted_texts.post(engine, _posted(documents, settings), clock()):
@@ -105,9 +105,9 @@ def _differs(other: Other) -> str:
 
 
 async def fault(documents: OwnDocuments, settings: Settings) -> str:
-    """Return which text is another than was posted as its version; empty for none. Notes nothing.
+    """Return which text differs from the one posted as its version; empty for none. Read-only.
 
-    Also empty where the database does not say: that has a finding of its own.
+    Also empty if the database cannot tell: that has a finding of its own.
     """
     texts = _posted(documents, settings)
     if not texts:
@@ -117,12 +117,12 @@ async def fault(documents: OwnDocuments, settings: Settings) -> str:
     except UrlError:
         return ""
     try:
-        # Connecting would make a missing file.
+        # Connecting would create a missing file.
         if engine.dialect.name == "sqlite" and not _is_file(engine.url.database):
             return ""
         others = await posted_texts.others(engine, texts)
     except (StoreUnavailableError, sa.exc.DBAPIError):
-        # Also where the tables are those of an earlier release, in which no text was posted.
+        # Also if the tables are those of an earlier release, in which no text was posted.
         return ""
     finally:
         await engine.dispose()
@@ -134,7 +134,7 @@ def _is_file(name: str | None) -> bool:
 
 
 def early(documents: OwnDocuments, now: datetime) -> Sequence[str]:
-    """Return which settings end with a day that is yet to come."""
+    """Return which settings end with a future date."""
     return [
         _name(document, "VERSIONS")
         for document in documents.texts

@@ -1,7 +1,7 @@
-"""Waits for the processes that a killed supervisor of a machine has left: they end their calls.
+"""Waits for the processes left behind by a killed supervisor of a machine: they end their calls.
 
-Each process of a machine holds one lock, which it has inherited from its supervisor; the supervisor
-holds another one for itself. Until the last has ended they have the ports and the leases.
+All processes of a machine hold one lock, inherited from its supervisor; the supervisor holds a
+second one alone. Until the last of them has ended they occupy the ports and the leases.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from gateway.stores.embedded import EmbeddedValkey
 from gateway.stores.file_lock import try_lock
 
 PATIENCE_S: Final = 30.0
-"""Longer than a process lives without its supervisor, and is busy before it notices."""
+"""Longer than a process lives without its supervisor, plus the time until it notices."""
 _LOOK_S: Final = 0.1
 
 
 def hold_own(settings: Settings) -> int:
-    """Return a descriptor by which this process is known as the machine's supervisor.
+    """Return a descriptor whose lock marks this process as the machine's supervisor.
 
-    Raises EndedError where there is one.
+    Raises EndedError if there already is one.
     """
     own = try_lock(_own(settings))
     if own is None:
@@ -40,9 +40,9 @@ def hold_own(settings: Settings) -> int:
 
 
 async def hold_shared(settings: Settings) -> int:
-    """Return a descriptor that every process of the machine is to inherit; wait until it is free.
+    """Return a descriptor for every process of the machine to inherit; wait until it is free.
 
-    Raises EndedError where processes of an earlier run do not end, and names them.
+    Raises EndedError, naming them, if processes of an earlier run do not end.
     """
     shared = try_lock(_shared(settings))
     if shared is not None:
@@ -66,14 +66,14 @@ async def hold_shared(settings: Settings) -> int:
 
 
 async def ended(settings: Settings) -> None:
-    """Return once nothing of an earlier run has the ports, where its supervisor was killed.
+    """Return once nothing of an earlier run whose supervisor was killed occupies the ports.
 
     Raises EndedError, StoreUnavailableError.
     """
     if not _shared(settings).exists():
         return
     own = try_lock(_own(settings))
-    # A supervisor that lives has not left them: its port is in use, as is found next.
+    # A live supervisor did not leave them behind: its port is in use, which is found next.
     if own is None:
         return
     try:
@@ -81,7 +81,7 @@ async def ended(settings: Settings) -> None:
             shared = try_lock(_shared(settings))
             if shared is None:
                 if not settings.redis_url:
-                    # The bundled one has ended with the supervisor, and calls are settled there.
+                    # The bundled one ended with the supervisor, and calls are settled there.
                     valkey = EmbeddedValkey(settings.data_dir / private_files.VALKEY)
                     stack.push_async_callback(valkey.stop)
                     await valkey.start()
@@ -100,10 +100,10 @@ def _own(settings: Settings) -> Path:
 
 
 def _holders(path: Path) -> Sequence[int]:
-    """Return the processes of this user that have a file open, but for this one."""
+    """Return the processes of this user that have a file open, except this one."""
     found = set()
     for descriptor in Path("/proc").glob("[0-9]*/fd/*"):
-        # Of others it cannot be read; some end meanwhile.
+        # Those of others cannot be read; some end meanwhile.
         with contextlib.suppress(OSError):
             if descriptor.samefile(path):
                 found.add(int(descriptor.parts[2]))

@@ -1,4 +1,4 @@
-"""Composes what visitors of other pages may do with a button. Knows no live call."""
+"""Composes what visitors of other pages may do with a button."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ from gateway.stores.visitor_refusals import RedisVisitorRefusals
 
 @dataclass(frozen=True, slots=True)
 class Embed:
-    """How buttons are found, and what admits their calls."""
+    """Finds buttons, and admits their calls."""
 
     door: ButtonDoor
     admission: ButtonAdmission
 
 
 def buttons_of(stores: Stores) -> SqlButtons:
-    """Return where buttons are kept."""
+    """Return the store of buttons."""
     return SqlButtons(stores.engine, stores.key_epochs.invalidate)
 
 
@@ -52,10 +52,10 @@ def compose_embed(
     admission: Admission,
     turned_away: Callable[[str, str], None],
 ) -> Embed:
-    """Return what visitors' calls pass through, beside the rules of any call.
+    """Return the checks that visitors' calls pass, in addition to those of any call.
 
-    `turned_away` is told of a button and the code of the refusal of its visitor. Raises
-    SettingsError for a check of persons that cannot be loaded.
+    `turned_away` is called with a button and the code of a visitor's refusal. Raises SettingsError
+    for a visitor check that cannot be loaded.
     """
     buttons = buttons_of(stores)
     door = ButtonDoor(
@@ -70,7 +70,7 @@ def compose_embed(
     challenges = RedisChallenges(
         stores.redis,
         secrets.token_bytes,
-        # The secret that all nodes share.
+        # The secret shared by all nodes.
         secret=settings.twilio_auth_token.reveal(),
     )
     rules = ButtonAdmission(
@@ -106,7 +106,7 @@ def compose_proofs(
     fraud: Fraud,
     announcer: Announcer,
 ) -> DestinationProofs:
-    """Return what proves that numbers are people's; `announcer` is the carrier."""
+    """Return what proves that numbers belong to people; `announcer` is the carrier."""
     return DestinationProofs(
         accounts=stores.accounts,
         numbers=buttons_of(stores),

@@ -1,6 +1,7 @@
 """Composes the deletion of accounts, for nodes and for an operator's command.
 
-Not in the drainer's process, which carries no vendor: a deletion speaks to the payment service.
+Not in the drainer's process, which loads no vendor library: a deletion talks to the payment
+service.
 """
 
 from __future__ import annotations
@@ -34,14 +35,14 @@ def credit_return(stores: Stores, payments: PaymentServices) -> CreditReturn:
 
 
 def last_payments(payments: PaymentServices) -> LastPayments:
-    """Return what ends the payments of an account that leaves."""
+    """Return what ends the pending payments of an account that is being deleted."""
     return LastPayments(payments.payments, payments.service, payments.store, payments.auto.charge)
 
 
 async def open_book(settings: Settings) -> storage.Book:
-    """Open the book of record where a deletion can be written down, too.
+    """Open the book of record, once it is certain that a deletion can be recorded too.
 
-    Raises SettingsError for a data folder that cannot be used, and StoreUnavailableError.
+    Raises SettingsError for an unusable data folder, and StoreUnavailableError.
     """
     for finding in preflight.files(settings) if is_folder_known(settings) else ():
         if finding.is_fatal:
@@ -61,9 +62,8 @@ def compose_erasure(
     Args:
         settings: Of this process.
         stores: Of this process.
-        payments: What reaches cards and customers; None where there is none.
-        journal: Where it is written down; None leaves that to the nodes, which find it in SQL.
-
+        payments: Reaches cards and customers; None without payments.
+        journal: Where it is recorded; None leaves that to the nodes, which find it in SQL.
     """
     return AccountErasure(
         gate=stores.gate,
@@ -83,11 +83,11 @@ def compose_erasure(
 
 
 async def _leave_it_to_nodes(*_: object) -> None:
-    """Write nothing down here."""
+    """Record nothing here."""
 
 
 async def _rewrite_files(stores: Stores) -> bool:
-    """Write anew what still has deleted data; False while it must wait. Valkey's last: seldom."""
+    """Rewrite files that still contain deleted data; False while it must wait. Valkey's last."""
     if not await empty_log(stores.engine, TIMEOUT_S):
         return False
     return await RedisAof(stores.redis).rewrite()

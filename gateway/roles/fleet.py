@@ -1,6 +1,6 @@
-"""Composes a process's place among the others: who there is, and asking them. Knows no media.
+"""Composes a process's view of the other nodes, and its means to ask them.
 
-A process that holds no calls has one as well, and is asked nothing.
+A process that holds no calls has one too, but is asked nothing.
 """
 
 from __future__ import annotations
@@ -61,9 +61,9 @@ class Fleet:
         return FleetControl(self.roster, self.exchange, self.gate)
 
     def choose_node(self) -> str | None:
-        """Return the node that is to hold a new call; None where none takes any.
+        """Return the node that is to hold a new call; None if none takes any.
 
-        Raises StoreUnavailableError for a moment after an outage: nodes have yet to speak.
+        Raises StoreUnavailableError briefly after an outage, until nodes have reported again.
         """
         if self.roster.is_unheard:
             raise StoreUnavailableError("no node has spoken since Valkey is back")
@@ -72,11 +72,11 @@ class Fleet:
 
     @property
     def has_node(self) -> bool:
-        """Whether a node is known that takes calls."""
+        """Whether any known node takes calls."""
         return self.roster.choose() is not None
 
     def notice_s(self) -> float:
-        """Return how long calls may come that others send to a node of this process that stops."""
+        """Return for how long others may still send calls to a node of this process that stops."""
         return NOTICE_S if len(self.roster.nodes()) > 1 else 0.0
 
     def calls(self, own: LiveCalls, node: str, stores: Stores) -> FleetCalls:
@@ -96,13 +96,12 @@ def compose_fleet(
     """Return a process's view of all nodes, not started yet.
 
     Args:
-        settings: What the operator has set.
-        stores: What all processes share.
+        settings: The operator's settings.
+        stores: Those shared by all processes.
         membership: Names this process.
-        takes: Tells of a node whether connections for it arrive, as far as this process knows.
-        facts: What its node says of itself; None where it is none.
-        answer: Answers what its node is asked.
-
+        takes: Whether connections for a node arrive there, as far as this process knows.
+        facts: What its node reports about itself; None if it is not a node.
+        answer: Answers questions to its node.
     """
     return Fleet(
         Roster(RedisNodeDirectory(stores.redis), settings.origin, facts, random.choice, takes),
@@ -113,7 +112,7 @@ def compose_fleet(
 
 @asynccontextmanager
 async def open_fleet(settings: Settings) -> AsyncIterator[Fleet]:
-    """Open the view of a command: it looks at all nodes once, and may ask them.
+    """Open the view for a command: it looks at all nodes once, and may ask them.
 
     Raises StoreUnavailableError, SettingsError.
     """
@@ -136,7 +135,7 @@ def of_node(
     ticker: Ticker,
     logged: NodeLogLevel,
 ) -> Callable[[], NodeFacts]:
-    """Return what says how a node is right now."""
+    """Return a function that reports the current state of a node."""
     started_at = utc_text(datetime.now(UTC))
 
     def facts() -> NodeFacts:
@@ -172,8 +171,8 @@ def of_process(
 ) -> Callable[[Question], Awaitable[Reply]]:
     """Return what answers questions about this process and its calls.
 
-    `take` is told what the carrier has said of them elsewhere; `restart` ends this process in good
-    order, to be started again.
+    `take` receives the carrier's news about them that arrived elsewhere; `restart` ends this
+    process in good order, to be restarted.
     """
 
     async def answer(question: Question) -> Reply:

@@ -1,6 +1,6 @@
-"""Follows live calls for a command: what nodes say, as it comes. Serves nobody.
+"""Follows live calls for a command: reads what nodes report, as it arrives. Serves no port.
 
-A store that answered once and does so no more is waited for, and what was known then is kept.
+If the store stops answering, it waits and keeps what was known.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from gateway.stores.minutes import RedisMinutes
 from gateway.stores.node_facts import RedisNodeDirectory
 from gateway.stores.watch_channel import RedisWatchChannel
 
-NOBODY: Final = "a command"
-"""Who reads alarms without ever having the duty to tell of them."""
+_READER: Final = "a command"
+"""A process that reads alarms without ever having the duty to send them."""
 RETRY_NS: Final = SECOND_NS
-"""How long a store that does not answer is not asked again."""
+"""How long to wait before asking a store again that does not answer."""
 
 
 class Following:
@@ -55,14 +55,14 @@ class Following:
         self._listening: asyncio.Task[None] | None = None
         self.alarms: list[AlarmView] = []
         self.minute: Minute | None = None
-        """How all calls stood when a process that serves wrote it down last."""
+        """The latest summary of all calls that a serving process has stored."""
         self.listens_since_ns: int | None = None
-        """Since when nothing that nodes say has been missed."""
+        """Since when no report of the nodes has been missed."""
         self.away_since: datetime | None = None
-        """Since when the store does not answer; None while it does."""
+        """Since when the store has not answered; None while it does."""
         self._tried_ns = 0
         self._settled_ns = 0
-        """From when on a silence says something of calls and nodes."""
+        """From when silence means something about calls and nodes."""
 
     async def start(self) -> None:
         """Begin to listen. Raises StoreUnavailableError."""
@@ -87,10 +87,10 @@ class Following:
         self.listens_since_ns = time.monotonic_ns()
 
     async def stop(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         if self._listening is not None:
             await cancelled(self._listening)
-            # One that has ended by a store that is away said so at the next look.
+            # If it ended because the store is away, the next look has reported that.
             with suppress(StoreUnavailableError, asyncio.CancelledError):
                 self._listening.result()
 
@@ -98,14 +98,14 @@ class Following:
         async with self._channel.listen() as messages:
             begun.set()
             async for message in messages:
-                # Of another release, or of somebody who may write to the store.
+                # From another release, or from anyone who may write to the store.
                 with suppress(ValueError):
                     self.board.apply(decode(message), time.monotonic_ns(), utc_now())
 
     async def look(self) -> News:
-        """Return what is new since it was looked last, with nodes and alarms as they are.
+        """Return what is new since the last look, with nodes and alarms as they are.
 
-        While the store does not answer, nothing is new: all stays as it was.
+        While the store does not answer, nothing is new: everything stays as it was.
         """
         now_ns = time.monotonic_ns()
         if self.away_since is not None and now_ns - self._tried_ns < RETRY_NS:
@@ -113,7 +113,7 @@ class Following:
         self._tried_ns = now_ns
         try:
             if self._listening is not None and self._listening.done():
-                # It has ended by what kept it from listening.
+                # It ended because of what stopped it from listening.
                 with suppress(StoreUnavailableError):
                     self._listening.result()
                 await self._begin()
@@ -125,7 +125,7 @@ class Following:
             return self.board.take_news()
         now_ns = time.monotonic_ns()
         if self.away_since is not None:
-            # Nodes have yet to speak: none is lost because it could not.
+            # Nodes have yet to report: none is lost merely because it could not.
             self.away_since, self._settled_ns = None, now_ns + LOST_NS
             self.listens_since_ns = now_ns
         if now_ns >= self._settled_ns:
@@ -135,28 +135,28 @@ class Following:
         return self.board.take_news()
 
     def listened_s(self) -> float:
-        """Return of how many seconds all is known that has happened."""
+        """Return for how many seconds everything that happened is known."""
         since_ns = self.listens_since_ns
         return 0 if since_ns is None else (time.monotonic_ns() - since_ns) / SECOND_NS
 
     def totals(self, at: datetime) -> Totals:
-        """Return the totals of all calls as they are now, of what it was listened to."""
+        """Return the current totals of all calls, for the time listened to."""
         for _ in range(len(self.board) // SUMMED_AT_ONCE + 2):
             self.board.sum_up_some(at)
         return self.board.totals(None, time.monotonic_ns(), at)
 
 
 def away_said(since: datetime) -> str:
-    """Return what is said while the store does not answer."""
+    """Return the text shown while the store does not answer."""
     return f"Valkey has not answered since {since:%H:%M:%S} UTC: nothing is new until it does."
 
 
 @asynccontextmanager
 async def open_following(settings: Settings) -> AsyncIterator[Following]:
-    """Open what a command follows live calls by. Raises StoreUnavailableError, SettingsError."""
+    """Open what a command follows live calls with. Raises StoreUnavailableError, SettingsError."""
     async with open_redis_alone(settings) as redis:
         roster = Roster(RedisNodeDirectory(redis), settings.origin, None, random.choice)
-        alarms, minutes = RedisAlarms(redis, NOBODY), RedisMinutes(redis)
+        alarms, minutes = RedisAlarms(redis, _READER), RedisMinutes(redis)
         following = Following(RedisWatchChannel(redis), roster, alarms, minutes)
         await following.start()
         try:

@@ -1,4 +1,4 @@
-"""Composes the rules of admission that look at the book. Knows no route and no call."""
+"""Composes the rules of admission that examine the book."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _RUN_BYTES = 6
 
 @dataclass(frozen=True, slots=True)
 class Fraud:
-    """What admission asks of accounts, and tells of them."""
+    """What admission asks about accounts, and the counts it reports."""
 
     risk: Risk
     refusals: RefusalCounts
@@ -28,7 +28,7 @@ class Fraud:
 
 
 def policy_of(settings: Settings) -> Policy:
-    """Return what the operator has set."""
+    """Return the policy that the operator has set."""
     return Policy(
         home_countries=frozenset(settings.home_countries),
         new_card_days=settings.new_card_days,

@@ -1,7 +1,7 @@
-"""Writes a year of plausible calls and payments into a new book, so that a demo has much to show.
+"""Writes a year of plausible calls and payments into a new book, so that a demo has data to show.
 
-All of it goes through the stores that real calls and payments go through, and an audit finds
-nothing in it. Every number is one that is kept for films and books, and belongs to nobody.
+All of it goes through the stores that real calls and payments use, and an audit finds nothing
+wrong. Every number is reserved for films and books, and belongs to no one.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from gateway.cause import Cause
 from gateway.stores.accounts import SqlAccountStore
 
 DAYS: Final = 350
-"""Less than the 12 months that records of calls are kept."""
+"""Less than the 12 months that call records are kept."""
 TOP_UP_MICROS: Final = 25_000_000
 _LOW_MICROS: Final = 4_000_000
 """A person tops up below this."""
@@ -37,7 +37,7 @@ NUMBERS: Final = (
     "+14155550178",
     "+13125550119",
     "+16175550163",
-    # Ofcom: numbers for drama use. Its mobile ones are Jersey's, of another price.
+    # Ofcom: numbers for drama use. Its mobile ones are Jersey's, which cost a different price.
     "+442079460812",
     "+441614960377",
     # Bundesnetzagentur, Mitteilung 148/2021: Rufnummern fuer Medien.
@@ -80,7 +80,7 @@ class PastCall:
 
 
 def plausible_calls(rng: random.Random, until: datetime) -> Iterator[PastCall]:
-    """Yield calls, the oldest first: mostly on working days, a few to the same numbers."""
+    """Yield calls, oldest first: mostly on working days, many to the same few numbers."""
     usual = rng.sample(NUMBERS, 4)
     first = datetime(until.year, until.month, until.day, tzinfo=UTC) - timedelta(days=DAYS)
     for day in range(DAYS):
@@ -109,7 +109,7 @@ def _call(rng: random.Random, at: datetime, usual: list[str]) -> PastCall:
 
 
 class History:
-    """Writes into a book that does not know the account."""
+    """Writes into a book that does not have the account yet."""
 
     def __init__(self, engine: AsyncEngine, account_id: str, currency: str, deck: RateDeck) -> None:
         self._now = datetime.now(UTC)
@@ -122,10 +122,10 @@ class History:
         self._entries = 0
 
     async def write(self, rng: random.Random) -> int:
-        """Write it, and return how many calls that are; 0, and nothing, where the account exists.
+        """Write it, and return the number of calls; 0, writing nothing, if the account exists.
 
-        What an account has used the spend gate must know, too: of one that is new it learns it from
-        the book.
+        The spend gate must know an account's usage too: for a new account it learns it from the
+        book.
         """
         calls = list(plausible_calls(rng, self._now))
         self._now = calls[0].began_at - timedelta(hours=1)
@@ -140,7 +140,7 @@ class History:
         return written
 
     async def _pay(self, call: PastCall, number: int) -> None:
-        """Top up where little is left, a minute before the call."""
+        """Top up if little is left, a minute before the call."""
         if await self._ledger.balance(self._account_id) >= _LOW_MICROS:
             return
         self._now = call.began_at - timedelta(minutes=1)

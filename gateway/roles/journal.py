@@ -1,6 +1,6 @@
-"""Composes the list of erased accounts that each process of `caller serve` keeps as a file.
+"""Composes the file in which each process of `caller serve` lists erased accounts.
 
-Also in the drainer's process where that is one of its own, so it carries no vendor.
+The drainer's process has it too if it runs by itself, so no vendor library is imported here.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from gateway.stores.erasure_journal import ErasureJournal
 
 
 def open_journal(settings: Settings, stores: Stores) -> ErasureJournal:
-    """Return the file in which this process writes down who is erased; its folder is made.
+    """Return the file in which this process records erasures; its folder is created.
 
-    Raises SettingsError for a folder that cannot be used.
+    Raises SettingsError for an unusable folder.
     """
     private_files.restrict_folder(settings.data_dir)
     path = settings.data_dir / private_files.ERASED
@@ -27,13 +27,13 @@ def open_journal(settings: Settings, stores: Stores) -> ErasureJournal:
 
 
 def is_folder_known(settings: Settings) -> bool:
-    """Return whether the data folder is a gateway's, and not just where a command was typed."""
+    """Return whether the data folder is a gateway's, not just a command's working folder."""
     has_store = not (settings.redis_url and settings.database_url)
     return has_store or settings.data_dir != Settings().data_dir
 
 
 def of_journal(journal: ErasureJournal) -> Sequence[PeriodicTask]:
-    """Return the tasks of a journal; the first time of each is at once."""
+    """Return the tasks of a journal; each runs at once for the first time."""
     return [
         PeriodicTask(
             "erased accounts that came back", journal.apply, erasure_journal.APPLY_INTERVAL_S
@@ -43,12 +43,12 @@ def of_journal(journal: ErasureJournal) -> Sequence[PeriodicTask]:
 
 
 class JournalDuty:
-    """What a worker that is a process of its own does for its list of erased accounts."""
+    """Keeps the list of erased accounts for a worker that is a process of its own."""
 
     def __init__(self, settings: Settings, stores: Stores, *, is_child: bool) -> None:
-        """Find out whether it has one: a child shares its parent's folder, and the list there.
+        """Find out whether it has a list: a child shares its parent's folder, and the list there.
 
-        Raises SettingsError for a folder that cannot be used.
+        Raises SettingsError for an unusable folder.
         """
         is_kept = not is_child and is_folder_known(settings)
         self._tasks = of_journal(open_journal(settings, stores)) if is_kept else ()

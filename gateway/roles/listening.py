@@ -1,4 +1,4 @@
-"""Says in words why an address cannot be listened on. Opens no socket."""
+"""Explains why the server cannot listen on an address."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from gateway.errors import EXIT_SETTINGS, EXIT_UNAVAILABLE
 
 
 class Refusal(NamedTuple):
-    """Why an address cannot be listened on."""
+    """Why the server cannot listen on an address."""
 
     text: str
     exit_code: int
-    """`EXIT_UNAVAILABLE` where another process has the port, else `EXIT_SETTINGS`."""
+    """`EXIT_UNAVAILABLE` if another process has the port, else `EXIT_SETTINGS`."""
 
 
 FREE_TO_USE_MIN: Final = 1024
@@ -22,10 +22,10 @@ FREE_TO_USE_MIN: Final = 1024
 
 
 def refusal(host_name: str, port_name: str, address: str, error: OSError) -> Refusal:
-    """Return why an address cannot be listened on, and what to do.
+    """Return why the server cannot listen on an address, and what to do.
 
-    `host_name` and `port_name` are the settings or options that chose it, `address` such as
-    "TCP port 8080 of 127.0.0.1".
+    `host_name` and `port_name` are the settings or options that chose it, `address` such as "TCP
+    port 8080 of 127.0.0.1".
     """
     if error.errno == errno.EADDRINUSE:
         text = f"{address} is in use by another process. Choose another port, or end it."

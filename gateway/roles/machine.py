@@ -1,6 +1,6 @@
 """Runs a machine's processes behind one port: web, nodes and worker; restarts and drains them.
 
-Carries no audio and no page, and imports neither: what it is to survive must not be in it.
+It imports neither audio nor pages, so that a fault there cannot bring it down.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ from gateway.stores import private_files
 from gateway.stores.embedded import SOCKET_PATH_BYTES_MAX, EmbeddedValkey
 
 NODES_MAX: Final = 32
-"""More than a machine has cores for; each is some 130 MB."""
+"""More than a machine has cores for; each takes some 130 MB."""
 _BACKLOG: Final = 4096
-"""Connections the kernel keeps while web starts again."""
+"""Connections the kernel queues while web restarts."""
 _NODE_LENGTH_MAX: Final = 32
 _PORT_MAX: Final = 65535
 _WORKER_SILENCE_S_MAX: Final = 15.0
 
 
 def node_ids(node: str, count: int) -> tuple[str, ...]:
-    """Return the ids of a machine's nodes. Raises SettingsError where one is too long for an id."""
+    """Return the ids of a machine's nodes. Raises SettingsError if one is too long for an id."""
     names = tuple(f"{node}-{number}" for number in range(1, count + 1))
     if len(names[-1]) > _NODE_LENGTH_MAX:
         raise SettingsError(
@@ -51,9 +51,9 @@ def node_ids(node: str, count: int) -> tuple[str, ...]:
 def environ_of(
     environ: Mapping[str, str], settings: Settings, index: int, node: str
 ) -> dict[str, str]:
-    """Return the environment of a node of a machine, the first of index 0.
+    """Return the environment of a node of a machine; the first has index 0.
 
-    Raises SettingsError where there is no UDP port for it.
+    Raises SettingsError if there is no UDP port for it.
     """
     port = (settings.udp_port or settings.port) + index
     if port > _PORT_MAX:
@@ -89,10 +89,10 @@ class Machine:
         self._media: list[Child] = []
 
     async def start(self) -> None:
-        """Start everything, and return when all of it serves. When it raises, nothing is left.
+        """Start everything, and return when all of it serves. If it raises, nothing is left.
 
-        Raises EndedError where a process has said itself why it does not serve, and what opening
-        the port and the stores raises.
+        Raises EndedError if a process has itself printed why it does not serve, and any error of
+        opening the port and the stores.
         """
         try:
             await self._start(self._stack)
@@ -129,7 +129,7 @@ class Machine:
             self._environ,
             keeps=[listener.fileno(), shared],
         )
-        # Stopped last of the three: what the others leave in the outbox is booked by it.
+        # Stopped last of the three: it books what the others leave in the outbox.
         stack.push_async_callback(worker.stop)
         stack.push_async_callback(web.stop)
         for index, node in enumerate(self.nodes):
@@ -152,8 +152,8 @@ class Machine:
 
 
 def _inboxes(settings: Settings, port: int, nodes: Sequence[str]) -> Path:
-    """Return a folder that only this user may enter, and so hand connections over."""
-    # In the data folder what a killed supervisor has left is found again, and used.
+    """Return the folder for handing connections over, which only this user may enter."""
+    # In the data folder, so that what a killed supervisor left is found and used again.
     folder = settings.data_dir.absolute() / f"inboxes-{port}"
     longest = max(len(os.fsencode(inbox_of(folder, node))) for node in nodes)
     if longest > SOCKET_PATH_BYTES_MAX:
@@ -176,7 +176,7 @@ def _listen(settings: Settings) -> socket.socket:
 
 
 async def work(settings: Settings, environ: Mapping[str, str], count: int) -> None:
-    """Run the machine until a signal asks for its end. Raises EndedError after Ctrl-C."""
+    """Run the machine until a signal asks it to end. Raises EndedError after Ctrl-C."""
     stop, machine = process.stop_on_signal(), Machine(settings, environ, count)
     if not await stop.covers(machine.start()):
         announce(f"Caller serves {settings.origin} with the nodes {', '.join(machine.nodes)}.")

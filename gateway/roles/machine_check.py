@@ -1,7 +1,7 @@
-"""Examines the machine for `caller check`: its clock, and how many connections it lets us hold.
+"""Checks the machine for `caller check`: its clock, and how many connections it allows.
 
-Asks who sits at the other end of our requests what time it is: every answer says so (RFC 9110,
-6.6.1), and no credentials are needed.
+Takes the time from the Date header of services we talk to (RFC 9110, 6.6.1), which needs no
+credentials.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from gateway.roles.preflight import Finding, wrong
 from gateway.settings import Settings
 
 OFF_S_MAX: Final = 5.0
-"""How far the clock may be off. Signatures and sessions go by it, codes of 30 s among them."""
+"""How far the clock may be off. Signatures, sessions and 30 s codes depend on it."""
 _TIMEOUT_S: Final = 4.0
 _DATE_S: Final = 1.0
-"""A date has whole seconds."""
+"""A Date header has whole seconds."""
 _SET: Final = (
     "Let it be set by NTP: `timedatectl set-ntp true`, or chrony; in a container, on its host."
 )
@@ -34,7 +34,7 @@ _SET: Final = (
 async def findings(
     settings: Settings, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 ) -> list[Finding]:
-    """Examine the clock and the limit of descriptors."""
+    """Check the clock and the limit of descriptors."""
     return [*await _clock(settings, clock), descriptor_limit(settings)]
 
 
@@ -55,33 +55,33 @@ async def _clock(settings: Settings, clock: Callable[[], datetime]) -> list[Find
 async def _off_s(
     session: aiohttp.ClientSession, origin: str, clock: Callable[[], datetime]
 ) -> float | None:
-    """Return how many seconds our clock is ahead of a service's, at least; None if it is silent."""
+    """Return how many seconds our clock is at least ahead of a service's; None if unknown."""
     before = clock()
     try:
         async with session.head(origin, allow_redirects=False) as reply:
-            told = parsedate_to_datetime(reply.headers["Date"])
-    # No answer, none that names a time, or none that is a time.
+            date = parsedate_to_datetime(reply.headers["Date"])
+    # No answer, one without a date, or with an invalid one.
     except (aiohttp.ClientError, OSError, KeyError, ValueError):
         return None
-    return ahead_s(before, told.replace(tzinfo=UTC), clock())
+    return ahead_s(before, date.replace(tzinfo=UTC), clock())
 
 
-def ahead_s(before: datetime, told: datetime, after: datetime) -> float:
-    """Return how far a clock is ahead (below 0: behind) that was read before and after the answer.
+def ahead_s(before: datetime, date: datetime, after: datetime) -> float:
+    """Return how far ahead (below 0: behind) a clock is that was read before and after the answer.
 
-    No more than is certain: the answer was made at some time in between, and its date is rounded
-    down to a second. 0 where both may be right.
+    Only what is certain: the answer was made at some time in between, and its date is rounded down
+    to a second. 0 if both may be right.
     """
-    latest = told + timedelta(seconds=_DATE_S)
+    latest = date + timedelta(seconds=_DATE_S)
     if before > latest:
         return (before - latest).total_seconds()
-    if after < told:
-        return (after - told).total_seconds()
+    if after < date:
+        return (after - date).total_seconds()
     return 0.0
 
 
 def clock_finding(host: str, off_s: float) -> Finding:
-    """Judge how far our clock is ahead of a service's."""
+    """Assess how far our clock is ahead of a service's."""
     if abs(off_s) <= OFF_S_MAX:
         return Finding("clock", f"Agrees with that of {host}.")
     way = "ahead of" if off_s > 0 else "behind"
@@ -93,7 +93,7 @@ def clock_finding(host: str, off_s: float) -> Finding:
 
 
 def descriptor_limit(settings: Settings) -> Finding:
-    """See that the hard limit of open files is what `CALLER_CALLS_MAX` needs."""
+    """Check that the hard limit of open files allows for `CALLER_CALLS_MAX`."""
     needed = descriptors.needed(settings.calls_max)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard == resource.RLIM_INFINITY or hard >= needed:

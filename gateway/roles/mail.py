@@ -1,6 +1,6 @@
-"""Composes the way of mails to people: into the mail outbox, and from it to the server.
+"""Composes the way mails reach people: into the mail outbox, and from there to the server.
 
-The drainer's process sends; every other process queues. Knows no event's meaning.
+The drainer's process sends; every other process queues.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ LINK_SECRET_BYTES = 32
 
 
 def mail_server(settings: Settings) -> MailServer | None:
-    """Return the server that mails go to, if one is set. Raises SettingsError."""
+    """Return the server that mails are sent to, if one is set. Raises SettingsError."""
     return read_server(settings.smtp_url, settings.mail_from) if settings.smtp_url else None
 
 
@@ -45,7 +45,7 @@ def open_queue(engine: AsyncEngine) -> MailQueue:
 
 
 def build_writer(settings: Settings, engine: AsyncEngine) -> MailWriter:
-    """Return what writes mails as they leave."""
+    """Return what writes mails when they are sent."""
     profiles = SqlPaymentStore(engine)
 
     async def reader(account_id: str) -> Reader:
@@ -58,7 +58,7 @@ def build_writer(settings: Settings, engine: AsyncEngine) -> MailWriter:
         return Reader(profile, holder.language, holder.choices, is_unproven=not holder.is_proven)
 
     async def new_link(purpose: Purpose, account_id: str, email: str, reach: datetime) -> str:
-        # Made here and kept nowhere but in the mail.
+        # Created here and stored nowhere except in the mail.
         secret = secrets.token_urlsafe(LINK_SECRET_BYTES)
         async with writing(engine, TIMEOUT_S) as connection:
             await make_link(
@@ -80,7 +80,7 @@ def build_writer(settings: Settings, engine: AsyncEngine) -> MailWriter:
 
 
 class MailDuty:
-    """What the drainer's process does for mails, beside draining."""
+    """The mail tasks of the drainer's process, beside draining."""
 
     def __init__(
         self,
@@ -90,15 +90,15 @@ class MailDuty:
     ) -> None:
         """Take what is called once the last mail to a person is gone.
 
-        Raises SettingsError for a mail server that cannot be used.
+        Raises SettingsError for an unusable mail server.
         """
         outbox = SqlMailOutbox(engine, on_forgotten=on_forgotten)
         tidying = PeriodicTask(
             "tidy the mail outbox", Tidying(outbox).round, sender.TIDY_INTERVAL_S
         )
         notices = PolicyNotices(engine, read_history(settings))
-        told = PeriodicTask("tell of new terms", notices.round, policy_notices.INTERVAL_S)
-        self._tasks = [tidying, told]
+        announcing = PeriodicTask("tell of new terms", notices.round, policy_notices.INTERVAL_S)
+        self._tasks = [tidying, announcing]
         self._sender: Sender | None = None
         if server := mail_server(settings):
             self._sender = Sender(outbox, build_writer(settings, engine), server)
@@ -110,7 +110,7 @@ class MailDuty:
             task.start()
 
     async def stop(self) -> None:
-        """Stop; what has not left stays in the outbox."""
+        """Stop; what has not been sent stays in the outbox."""
         if self._sender is not None:
             await self._sender.leave()
         for task in self._tasks:

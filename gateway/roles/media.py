@@ -1,6 +1,6 @@
 """Composes what carries sound: media sockets, WebRTC and the calls on them.
 
-Only a process that holds calls has it. Knows no page and no API.
+Only processes that hold calls have it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Media:
     port: Port
     metering: Metering
     endpoint: WebRtcEndpoint | None
-    """None where WebRTC is off."""
+    """None if WebRTC is off."""
     calls: Calls
     reporter: Reporter
 
@@ -93,17 +93,16 @@ def compose_media(
     """Return the media of a process, not started yet.
 
     Args:
-        settings: What the operator has set.
+        settings: The operator's settings.
         stores: Where holds are placed.
-        carrier_side: Reaches phones, proves requests, ends and remembers what calls leave behind.
-        access: Redeems tokens, and bounds how often.
+        carrier_side: Reaches phones, verifies requests, ends and remembers what calls leave behind.
+        access: Redeems tokens, and limits how often.
         metering: Charges the calls.
-        notify: Told of warnings and cut-offs.
-        probe: Looks at the public origin; returns what is wrong with it, or nothing.
+        notify: Receives warnings and cut-offs.
+        probe: Checks the public origin; returns what is wrong with it, or nothing.
         grants: Let supervisors in.
-        turned_away: Told of a button and the code of the refusal of its visitor's call.
+        turned_away: Called with a button and the code of its visitor's refusal.
         clock_ns: Monotonic nanoseconds.
-
     """
     beat = new_beat(clock_ns)
     ticker = beat.ticker

@@ -1,7 +1,4 @@
-"""Makes this process a node among those that share its stores: its lease, and its view of others.
-
-Knows no call.
-"""
+"""Makes this process a node among those sharing its stores: its lease, its view of others."""
 
 from __future__ import annotations
 
@@ -22,7 +19,7 @@ from gateway.settings import Settings
 from gateway.stores.leases import RedisNodeLeases
 
 SILENCE_S = node_watch.RENEWAL_S + 1.0
-"""How long a node that lives renews its lease at least once: an interval, and a time-out."""
+"""A live node renews its lease at least once in this time: an interval, and a time-out."""
 _WAITING = f"Looking for {SILENCE_S:.0f} s whether another process serves as it."
 
 log = structlog.get_logger(__name__)
@@ -34,14 +31,14 @@ class Membership:
 
     origin: str
     instance: str
-    """Random name of this process: tells it from any other, also from one with its node id."""
+    """Random name that tells this process from any other, even from one with the same node id."""
     leases: RedisNodeLeases
     watch: NodeWatch
 
     async def enter(self) -> None:
-        """Take this node's lease, and with it the calls that a killed process of its id has left.
+        """Take this node's lease, and with it the calls left by a killed process with its id.
 
-        Raises SettingsError where another process serves as this node, StoreUnavailableError.
+        Raises SettingsError if another process serves as this node, StoreUnavailableError.
         """
         node = self.watch.node
 
@@ -57,19 +54,19 @@ class Membership:
             )
 
     async def leave(self) -> None:
-        """Give the lease back, so that the node is not missed."""
+        """Release the lease, so that the node is not considered lost."""
         with contextlib.suppress(StoreUnavailableError):
             # If Redis is away, the lease expires by itself.
             await self.watch.forget(self.watch.node)
 
     async def look_at_origin(self) -> str:
-        """Return what is wrong with the public origin, as far as it shows from here."""
+        """Return what is wrong with the public origin, as far as can be seen from here."""
         known = None
         with contextlib.suppress(StoreUnavailableError):
             known = await self.leases.instances()
         found = await public_origin.ask(self.origin, known={self.instance, *(known or ())})
-        # Without Redis the answer cannot be attributed, so it is not called a fault; and a balancer
-        # may have picked another node of this deployment, which is fine.
+        # Without Redis the answer cannot be attributed, so it is not called a fault; and a load
+        # balancer may have picked another node of this deployment, which is fine.
         if known is None or found.instance in {"", self.instance, *known}:
             return found.fault
         return public_origin.other_gateway(self.origin)
@@ -78,10 +75,10 @@ class Membership:
 def new_membership(settings: Settings, redis: Any, node: str) -> Membership:
     """Return a node's membership; its first renewal takes the lease.
 
-    A process that holds no calls is no node, and watches under none's name: `node` is empty.
+    A process that holds no calls is not a node, and watches without a name: `node` is empty.
     """
     instance = secrets.token_hex(8)
-    # Longer than a call may live without Redis, so that nobody settles a live call.
+    # Longer than a call may live without Redis, so that no one settles a live call.
     ttl_s = node_watch.lease_s(settings.prepaid_horizon_s, settings.grace_s)
     leases = RedisNodeLeases(redis, ttl_s=ttl_s, instance=instance)
     watch = NodeWatch(leases, node, time.monotonic_ns)

@@ -1,7 +1,7 @@
-"""Lets whoever starts a demo sign in: its account gets a holder, a password, a link and a button.
+"""Lets the user of a demo sign in: its account gets a holder, a password, a link and a button.
 
-The holder is as if they had signed up, read their mail and proven the address: a demo is begun by
-the person whom it belongs to. Knows no page.
+The holder looks as if they had signed up, read their mail and proven the address, because the demo
+belongs to the person who starts it.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ from gateway.stores.people_transactions import locked
 HOST_ORIGINS: Final = tuple(f"http://{host}:8000" for host in sorted(LOOPBACK))
 """Of pages on this machine that may show the demo's button, as `python -m http.server` has them."""
 _AMOUNTS: Final = Amounts(visitor_hour=60, visitor_day=300, network_hour=60, network_day=300)
-"""Whoever builds a page calls again and again."""
+"""A person who builds a page calls again and again."""
 _DAY_MICROS: Final = 1_000_000
 _MONTH_MICROS: Final = 10_000_000
 EMAIL: Final = "newcomer@caller.example"
-"""At a domain that nobody can have (RFC 2606)."""
+"""In a domain that cannot exist (RFC 2606)."""
 
 
 async def make_holder(
     engine: AsyncEngine, account_id: str, password: str, language: str, history: History = HISTORY
 ) -> None:
-    """Make the holder of an account that exists; nothing changes where it has one.
+    """Create the holder of an existing account; nothing changes if it has one.
 
     Raises StoreUnavailableError.
     """
@@ -51,7 +51,7 @@ async def make_holder(
         if await holders.find(connection, account_id) is not None:
             return
     at, address = utc_now(), parse_address(EMAIL)
-    # In this process and at once: nobody calls yet.
+    # In this process and at once: there are no calls yet.
     password_hash = Argon2Hashes().hash(normalise(password).encode())
     if password_hash is None:
         raise MemoryError
@@ -77,10 +77,10 @@ async def make_holder(
 
 
 async def make_link(engine: AsyncEngine, account_id: str, secret: str) -> bool:
-    """Make a link by which the holder signs in once, in place of all such before.
+    """Create a one-use sign-in link for the holder, replacing earlier ones.
 
-    Return whether it works: whoever has a second factor, or has locked the account, signs in
-    without. Raises StoreUnavailableError.
+    Return whether it works: a holder who has a second factor, or has locked the account, signs in
+    without it. Raises StoreUnavailableError.
     """
     at = utc_now()
     async with writing(engine, TIMEOUT_S) as connection:
@@ -97,7 +97,7 @@ async def make_link(engine: AsyncEngine, account_id: str, secret: str) -> bool:
 
 
 def button_key(mode: Mode, seed: str) -> str:
-    """Return the key of the demo's button for a mode; the same for a seed each time."""
+    """Return the key of the demo's button for a mode; always the same for a seed."""
     return publishable_key(mode, hashlib.sha256(f"{mode} key of {seed}".encode()).digest())
 
 
@@ -116,7 +116,7 @@ async def make_button(buttons: SqlButtons, account_id: str, seed: str, number: s
         month_cap_micros=_MONTH_MICROS,
     )
     button = NewButton("demo", "demo", rules, *keys)
-    # The number is the simulated network's, and nobody's.
+    # The number belongs to the simulated network.
     await buttons.note_proven(account_id, None, number)
     await buttons.make(account_id, None, button)
     return button

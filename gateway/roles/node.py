@@ -1,4 +1,4 @@
-"""Runs a node that has no port, but is handed its connections: `python -m gateway media`."""
+"""Runs a node without a port of its own, which receives connections: `python -m gateway media`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gateway.sockets.one_port import Entrance
 async def work(
     settings: Settings, *, is_child: bool, environ: Mapping[str, str], folder: Path
 ) -> None:
-    """Hold calls until told to stop; `folder` is where its inbox goes."""
+    """Hold calls until asked to stop; `folder` is where its inbox goes."""
     assert is_child
     formats.sign(node=settings.node)
     entrance, stop = Entrance(inbox=inbox_of(folder, settings.node)), orders.ChildStop()

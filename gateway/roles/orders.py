@@ -1,7 +1,4 @@
-"""Runs a gateway process that a supervisor has started: it serves until it is told to drain or end.
-
-Knows no role.
-"""
+"""Runs a gateway process started by a supervisor: it serves until ordered to drain or end."""
 
 from __future__ import annotations
 
@@ -30,14 +27,14 @@ log = structlog.get_logger(__name__)
 
 
 class ChildStop(Stop):
-    """Set when the process is to end: for good, or to be started again."""
+    """Set when the process is to end: for good, or to be restarted."""
 
     def __init__(self) -> None:
         super().__init__()
         self.is_restart = False
 
     def restart(self) -> bool:
-        """End in good order, to be started again; return False where the process ends for good."""
+        """End in good order, to be restarted; return False if the process is ending for good."""
         if not self.is_set():
             log.info("told to restart")
             self.is_restart = True
@@ -51,7 +48,7 @@ class ChildStop(Stop):
 
 
 async def obey(stop: ChildStop) -> None:
-    """Set `stop` by what the parent writes; when the parent is gone, end what runs as well."""
+    """Set `stop` as the parent orders; when the parent is gone, end what runs as well."""
 
     def on_order(order: bytes) -> None:
         if order in (DRAIN, END_NOW):
@@ -65,9 +62,9 @@ async def obey(stop: ChildStop) -> None:
 
 
 async def run(gateway: Gateway, stop: ChildStop) -> None:
-    """Start a gateway, tell the parent that it serves, and stop it when that is asked for.
+    """Start a gateway, tell the parent that it serves, and stop it when asked to.
 
-    Raises EndedError where the parent is to start it again.
+    Raises EndedError if the parent is to restart it.
     """
     obeying = asyncio.ensure_future(obey(stop))
     try:
@@ -75,7 +72,7 @@ async def run(gateway: Gateway, stop: ChildStop) -> None:
             give_sign()
             await stop.wait()
             if stop.is_restart:
-                # The parent, which has not asked for the end, does not watch over it.
+                # The parent did not ask it to end, so it will not enforce the end.
                 end_within(math.ceil(gateway.settings.drain_timeout_s + STOPPING_S))
             await gateway.stop(stop.end_now)
     finally:

@@ -1,6 +1,6 @@
 """Composes card payments, for the gateway and for an operator's commands.
 
-Knows no live call: changes of credit are reported through `on_credit`.
+It has no access to live calls: changes of credit are reported through `on_credit`.
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ def compose_payments(
 ) -> PaymentServices:
     """Return the payment services; `on_credit` is called after an account's credit has changed.
 
-    With `recovers` they book credits that the book has lost and the spend gate has.
+    With `recovers` they book credits that the book has lost but the spend gate has.
     """
-    # Imported here: a gateway without payments starts sooner without the vendor's library.
+    # Imported here: a gateway without payments starts faster without the vendor's library.
     from gateway.payments.stripe_client import StripePayments  # noqa: PLC0415
 
     async def credit_changed(account_id: str) -> None:
@@ -64,7 +64,7 @@ def compose_payments(
             await on_credit(account_id)
 
     async def freeze_changed(account_id: str, frozen: bool) -> None:
-        # Charges its calls at once, so that they end now instead of within a second.
+        # Charge its calls at once, so that they end now instead of within a second.
         await stores.freeze(account_id, frozen, FreezeReason.DISPUTE)
         if on_credit is not None:
             await on_credit(account_id)
@@ -74,7 +74,7 @@ def compose_payments(
         stores.engine, on_profile=record_profile_change, on_paid=record_auto_top_up
     )
     # Without the gate's sequence: it makes the ledger refuse numbers that the gate has seen, and
-    # here exactly those are booked again.
+    # exactly those are booked again here.
     ledger = SqlLedgerStore(stores.engine) if recovers else stores.ledger
     payments = Payments(
         settings,

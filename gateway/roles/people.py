@@ -1,4 +1,4 @@
-"""Composes what people do with accounts: stores, flows and pages. Knows no call and no payment."""
+"""Composes what people do with accounts: stores, flows and pages."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ _EXPORT_ID_BYTES = 12
 
 @dataclass(frozen=True, slots=True)
 class People:
-    """Where people are kept, how those who are signed in are found, and what they are shown."""
+    """The stores of people, the lookup of signed-in people, and their pages."""
 
     people: SqlPeople
     factors: SqlSecondFactors
@@ -99,22 +99,22 @@ class People:
     pages: Pages
     documents: OwnDocuments
     countries: AddressCountries | None
-    """Tells in which country an address is; None where the operator has set no file."""
+    """Tells in which country an address is; None if the operator has set no file."""
     can_seal: bool
-    """Whether there is a key that second factors can be kept under."""
+    """Whether there is a key to seal second factors with."""
     forms: SqlAnsweredForms
 
     async def close(self) -> None:
-        """End the process in which passwords are hashed."""
+        """End the process that hashes passwords."""
         await self.hasher.close()
 
 
 def compose_people(
     settings: Settings, stores: Stores, charge_now: ChargeNow | None = None
 ) -> People:
-    """Return the stores of people; all processes of a deployment share what they keep.
+    """Return the stores of people, which all processes of a deployment share.
 
-    `charge_now` lets the calls of a frozen account end at once, and not within a second. Raises
+    `charge_now` ends the calls of a frozen account at once, instead of within a second. Raises
     SettingsError.
     """
 
@@ -164,13 +164,13 @@ def compose_people(
 
 
 def new_door(kept: People, velocity: Velocity) -> Door:
-    """Return what all pages are opened by."""
+    """Return what all pages are opened through."""
     opens = (kept.holders, kept.pages, utc_now, velocity, kept.forms)
     return Door(*opens) if kept.countries is None else Door(*opens, kept.countries.country)
 
 
 def _secret_box(settings: Settings) -> SecretBox | None:
-    """Return what seals the secrets of second factors; None where nodes share no key for it."""
+    """Return what seals the secrets of second factors; None without a key that nodes share."""
     keys = secret_keys(settings)
     return SecretBox(keys, secrets.token_bytes) if keys else None
 
@@ -186,7 +186,7 @@ def people_routes(
 ) -> Sequence[DeclaredRoute]:
     """Return the routes of the pages of people.
 
-    `refundable_of` tells how much of an account's credit cards take back, where cards are taken.
+    `refundable_of` tells how much of an account's credit can go back to cards, if cards are taken.
     """
     people, sessions, hasher, browsers = kept.people, kept.sessions, kept.hasher, kept.browsers
     policy = PasswordPolicy(hasher, settings.service_name)
@@ -279,10 +279,10 @@ def people_routes(
 
 
 def relying_party(settings: Settings) -> RelyingParty:
-    """Return who asks browsers for passkeys: the host of our pages."""
+    """Return the relying party that asks browsers for passkeys: the host of our pages."""
     host = urlsplit(settings.origin).hostname or ""
     if host == "127.0.0.1":
-        # Which browsers take for no host, but for the same machine by its name.
+        # Browsers do not accept an IP address as a host, but the same machine by its name.
         host = "localhost"
     return RelyingParty("" if _is_ip(host) else host, settings.service_name, settings.own_origins)
 

@@ -1,6 +1,6 @@
-"""Lists the periodic tasks of a process, by what kind of process needs them.
+"""Lists the periodic tasks of a process, by the kind of process that needs them.
 
-Knows when, not how: each piece of work belongs to the part that does it.
+This module only schedules: each piece of work belongs to the part that does it.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ from gateway.stores.drain_mark import RedisDrainMark
 from gateway.stores.mail_outbox import SqlMailOutbox
 
 RATES_INTERVAL_S = 15.0
-"""How soon a rate deck that is activated, or a high-risk list, holds on every node."""
+"""How soon an activated rate deck, or a high-risk list, is in force on every node."""
 
 
 @dataclass(frozen=True, slots=True)
 class Alarms:
-    """The alarms on the way from the spend gate to the book, and from the book to people."""
+    """Alarms along the way from the spend gate to the book, and from the book to people."""
 
     outbox: OutboxAlarm
     drainer: DrainerAlarm
@@ -54,7 +54,7 @@ class Alarms:
 
 
 def new_alarms(settings: Settings, stores: Stores) -> Alarms:
-    """Return alarms that are not raised."""
+    """Return alarms in their initial state, not raised."""
     return Alarms(
         OutboxAlarm(stores.gate, settings.outbox_alarm),
         DrainerAlarm(RedisDrainMark(stores.redis), time.monotonic),
@@ -70,7 +70,7 @@ def of_port(tls: ServerTls | None) -> Sequence[PeriodicTask]:
 
 
 def of_proxy(proxy: UnnamedProxy) -> Sequence[PeriodicTask]:
-    """Return the task that looks whether a proxy stands in front which is not trusted."""
+    """Return the task that checks whether there is an untrusted proxy in front."""
     return (PeriodicTask("look for a proxy", proxy.look, unnamed_proxy.INTERVAL_S),)
 
 
@@ -90,7 +90,7 @@ def of_people(people: People) -> Sequence[PeriodicTask]:
 def of_quotes(prices: Prices, fraud: Fraud) -> Sequence[PeriodicTask]:
     """Return the tasks of a process that quotes calls."""
     return (
-        # Polled, because a deck may become active by its date, when nobody is there to announce it.
+        # Polled, because a deck may become active by its date, with no one there to announce it.
         PeriodicTask("look for new rates", prices.rates.refresh, RATES_INTERVAL_S),
         PeriodicTask(
             "look for new closed lists", prices.closed_destinations.refresh, RATES_INTERVAL_S
@@ -171,7 +171,7 @@ def of_books(
         "comparison of credit store and books", comparison.round, reconcile.INTERVAL_S
     )
     if metering is not None:
-        # A gate that calls wait for is not left empty for an interval.
+        # If calls wait for an emptied gate, do not wait for the next interval.
         metering.on_emptied = compared.run_now
     return (
         compared,
@@ -181,7 +181,7 @@ def of_books(
 
 
 def of_mails(settings: Settings, alarms: Alarms) -> Sequence[PeriodicTask]:
-    """Return the task that looks whether mails leave; without a mail server they are not to."""
+    """Return the task that checks whether mails are sent; none without a mail server."""
     if not settings.smtp_url:
         return ()
     return (PeriodicTask("watch on the mails", alarms.mails.look, mail_alarm.INTERVAL_S),)

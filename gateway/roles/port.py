@@ -1,6 +1,6 @@
-"""Composes what serves the port of a process and keeps its time. Knows no call, no page and no API.
+"""Composes what serves the port of a process and keeps its time.
 
-Each process that listens has it: also one without media bounds its sockets by the same beat.
+Every process that listens has it: even one without media limits its sockets by the same beat.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ SWEEP_PARTS = 50
 """Parts in which all sockets are swept: one part each beat, so every socket once a second."""
 
 MODERATION_BEATS = 5
-"""Beats between two judgements of how busy the sockets are: a tenth of a second."""
+"""Beats between two checks of how busy the sockets are: a tenth of a second."""
 
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """What keeps the time of a process, not started yet."""
+    """The clock of a process, not started yet."""
 
     ticker: Ticker
     moderation: Moderation
@@ -34,7 +34,7 @@ class Beat:
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """The sockets of a process, and what keeps their time."""
+    """The sockets of a process, and its clock."""
 
     ticker: Ticker
     moderation: Moderation
@@ -63,7 +63,7 @@ class Port:
 
 
 def new_beat(clock_ns: Callable[[], int] = time.monotonic_ns) -> Beat:
-    """Return what keeps the time of a process; `clock_ns` is monotonic."""
+    """Return the clock of a process; `clock_ns` is monotonic."""
     moderation = Moderation(LoopInterval())
     return Beat(Ticker(clock_ns, moderation.read), moderation)
 

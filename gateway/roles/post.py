@@ -1,7 +1,4 @@
-"""Composes what leaves the gateway: events for programs, mails to holders.
-
-Knows no event's meaning.
-"""
+"""Composes outgoing messages: events to programs, mails to holders."""
 
 from __future__ import annotations
 
@@ -18,23 +15,23 @@ from gateway.webhooks.queue import WebhookQueue
 from gateway.webhooks.spool import open_spool
 
 LEAVE_S_MAX: Final = 10.0
-"""How long a command waits for what it has to tell: a few attempts at each event."""
+"""How long a command waits for its messages to be queued: a few attempts for each event."""
 
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """Events and mails; both return at once, and are queued behind them."""
+    """Events and mails; sending either returns at once and queues it."""
 
     events: WebhookQueue
     mails: MailQueue
 
     def notify(self, name: str, data: Mapping[str, Any]) -> None:
-        """Tell programs and the account holder of an event."""
+        """Notify programs and the account holder of an event."""
         self.events.notify(name, data)
         self.mails.notify(name, data)
 
     async def leave(self) -> list[str]:
-        """Wait until all is in SQL, at most `LEAVE_S_MAX`; return a sentence for what is not.
+        """Wait at most `LEAVE_S_MAX` until all is in SQL; return a sentence for what is not.
 
         The worker sends it from there.
         """
@@ -47,6 +44,6 @@ class Post:
 
 def open_post(settings: Settings, stores: Stores) -> Post:
     """Return both, not started yet. Raises SettingsError that names what is wrong."""
-    # Refused where a person sees it, and not by the drainer alone, which sends.
+    # Refused where a person sees it, and not only in the drainer, which sends.
     mail_server(settings)
     return Post(WebhookQueue(open_spool(settings, stores.engine)), open_queue(stores.engine))

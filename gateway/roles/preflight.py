@@ -1,7 +1,7 @@
-"""Examines what a node cannot start without, before it starts.
+"""Checks, before a node starts, everything it cannot start without.
 
-The same findings are reported by `caller check`, and refuse a start of `caller serve`. Leaves
-nothing behind: no file, no table, no connection.
+`caller check` reports the same findings that make `caller serve` refuse to start. Leaves nothing
+behind: no file, no table, no connection.
 """
 
 from __future__ import annotations
@@ -47,12 +47,12 @@ from gateway.stores.leases import RedisNodeLeases
 from gateway.twilio.hooks import unreachable
 
 CERTIFICATE_DAYS_LEFT_MIN = 14
-"""Certificates that renew themselves do so a month before their end."""
+"""Certificates that renew automatically do so a month before they expire."""
 
 FREE_MIB_MIN = 16
 """What a new database, its log and the first append-only file take at a start, with a margin."""
 FREE_MIB_WEAK = 512
-"""Below this a warning is given, while there is still some space left."""
+"""Below this it warns, while there is still some space left."""
 _MEBIBYTE = 1024 * 1024
 _SIGNS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "failed": ("✗", "red")}
 
@@ -66,19 +66,19 @@ class Finding:
     is_fatal: bool = False
     is_weak: bool = False
     is_away: bool = False
-    """Of a fatal one: a service does not answer, or refuses us. Otherwise the settings must be
+    """For a fatal one: a service does not answer, or refuses us. Otherwise the settings must be
     corrected."""
 
     @property
     def verdict(self) -> str:
-        """What it comes to: `ok`, `warning` or `failed`."""
+        """The verdict: `ok`, `warning` or `failed`."""
         if self.is_fatal:
             return "failed"
         return "warning" if self.is_weak else "ok"
 
     @property
     def mark(self) -> Text:
-        """A sign with the verdict, which also reads without colour."""
+        """A symbol with the verdict, readable without colour too."""
         sign, style = _SIGNS[self.verdict]
         return Text(f"{sign} {self.verdict}", style=style)
 
@@ -103,7 +103,7 @@ def exit_code(found: list[Finding]) -> int:
 
 
 async def findings(settings: Settings, *, is_starting: bool) -> list[Finding]:
-    """Examine all that a start needs; a process that `is_starting` must have its ports free."""
+    """Check everything a start needs; a process that `is_starting` must find its ports free."""
     found = [
         *rates(settings),
         *files(settings),
@@ -152,7 +152,7 @@ def branding(settings: Settings) -> list[Finding]:
 
 
 async def own_documents(settings: Settings) -> list[Finding]:
-    """Read what the operator has people accept, and compare it with what was posted."""
+    """Read the operator's documents, and compare them with what was posted."""
     try:
         own = documents.load_documents(settings)
     except SettingsError as error:
@@ -169,9 +169,9 @@ async def own_documents(settings: Settings) -> list[Finding]:
 
 
 def files(settings: Settings) -> list[Finding]:
-    """Look at the data folder, and write to it."""
+    """Check the data folder, and write to it."""
     folder = settings.data_dir
-    # Where both stores are elsewhere, who is erased is still written down here.
+    # If both stores are elsewhere, erasures are still recorded here.
     has_store = not (settings.redis_url and settings.database_url)
     if problem := private_files.refusal(folder):
         return [wrong("files", problem)]
@@ -183,7 +183,7 @@ def files(settings: Settings) -> list[Finding]:
 
 
 def disk(subject: str, folder: Path, name: str, *, has_store: bool = True) -> list[Finding]:
-    """Write to a folder that a setting names, and measure what is free there for a store."""
+    """Write to a folder that a setting names, and measure its free space for a store."""
     where = f"{name}: {folder.absolute()}"
     try:
         private_files.try_to_write(folder)
@@ -192,7 +192,7 @@ def disk(subject: str, folder: Path, name: str, *, has_store: bool = True) -> li
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             text = f"{where} cannot be used: {error.strerror}. Choose another folder."
             return [wrong(subject, text)]
-        # Full for this user, by a quota or reserved blocks, whatever is free otherwise.
+        # Full for this user, by a quota or reserved blocks, even if there is free space.
         free_mib = 0
     else:
         if not has_store:
@@ -208,7 +208,7 @@ def disk(subject: str, folder: Path, name: str, *, has_store: bool = True) -> li
 
 
 def certificate(settings: Settings, now: datetime) -> list[Finding]:
-    """Look at the certificate of the port, where it has one."""
+    """Check the certificate of the port, if it has one."""
     if not settings.tls_certificate:
         return []
     path = Path(settings.tls_certificate)
@@ -222,7 +222,7 @@ def certificate(settings: Settings, now: datetime) -> list[Finding]:
         text = f"CALLER_TLS_CERTIFICATE is valid from {facts.valid_from} to {facts.valid_until}."
         return [wrong("tls", text)]
     text = f"CALLER_TLS_CERTIFICATE is valid until {facts.valid_until}."
-    # Only a weakness: the node works until then, and picks up a renewed certificate.
+    # Only a warning: the node works until then, and picks up a renewed certificate.
     is_weak = facts.valid_until - now < timedelta(days=CERTIFICATE_DAYS_LEFT_MIN)
     if not facts.covers(settings.origin):
         text, is_weak = f"CALLER_TLS_CERTIFICATE does not name {settings.origin}.", True
@@ -233,7 +233,7 @@ def certificate(settings: Settings, now: datetime) -> list[Finding]:
 
 
 def carrier_account(settings: Settings) -> list[Finding]:
-    """See that the carrier's account is named; whether it can be reached shows later."""
+    """Check that the carrier's account is set; whether it can be reached shows later."""
     try:
         adapters.require_carrier(settings)
     except GatewayError as error:
@@ -242,26 +242,26 @@ def carrier_account(settings: Settings) -> list[Finding]:
 
 
 def callbacks(settings: Settings) -> list[Finding]:
-    """See that Twilio comes to the public origin at all, whoever listens there."""
-    # Without https it comes to none; what is said of that belongs to the examination of the way.
+    """Check that Twilio can use the public origin at all, whatever is listening there."""
+    # Without https it cannot; the check of the origin reports that.
     is_asked = settings.is_twilio and settings.origin.startswith("https://")
     why = unreachable(settings.origin) if is_asked else ""
     return [wrong("origin", f"CALLER_PUBLIC_ORIGIN {why}")] if why else []
 
 
 def sign_up(settings: Settings) -> list[Finding]:
-    """See that who signs up can prove an address, before which no call is admitted."""
+    """Check that people who sign up can prove an address, which they need before any call."""
     if settings.sign_up != "open" or settings.smtp_url:
         return []
     text = (
-        "CALLER_SIGN_UP is open, but nobody can prove an address without mail, nor call: set"
+        "CALLER_SIGN_UP is open, but without mail no one can prove an address and call: set"
         " CALLER_SMTP_URL and CALLER_MAIL_FROM, or CALLER_SIGN_UP=closed."
     )
     return [Finding("sign-up", text, is_weak=True)]
 
 
 def contact(settings: Settings) -> list[Finding]:
-    """See that somebody is named whom people may ask about their data."""
+    """Check that there is a contact for questions about personal data."""
     if settings.contact_email:
         return []
     text = (
@@ -272,18 +272,18 @@ def contact(settings: Settings) -> list[Finding]:
 
 
 def second_factors(settings: Settings) -> list[Finding]:
-    """See that nodes which share a database share the key of second factors too."""
+    """Check that nodes which share a database share the key of second factors too."""
     if settings.sign_up != "open" or not settings.database_url or settings.second_factor_keys:
         return []
     text = (
-        "Nobody can set up codes for signing in: set CALLER_SECOND_FACTOR_KEYS, the same on every"
+        "Codes for signing in cannot be set up: set CALLER_SECOND_FACTOR_KEYS, the same on every"
         " node (openssl rand -base64 32)."
     )
     return [Finding("second factors", text, is_weak=True)]
 
 
 def home_countries(settings: Settings) -> list[Finding]:
-    """See that people's calls go where the operator knows of, and that those places exist."""
+    """Check that people can only call countries chosen by the operator, and that those exist."""
     if unknown := [code for code in settings.home_countries if code not in number.countries()]:
         named = ", ".join(unknown)
         text = f"CALLER_HOME_COUNTRIES names {named}, where no number is. The United Kingdom is GB."
@@ -291,15 +291,15 @@ def home_countries(settings: Settings) -> list[Finding]:
     if settings.sign_up != "open" or settings.home_countries:
         return []
     text = (
-        "CALLER_SIGN_UP is open, and people call every country that has a price: whoever pays with"
-        " a stolen card calls far away. Name the countries of your customers in"
-        " CALLER_HOME_COUNTRIES; others each opens for themselves."
+        "CALLER_SIGN_UP is open, and every country that has a price can be called: stolen cards are"
+        " used to call far away. Name the countries of your customers in"
+        " CALLER_HOME_COUNTRIES; each person opens others for themselves."
     )
     return [Finding("countries", text, is_weak=True)]
 
 
 def countries_of_addresses(settings: Settings) -> list[Finding]:
-    """Read the file by which countries of addresses are told, where one is set."""
+    """Read the file that maps addresses to countries, if one is set."""
     try:
         read_countries(settings.address_countries)
     except SettingsError as error:
@@ -308,7 +308,7 @@ def countries_of_addresses(settings: Settings) -> list[Finding]:
 
 
 def traces(settings: Settings) -> list[Finding]:
-    """Compose what sends traces, where a collector is set."""
+    """Compose what sends traces, if a collector is set."""
     try:
         compose_tracing(settings, {}, settings.node)
     except SettingsError as error:
@@ -317,7 +317,7 @@ def traces(settings: Settings) -> list[Finding]:
 
 
 async def credit_store(settings: Settings, *, is_starting: bool) -> list[Finding]:
-    """Reach Redis, and judge whether credits may be kept there, and all be done that is."""
+    """Reach Redis; assess whether credits may be kept there and all commands be used."""
     if not settings.redis_url:
         # Read without starting a server: a check starts nothing.
         if fault := append_only.fault(settings.data_dir / private_files.VALKEY):
@@ -343,12 +343,12 @@ async def credit_store(settings: Settings, *, is_starting: bool) -> list[Finding
 async def _without_report(
     redis: Any, error: StoreUnavailableError, *, is_starting: bool
 ) -> list[Finding]:
-    """Say why a server was not judged: it may be for want of a right, beside others."""
+    """Report why a server was not checked, perhaps because of a missing right."""
     with contextlib.suppress(StoreUnavailableError):
         try:
             lacking = await rights.missing(redis)
         except StoreRightError as refused:
-            # Not even a connection begins without it.
+            # Without it not even a connection can be made.
             lacking = refused.rules
         if lacking:
             return _rights(redis, lacking, is_starting=is_starting)
@@ -356,22 +356,22 @@ async def _without_report(
 
 
 def _rights(redis: Any, lacking: Sequence[str], *, is_starting: bool) -> list[Finding]:
-    """Judge what our user may not do: a node starts where calls can be made all the same."""
+    """Assess what our user may not do: a node starts if calls can still be made."""
     if not lacking:
         return []
     text = rights.what_to_write(redis, lacking)
     spared = rights.SPARED | (rights.WATCHING if is_starting else frozenset())
     if rights.WATCHING & set(lacking):
-        text += " Nobody sees live calls until then."
+        text += " Live calls cannot be watched until then."
     if "+bgrewriteaof" in lacking:
-        text += " What is erased stays in its files until it writes them anew by itself."
+        text += " Erased data stay in its files until it rewrites them by itself."
     if set(lacking) <= spared:
         return [Finding("redis rights", text, is_weak=True)]
     return [away("redis rights", text)]
 
 
 async def database(settings: Settings) -> Finding:
-    """Reach SQL; see that its tables are known and that we may bring them up to date."""
+    """Reach SQL; check that its tables are known and that we may migrate them."""
     try:
         engine = create_engine(storage.database_url(settings))
     except UrlError as error:
@@ -398,7 +398,7 @@ def _file_problem(settings: Settings, file: Path) -> Finding | None:
     """Return what is wrong with SQLite's file, or with its disk."""
     if regular_files.is_other(file):
         return wrong("database", storage.no_file(settings))
-    # The data folder has been looked at.
+    # The data folder has already been checked.
     if not settings.database_url:
         return None
     if not file.parent.is_dir():
@@ -412,7 +412,7 @@ def _file_problem(settings: Settings, file: Path) -> Finding | None:
 
 
 async def _schema(engine: AsyncEngine, file: Path | None) -> schema.Schema:
-    """Look at the tables; a file that is not there is not made."""
+    """Look at the tables; a missing file is not created."""
     if file is not None and not os.access(file, os.F_OK):
         # Connecting would create the file.
         return schema.Schema(schema.Age.NEW, may_change=True)
@@ -457,7 +457,7 @@ async def ports(settings: Settings, *, is_starting: bool) -> list[Finding]:
 
 
 async def _is_running(settings: Settings) -> bool:
-    """Tell whether this node runs: by its lease, or, where that says nothing, by its answer."""
+    """Tell whether this node runs: by its lease or, if that is inconclusive, by its answer."""
     redis = credit_client(settings)
     if redis is None:
         return False
@@ -468,7 +468,7 @@ async def _is_running(settings: Settings) -> bool:
         nodes = {settings.node: False}
     finally:
         await disconnect(redis)
-    # On a full disk nothing is written, so that the lease of a node that lives ends.
+    # On a full disk nothing is written, so the lease of a live node expires.
     return settings.node in nodes and (nodes[settings.node] or await _gateway_answers(settings))
 
 
@@ -500,8 +500,8 @@ def _port_problems(settings: Settings) -> Iterator[Finding]:
         family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
         with socket.socket(family, kind) as probe:
             if kind == socket.SOCK_STREAM:
-                # Like the server: a port in TIME_WAIT counts as free. For UDP it would hide a taken
-                # port.
+                # As for the server, a port in TIME_WAIT counts as free. For UDP it would hide a
+                # taken port.
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((settings.host, port))

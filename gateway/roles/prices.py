@@ -1,7 +1,4 @@
-"""Loads what calls cost and which destinations are closed, for every process that quotes.
-
-Knows no call and no account.
-"""
+"""Loads call prices and closed destinations, for every process that quotes."""
 
 from __future__ import annotations
 
@@ -38,14 +35,14 @@ def load_deck(settings: Settings) -> RateDeck:
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """Rates and closed destinations, as the database holds them."""
+    """Rates and closed destinations, as the database has them."""
 
     rates: CurrentRates
     closed_destinations: ClosedDestinations
 
 
 async def load_prices(settings: Settings, engine: AsyncEngine, fallback: RateDeck) -> Prices:
-    """Return what is in force, with `fallback` where no deck was ever imported.
+    """Return what is in force, with `fallback` if no deck was ever imported.
 
     Raises StoreUnavailableError.
     """

@@ -1,7 +1,4 @@
-"""Composes what the drainer's process does for people's rights: retention, and exports.
-
-Knows no page.
-"""
+"""Composes the drainer's tasks for people's rights: retention, and exports."""
 
 from __future__ import annotations
 
@@ -30,14 +27,14 @@ from gateway.stores.duties import SqlDuties
 from gateway.stores.exports import SqlExports
 
 LOG_EMPTIED_EVERY_S: Final = 600.0
-"""How long SQLite's files still have what was deleted without anybody hurrying."""
+"""How long SQLite's files may still contain deleted data when nothing is urgent."""
 LOG_TRIED_EVERY_S: Final = 1.0
-"""After a try that somebody's reading has hindered; no reader stays for long."""
+"""Retry after an attempt that a reader prevented; no reader stays for long."""
 _NAME_BYTES = 8
 
 
 def build_sweeps(settings: Settings, engine: AsyncEngine) -> SqlRetention:
-    """Return what can be forgotten, and how much there is of it."""
+    """Return the sweeps, which also count what is due."""
     return SqlRetention(
         engine,
         calls_kept_months=settings.calls_kept_months,
@@ -50,7 +47,7 @@ def build_retention(
     engine: AsyncEngine,
     on_batch: Callable[[str, int], None] = lambda _kind, _count: None,
 ) -> Retention:
-    """Return what forgets data that are too old."""
+    """Return what deletes data that are too old."""
     return Retention(
         build_sweeps(settings, engine),
         SqlDuties(engine, secrets.token_hex(_NAME_BYTES)),
@@ -87,7 +84,7 @@ def build_export_maker(settings: Settings, stores: Stores) -> ExportMaker:
 
 
 class PrivacyDuty:
-    """What the drainer's process does for people's rights, beside draining."""
+    """The privacy tasks of the drainer's process, beside draining."""
 
     def __init__(self, settings: Settings, stores: Stores) -> None:
         forgetting = build_retention(settings, stores.engine)
@@ -113,10 +110,10 @@ class PrivacyDuty:
             task.start()
 
     def empty_files(self) -> None:
-        """Let the database's files lose now what was just deleted: it was the last of a person."""
+        """Purge from the database's files now what was just deleted: a person's last data."""
         self._emptying.run_now()
 
     async def stop(self) -> None:
-        """Stop; what is not finished is taken up by the next process."""
+        """Stop; the next process finishes what is unfinished."""
         for task in self._tasks:
             await task.stop()

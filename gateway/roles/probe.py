@@ -1,7 +1,7 @@
-"""Listens in the gateway's place for a moment, so that the way to it can be tried before a start.
+"""Listens briefly in the gateway's place, so that the way to it can be tested before a start.
 
-Answers one random path below the node's own, where the carrier's sockets are, and passes a proxy's
-health checks where no gateway runs. Everything else is refused.
+Answers one random path below the node's own, where the carrier's sockets are, and answers a proxy's
+health checks if no gateway runs. Everything else is refused.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from gateway.sockets import tls
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What to ask for, and what is answered there."""
+    """What to ask for, and the answer expected there."""
 
     path: str
     instance: str
@@ -29,10 +29,10 @@ class Probe:
 
 @contextlib.asynccontextmanager
 async def listening(settings: Settings, *, is_alone: bool) -> AsyncIterator[Probe | None]:
-    """Listen on the settings' host and port inside the block; None where that is not possible.
+    """Listen on the settings' host and port inside the block; None if that is not possible.
 
-    Another gateway may run there, or the port may be closed to us: `preflight.ports` tells. Unless
-    it `is_alone`, health checks are not passed: a proxy would send visitors here instead of there.
+    Another gateway may run there, or the port may not be available to us: `preflight.ports` reports
+    that. Unless it `is_alone`, health checks fail: a proxy would send visitors here.
     """
     instance = secrets.token_hex(16)
     probe = Probe(f"/n/{settings.node}/media/probe-{instance}", instance)
@@ -47,11 +47,11 @@ async def listening(settings: Settings, *, is_alone: bool) -> AsyncIterator[Prob
         return socket
 
     async def is_well(_request: web.Request) -> web.Response:
-        # No gateway's answer: who asks for one must not take this for it.
+        # Unlike a gateway's answer, so that it cannot be mistaken for one.
         return web.json_response({"status": "checking"})
 
     async def refuse(_request: web.Request) -> web.Response:
-        # As a proxy says while no gateway runs.
+        # As a proxy answers while no gateway runs.
         return web.Response(status=503, headers={"Retry-After": "10"})
 
     app = web.Application()
@@ -69,7 +69,7 @@ async def listening(settings: Settings, *, is_alone: bool) -> AsyncIterator[Prob
 
 
 async def _is_started(runner: web.AppRunner, settings: Settings) -> bool:
-    # Port 0 is any: nobody knows where to ask.
+    # Port 0 means any, so there is no known port to ask.
     if not settings.port:
         return False
     try:

@@ -1,6 +1,6 @@
-"""Runs a process of the gateway to its end: event loop, signals, failures as sentences, exit codes.
+"""Runs a gateway process to its end: event loop, signals, readable failures, exit codes.
 
-Knows no command line: a process that a node or a demo starts for itself has none.
+Independent of the command line: a process that a node or a demo starts for itself has none.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ from gateway.stores import secret_files, settings_files
 _log = structlog.get_logger(__name__)
 
 SWITCH_S = 0.0005
-"""How long a thread that computes, such as one that reads a rate deck, keeps the interpreter from
+"""How long a computing thread, such as one that reads a rate deck, may keep the interpreter from
 the loop each time the loop has waited for the kernel. Python's own 5 ms are a gap in every call."""
 
 
 class EndedError(Exception):
-    """The process is to end with this code; the reason has been printed already."""
+    """The process is to end with this code; the reason has already been printed."""
 
     def __init__(self, code: int) -> None:
         super().__init__(code)
@@ -60,7 +60,7 @@ class EndedError(Exception):
 def run(work: Coroutine[Any, Any, None], settings: Settings | None = None) -> None:
     """Run to completion on uvloop; print a failure as a sentence, with what to do.
 
-    Work that uses a store gives the settings that say where it is. Raises EndedError after a
+    Work that uses a store passes the settings that say where it is. Raises EndedError after a
     failure.
     """
     # Both apply to the whole process.
@@ -94,7 +94,7 @@ def run(work: Coroutine[Any, Any, None], settings: Settings | None = None) -> No
 
 
 def _collect_from_now_on() -> None:
-    """Look for garbage again, if that was off while things were imported, but not among those."""
+    """Turn garbage collection back on, if it was off during imports, sparing imported objects."""
     if not gc.isenabled():
         gc.freeze()
         gc.enable()
@@ -120,7 +120,7 @@ def _of_failure(
             return f"SQL did not answer: {what}.", hint, code
         case StoreFullError():
             return f"{what}.", "Free some space there, and try again.", code
-        # The message is complete. A file that is no database is a wrong setting; a database that
+        # The message is complete. A file that is not a database is a wrong setting; a database that
         # refuses us is an unavailable service.
         case UnfitBookError():
             return what, more, EXIT_SETTINGS if isinstance(error, UnfitFileError) else code
@@ -128,7 +128,7 @@ def _of_failure(
 
 
 def _stores_of(settings: Settings | None) -> str:
-    """Name the settings by which the stores are reached, those that are set."""
+    """Name the settings that lead to the stores, if they are set."""
     if settings is None:
         return "CALLER_REDIS_URL, CALLER_DATABASE_URL and CALLER_DATA_DIR"
     named = {"CALLER_REDIS_URL": settings.redis_url, "CALLER_DATABASE_URL": settings.database_url}
@@ -149,7 +149,7 @@ class Stop(asyncio.Event):
         self._is_interrupted = False
 
     def on_signal(self, number: int) -> None:
-        """Note a signal; from the third on signals have their default effect."""
+        """Handle a signal; from the third on, signals have their default effect."""
         self._is_interrupted |= number == signal.SIGINT
         if self.is_set():
             self.end_now.set()
@@ -160,7 +160,7 @@ class Stop(asyncio.Event):
         self.set()
 
     async def covers(self, starting: Coroutine[Any, Any, None]) -> bool:
-        """Run a start, and cancel it when the stop comes first; return whether it was stopped."""
+        """Run a start, and cancel it if the stop comes first; return whether it was stopped."""
         start, stopping = asyncio.ensure_future(starting), asyncio.ensure_future(self.wait())
         await asyncio.wait((start, stopping), return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
@@ -177,7 +177,7 @@ class Stop(asyncio.Event):
         return True
 
     def leave(self) -> None:
-        """Call when all is closed: after Ctrl-C, end with the exit code that shells expect.
+        """Call when everything is closed: after Ctrl-C, end with the exit code that shells expect.
 
         Raises EndedError.
         """
@@ -186,13 +186,13 @@ class Stop(asyncio.Event):
 
 
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-"""What a service manager, Ctrl-C and a terminal that closes send."""
+"""Sent by a service manager, Ctrl-C and a closing terminal."""
 
 
 def stop_on_signal(*, is_child: bool = False) -> Stop:
     """Return an event that is set by the signals that end a process in good order.
 
-    A child ignores signals, for its parent ends it. A signal that was ignored before, such as
+    A child ignores signals, because its parent ends it. A signal that was ignored before, such as
     SIGHUP under nohup(1), stays ignored.
     """
     stop = Stop()
@@ -208,7 +208,7 @@ def stop_on_signal(*, is_child: bool = False) -> Stop:
 def on_interrupt(handler: Callable[[int, FrameType | None], Any]) -> Iterator[None]:
     """Handle Ctrl-C by `handler` inside the block.
 
-    Does nothing outside the main thread, or where Ctrl-C is ignored.
+    Does nothing outside the main thread, or if Ctrl-C is ignored.
     """
     before = signal.getsignal(signal.SIGINT)
     # `signal.signal` raises ValueError in other threads.
@@ -236,10 +236,10 @@ async def wait(stop: asyncio.Event, *, is_child: bool) -> None:
 
 
 class Service(Protocol):
-    """What listens on one address."""
+    """A server on one address."""
 
     async def start(self) -> None:
-        """Listen, and serve in the background. Raises OSError where that is not possible."""
+        """Listen, and serve in the background. Raises OSError if that is not possible."""
 
     async def serve(self) -> None:
         """Return when it has ended by itself."""
@@ -251,8 +251,8 @@ class Service(Protocol):
 async def serve_until_stopped(service: Service, host: str, port: int, *, is_child: bool) -> None:
     """Run a service until it ends or the process is to end.
 
-    `host` and `port` are the options that tell it where to listen. Raises EndedError where that is
-    not possible, and after Ctrl-C.
+    `host` and `port` are the options that chose the address. Raises EndedError if the service
+    cannot listen there, and after Ctrl-C.
     """
     stop = stop_on_signal(is_child=is_child)
     running = asyncio.ensure_future(_serve(service, host, port, is_child=is_child))
@@ -262,7 +262,7 @@ async def serve_until_stopped(service: Service, host: str, port: int, *, is_chil
     running.cancel()
     ending.cancel()
     failure, _ = await asyncio.gather(running, ending, return_exceptions=True)
-    # The cancellation itself is none.
+    # The cancellation itself is not a failure.
     if isinstance(failure, Exception):
         raise failure
     stop.leave()
@@ -286,7 +286,7 @@ async def _serve(service: Service, host: str, port: int, *, is_child: bool) -> N
 
 
 def announce(text: str) -> None:
-    """Print what the process does, as a log line if those are JSON."""
+    """Print what the process does; as a log line if logs are JSON."""
     if formats.is_json():
         _log.info(text)
         return
@@ -295,19 +295,19 @@ def announce(text: str) -> None:
 
 
 def complain(what: str, hint: str) -> None:
-    """Print what is wrong and what to do about it; as a log line if those are JSON."""
+    """Print what is wrong and what to do about it; as a log line if logs are JSON."""
     if formats.is_json():
         _log.error(what, hint=hint)
         return
     said = Text.assemble(("Error:", "bold red"), f" {what}\n", (hint, "dim"))
-    # Not wrapped: a path that is broken over two lines is none.
+    # Not wrapped: a path broken over two lines cannot be copied.
     err.print(said, soft_wrap=True)
 
 
 def read_settings(environ: Mapping[str, str]) -> Settings:
     """Return the settings of an environment and of the file that goes with it.
 
-    Sets up logging by them. Raises SettingsError.
+    Sets up logging accordingly. Raises SettingsError.
     """
     # Prepared first, so that errors in the settings are printed in the requested format.
     formats.prepare(environ)

@@ -1,7 +1,4 @@
-"""Asks the public origin for its gateway, as the carrier would reach it, and says what is wrong.
-
-Knows no call and no settings.
-"""
+"""Asks the public origin for its gateway, as the carrier would, and says what is wrong."""
 
 from __future__ import annotations
 
@@ -21,7 +18,7 @@ from gateway.knobs import SCHEME_PORTS
 from gateway.unreadable import UNREADABLE
 
 TIMEOUT_S: Final = 4.0
-"""How long a carrier waits for a callback's answer."""
+"""How long a carrier waits for the answer to a callback."""
 _BYTES_MAX: Final = 64 * 1024
 
 # X509_V_ERR_… of OpenSSL's x509_vfy.h.
@@ -39,10 +36,10 @@ _CERTIFICATE: Final = "Serve one of a public authority for this name, with its w
 _DNS: Final = "Make an A or AAAA record that leads to this machine, or correct the name."
 _TLS: Final = "Put a proxy with TLS in front, or set CALLER_TLS_CERTIFICATE and CALLER_TLS_KEY."
 _PROXY_STATUSES: Final = frozenset({502, 503, 504})
-"""What a proxy answers that reaches nobody (RFC 9110, 15.6.3 to 15.6.5)."""
+"""How a proxy answers that cannot reach its backend (RFC 9110, 15.6.3 to 15.6.5)."""
 _OPEN: Final = "Open its port in the firewall, and see that the proxy runs."
 UNKNOWN: Final = "unknown"
-"""A gateway, and none of those that were known."""
+"""A gateway, but none of the known ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +47,7 @@ class Answer:
     """What was found at an origin."""
 
     instance: str = ""
-    """Random name of the process that answered; empty if it is no gateway."""
+    """Random name of the process that answered; empty if it is not a gateway."""
     fault: str = ""
     """What is wrong, as a sentence; empty for nothing."""
     hint: str = ""
@@ -58,7 +55,7 @@ class Answer:
     is_silent: bool = False
     """Whether nothing answered at all, as if no gateway was started."""
     is_from_proxy: bool = False
-    """Whether a proxy answered that reaches nobody; perhaps it has not looked again yet."""
+    """Whether a proxy answered that reaches no backend; it may just not have checked again yet."""
 
 
 async def ask(
@@ -68,9 +65,9 @@ async def ask(
     known: Iterable[str] = (),
     path: str = "/healthz",
 ) -> Answer:
-    """Fetch what tells the instance; verify the certificate by `context`, or the system's roots.
+    """Fetch the page that tells the instance; verify by `context`, or the system's roots.
 
-    A gateway tells only whether it is one of those that are `known`; else it is `UNKNOWN`.
+    A gateway only tells whether it is one of those that are `known`; otherwise it is `UNKNOWN`.
     """
     nonce = new_nonce()
     try:
@@ -98,9 +95,9 @@ async def ask(
 async def upgrade(
     origin: str, path: str, context: ssl.SSLContext | None = None, *, said: str = ""
 ) -> str:
-    """Open a WebSocket, where `said` is the first message if it is given; return what is wrong.
+    """Open a WebSocket, expecting `said` as the first message if given; return what is wrong.
 
-    Empty for nothing: all between here and the gateway let the handshake pass.
+    Empty if everything between here and the gateway lets the handshake through.
     """
     try:
         async with (
@@ -123,7 +120,7 @@ async def upgrade(
 
 
 async def certificate_end(origin: str, context: ssl.SSLContext | None = None) -> datetime | None:
-    """Return when an origin's certificate ends; None without TLS, or where none is accepted."""
+    """Return when an origin's certificate expires; None without TLS, or if none is accepted."""
     parts = urlsplit(origin)
     if parts.scheme != "https":
         return None
@@ -135,7 +132,7 @@ async def certificate_end(origin: str, context: ssl.SSLContext | None = None) ->
                 ssl=context or ssl.create_default_context(),
             )
             certificate = writer.get_extra_info("peercert")
-            # Not closed in order: a server that never answers to that would be waited for.
+            # No orderly close: a server might never answer it.
             writer.transport.abort()
     except (OSError, ValueError):
         return None
@@ -170,7 +167,7 @@ def _judge(origin: str, status: int, body: bytes, known: Iterable[str], nonce: s
         return Answer(fault=fault, hint="Name the origin that it leads to.")
     try:
         said = msgspec.json.decode(body) if status == 200 else {}
-        # The probe that listens in a gateway's place says its name.
+        # The probe that listens in a gateway's place gives its name.
         instance = said.get("instance", "")
         if isinstance(proof := said.get(PROOF), str):
             instance = found_in(known, nonce, proof) or UNKNOWN
@@ -183,5 +180,5 @@ def _judge(origin: str, status: int, body: bytes, known: Iterable[str], nonce: s
 
 
 def other_gateway(origin: str) -> str:
-    """Say that a gateway answers at the origin which is none of this deployment."""
+    """Return the finding for a gateway at the origin that does not belong to this deployment."""
     return f"What answers at {origin} is another gateway, none that shares this one's stores."

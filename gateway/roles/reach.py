@@ -1,6 +1,6 @@
-"""Examines whether the carrier would reach this gateway: its public origin, from end to end.
+"""Checks whether the carrier can reach this gateway: its public origin, from end to end.
 
-Where no gateway runs, something listens in its place for as long as that is asked.
+If no gateway runs, a probe listens in its place during the check.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from gateway.stores.unnamed_proxy import RedisUnnamedProxy
 
 _ONLY: Final = "The carrier reaches this gateway by CALLER_PUBLIC_ORIGIN only."
 _LOOK_S: Final = 10.0
-"""How long a proxy is given to find that something listens where nothing did."""
+"""How long a proxy may take to notice that something listens where nothing did."""
 _LOOK_AGAIN_S: Final = 0.3
 _BELOW: Final = "Let the proxy pass WebSockets below /n/ (headers Upgrade and Connection)."
 
 
 async def findings(settings: Settings) -> list[Finding]:
-    """Ask the public origin for this gateway, and say where the way ends."""
+    """Ask the public origin for this gateway, and report where the way ends."""
     found = _scheme(settings)
     served = await _instances(settings)
     if served:
         found += await _of_gateway(settings, served)
     else:
-        # Not known to be alone where Redis does not say who serves.
+        # Not known to be alone if Redis does not say which processes serve.
         async with probe.listening(settings, is_alone=served is not None) as listening:
             if listening is None:
                 found += await _of_gateway(settings, frozenset())
@@ -48,19 +48,19 @@ def _scheme(settings: Settings) -> list[Finding]:
     if settings.origin.startswith("https://"):
         return []
     text = f"CALLER_PUBLIC_ORIGIN is {settings.origin}; Twilio and microphones need https."
-    # A weakness only where the carrier is simulated: the demo runs this way.
+    # Only a warning if the carrier is simulated: the demo runs this way.
     if settings.is_twilio:
         return [wrong("origin", f"{text} Put a proxy with a certificate in front.")]
     return [Finding("origin", text, is_weak=True)]
 
 
 async def _of_probe(settings: Settings, listening: Probe) -> list[Finding]:
-    """Ask for what listens in the gateway's place."""
+    """Ask for the probe that listens in the gateway's place."""
     answer = await _once_it_is_found(settings, listening)
     if answer.instance != listening.instance:
         if answer.is_silent or not (await public_origin.ask(settings.origin)).instance:
             return [away("reach", _told(answer, settings))]
-        # As where this is run beside the gateway's container and its stores.
+        # For example when this is run beside the gateway's container and its stores.
         text = f"A gateway answers at {settings.origin}; whether this one, is not known."
         elsewhere = f"It does not listen on port {settings.port} of this machine."
         return [Finding("reach", f"{text} {elsewhere}", is_weak=True)]
@@ -72,7 +72,7 @@ async def _of_probe(settings: Settings, listening: Probe) -> list[Finding]:
 
 
 async def _once_it_is_found(settings: Settings, listening: Probe) -> Answer:
-    """Ask until the proxy has looked and found what listens; return the last answer."""
+    """Ask until the proxy has noticed what listens; return the last answer."""
     loop = asyncio.get_running_loop()
     until_s = loop.time() + _LOOK_S
     while True:
@@ -83,7 +83,7 @@ async def _once_it_is_found(settings: Settings, listening: Probe) -> Answer:
 
 
 async def _of_gateway(settings: Settings, served: frozenset[str]) -> list[Finding]:
-    """Ask for the gateway that runs, by what it calls itself."""
+    """Ask for the running gateway, by its instance name."""
     # Asked from this machine: a firewall may still keep the carrier out.
     answer = await public_origin.ask(settings.origin, known=served)
     # Compared by random instance names, since any gateway could answer there.
@@ -95,7 +95,7 @@ async def _of_gateway(settings: Settings, served: frozenset[str]) -> list[Findin
     if answer.instance:
         text = f"A gateway answers at {settings.origin}; whether this one, is not known."
         return [Finding("reach", text, is_weak=True)]
-    # Nothing runs yet, so silence is no fault of the origin.
+    # Nothing runs yet, so silence is not a fault of the origin.
     if answer.is_silent and not served:
         text = f"{answer.fault} Start `caller serve`, then check again."
         return [Finding("reach", text, is_weak=True)]
@@ -103,7 +103,7 @@ async def _of_gateway(settings: Settings, served: frozenset[str]) -> list[Findin
 
 
 async def _proxy(settings: Settings) -> list[Finding]:
-    """Say that the gateway which runs has all its requests from an address that is not trusted."""
+    """Report that all requests to the running gateway come from one untrusted address."""
     redis = credit_client(settings)
     if redis is None:
         return []
@@ -118,7 +118,7 @@ async def _proxy(settings: Settings) -> list[Finding]:
 
 
 def proxy_finding(settings: Settings, address: str) -> list[Finding]:
-    """Judge the one address that all requests come from; empty for none."""
+    """Assess the one address that all requests come from; empty for none."""
     if not address:
         return []
     text = f"All requests come from {address}, which is not trusted."
@@ -138,7 +138,7 @@ def _told(answer: Answer, settings: Settings) -> str:
 
 
 async def _sockets(settings: Settings) -> Finding:
-    """Open the socket that a browser opens, and say nothing there."""
+    """Open the socket that a browser opens, and say nothing on it."""
     path = f"/n/{settings.node}/media/browser"
     fault = await public_origin.upgrade(settings.origin, path)
     if not fault:
@@ -148,23 +148,23 @@ async def _sockets(settings: Settings) -> Finding:
 
 
 async def _certificate(settings: Settings) -> list[Finding]:
-    """Say until when the origin's certificate is valid; one that is not is told by `reach`."""
+    """Report how long the origin's certificate is valid; `reach` reports an invalid one."""
     until = await public_origin.certificate_end(settings.origin)
     return [] if until is None else [certificate_finding(until, datetime.now(UTC))]
 
 
 def certificate_finding(until: datetime, now: datetime) -> Finding:
-    """Judge how long the origin's certificate is valid still."""
+    """Assess how much longer the origin's certificate is valid."""
     days = (until - now).days
     text = f"The origin's certificate is valid for {days} days, until {until:%Y-%m-%d %H:%M} UTC."
-    # One that renews itself does so earlier.
+    # One that renews automatically does so earlier.
     if until - now < timedelta(days=CERTIFICATE_DAYS_LEFT_MIN):
         return Finding("certificate", f"{text} Renew it.", is_weak=True)
     return Finding("certificate", text)
 
 
 async def _instances(settings: Settings) -> frozenset[str] | None:
-    """Return what the processes call themselves that serve on these stores; None if not known."""
+    """Return the instance names of the processes that serve on these stores; None if unknown."""
     redis = credit_client(settings)
     if redis is None:
         return frozenset()

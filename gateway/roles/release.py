@@ -8,7 +8,7 @@ from importlib import metadata
 
 @cache
 def release() -> str:
-    """Return the version; of sources that are not installed nobody knows it."""
+    """Return the version; unknown for sources that are not installed."""
     try:
         return metadata.version("caller")
     except metadata.PackageNotFoundError:

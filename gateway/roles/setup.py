@@ -1,6 +1,6 @@
-"""Lists the steps of `caller setup`: what is asked in each, and how the answers are checked.
+"""Lists the steps of `caller setup`: the questions of each, and how the answers are checked.
 
-Asks nothing itself, and checks with what `caller check` checks with.
+The checks are those of `caller check`.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ async def _stores(settings: Settings) -> list[Finding]:
 STEPS: Final = (
     Step("The carrier", answers.ACCOUNT, carrier_check.account),
     Step("The number", answers.NUMBER, _number),
-    # Before the origin, which is tried with a look at the stores for nodes that run.
+    # Before the origin, whose check looks at the stores for running nodes.
     Step("The stores", answers.STORES, _stores),
     Step("The public origin", answers.ORIGIN, _origin),
 )

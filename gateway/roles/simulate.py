@@ -1,4 +1,4 @@
-"""Runs the simulated carrier as a process. Knows no store."""
+"""Runs the simulated carrier as a process."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def work(
     calls_per_second: float = CALLS_PER_SECOND,
     ca: Path | None = None,
 ) -> None:
-    """Serve until told to stop; as a child, at the sockets that it has inherited.
+    """Serve until asked to stop; as a child, on the sockets that it has inherited.
 
     Raises SettingsError, EndedError.
     """

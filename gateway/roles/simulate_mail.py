@@ -1,4 +1,4 @@
-"""Runs the simulated mail server as a process. Knows no store."""
+"""Runs the simulated mail server as a process."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ async def work(
     listener: int | None = None,
     smtp_listener: int | None = None,
 ) -> None:
-    """Serve until told to stop; as a child, at the sockets that it has inherited.
+    """Serve until asked to stop; as a child, on the sockets that it has inherited.
 
     Raises SettingsError, EndedError.
     """
@@ -49,13 +49,13 @@ async def work(
 
 
 def _smtp_port(settings: Settings) -> int:
-    """Return where mails are taken: the gateway hands them over there. Raises SettingsError."""
+    """Return the port that the gateway sends mails to. Raises SettingsError."""
     parts = urlsplit(settings.smtp_url.reveal())
     try:
         port = parts.port
     except ValueError:
         port = None
-    # It has no certificate, and knows no password.
+    # It has no certificate, and accepts no password.
     if parts.scheme != "smtp" or parts.username or parts.hostname not in _LOOPBACK or not port:
         raise SettingsError(
             "CALLER_SMTP_URL must be smtp://127.0.0.1 and a port, without a password, and"

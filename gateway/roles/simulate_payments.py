@@ -1,4 +1,4 @@
-"""Runs the simulated payment service as a process. Knows no store."""
+"""Runs the simulated payment service as a process."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ async def work(
     port: int = PORT,
     listener: int | None = None,
 ) -> None:
-    """Serve until told to stop; as a child, at the sockets that it has inherited.
+    """Serve until asked to stop; as a child, on the sockets that it has inherited.
 
     Raises SettingsError, EndedError.
     """
@@ -36,7 +36,7 @@ async def work(
         host=host,
         port=port,
         listener=listener,
-        # The books outlive the service: what it names now must not have been named before.
+        # The books outlive the service: it must never reuse a name.
         seed=secrets.randbits(62),
     )
     served = service.PaymentSimulatorService(simulated)

@@ -1,6 +1,6 @@
 """Stops the parts of a process one after another, the last opened first.
 
-A part that hangs or fails does not keep the others from being stopped. Knows no part.
+A part that hangs or fails does not keep the others from being stopped.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ log = structlog.get_logger(__name__)
 STOP_S_MAX = 20.0
 """How long one part may take to stop: longer than any of its own time-outs."""
 STOPPING_S = 6 * STOP_S_MAX
-"""What a node may take beside its drain: for the parts of it that hang, and some for the rest."""
+"""What a node may take beside its drain: for parts that hang, and some for the rest."""
 
 
 class Stops:
-    """The stop functions of what has been opened so far, in that order."""
+    """The stop functions of everything opened so far, in that order."""
 
     def __init__(self) -> None:
         self._stack = contextlib.AsyncExitStack()
@@ -30,7 +30,7 @@ class Stops:
         self._stack.push_async_callback(_within, name, stop)
 
     async def run(self) -> None:
-        """Stop everything; a second time there is nothing left to stop."""
+        """Stop everything; the second time there is nothing left to stop."""
         await self._stack.aclose()
 
 
@@ -43,7 +43,7 @@ async def _within(name: str, stop: Callable[[], Awaitable[object]]) -> None:
         task.cancel()
         log.error("part not stopped", part=name, where=task.get_stack(limit=1))
     elif task.cancelled():
-        # By the part itself: a cancellation that left here would be taken for the process's own.
+        # By the part itself: if this cancellation escaped, it would look like the process's own.
         log.error("part failed to stop", part=name, where="cancelled")
     elif error := task.exception():
         log.error("part failed to stop", part=name, exc_info=error)

@@ -1,6 +1,6 @@
-"""Opens the stores, Redis and SQL, and makes the drainer between them.
+"""Opens the stores, Redis and SQL, and builds the drainer between them.
 
-Knows no carrier, page or payment service: a drainer process needs nothing else than this module.
+A drainer process needs nothing else, so no carrier, page or payment service is imported here.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from gateway.webhooks.spool import queue_ended_calls
 
 @dataclass(slots=True)
 class Stores:
-    """Open connections to Redis and SQL, and the stores upon them."""
+    """Open connections to Redis and SQL, and the stores on them."""
 
     redis: Any
     engine: AsyncEngine
@@ -57,9 +57,9 @@ class Stores:
     ) -> bool:
         """Freeze or thaw an account on every node at once; return whether it is frozen then.
 
-        A deleted one stays frozen, and one that is frozen for another reason too.
+        A deleted one stays frozen, and so does one that is frozen for another reason.
 
-        The book first: the spend gate is brought in line with it when it was away. Raises
+        The book first: the spend gate is brought in line with it if it was unreachable. Raises
         LookupError: no such account; StoreUnavailableError: a repeat finishes it.
         """
         is_frozen = await self.ledger.freeze(account_id, frozen, reason)
@@ -69,7 +69,7 @@ class Stores:
         return is_frozen
 
     async def close(self) -> None:
-        """Close everything; the embedded Valkey last, for the client still speaks to it."""
+        """Close everything; the embedded Valkey last, because the client still talks to it."""
         await disconnect(self.redis)
         await self.engine.dispose()
         if self.valkey is not None:
@@ -77,7 +77,7 @@ class Stores:
 
 
 def no_file(settings: Settings) -> str:
-    """Return what to say where something that is no file has the name of SQLite's."""
+    """Return the message for something at SQLite's path that is not a file."""
     named = "CALLER_DATABASE_URL" if settings.database_url else "CALLER_DATA_DIR"
     where = "" if settings.database_url else f" in its {private_files.DATABASE}"
     return f"{named} names what is no regular file{where}, and cannot be a database."
@@ -97,7 +97,7 @@ class Book:
     ledger: SqlLedgerStore
     accounts: SqlAccountStore
     end_key_epoch: Callable[[], Awaitable[None]]
-    """Lets every node ask the book again. Raises StoreUnavailableError: not told, repeat it."""
+    """Makes every node ask the book again. Raises StoreUnavailableError: repeat it."""
 
     async def close(self) -> None:
         """Close it."""
@@ -107,8 +107,8 @@ class Book:
 async def open_book(settings: Settings) -> Book:
     """Open SQL, and migrate it, for commands that must work without Redis.
 
-    Raises StoreUnavailableError, SettingsError. A later change of keys raises them too if Redis
-    cannot be told; the change is saved nevertheless.
+    Raises StoreUnavailableError, SettingsError. A later change of keys also raises them if Redis
+    cannot be notified; the change is saved nevertheless.
     """
     if settings.redis_url:
         # Report an unusable URL before anything is changed. This connects to nothing.
@@ -117,7 +117,7 @@ async def open_book(settings: Settings) -> Book:
 
     async def end_epoch() -> None:
         try:
-            # Opened here only, so that commands that change no key never need Redis.
+            # Opened only here, so that commands that change no key never need Redis.
             async with open_redis_alone(settings) as redis:
                 await RedisKeyEpochs(redis).invalidate()
         except StoreUnavailableError as error:
@@ -129,7 +129,7 @@ async def open_book(settings: Settings) -> Book:
 
 @contextlib.asynccontextmanager
 async def open_redis_alone(settings: Settings) -> AsyncIterator[Any]:
-    """Open Redis alone, for what a command asks of it beside the book.
+    """Open Redis alone, for a command that needs it in addition to the book.
 
     Raises StoreUnavailableError, SettingsError.
     """
@@ -139,7 +139,7 @@ async def open_redis_alone(settings: Settings) -> AsyncIterator[Any]:
 
 
 COMMAND_LOCK_WAIT_MS = 10_000
-"""How long a command waits for another process that brings the database to its newest tables."""
+"""How long a command waits for another process that is migrating the database."""
 
 
 async def open_stores(
@@ -147,9 +147,9 @@ async def open_stores(
 ) -> Stores:
     """Open Redis and SQL, and make them ready; a child leaves the bundled Valkey to its parent.
 
-    A node waits longer than a command for another that migrates. With `fills` partitions that the
-    spend gate has lost are filled from the book; an audit must see them as they are. Raises
-    StoreUnavailableError, SettingsError.
+    A node waits longer than a command for another process that migrates. With `fills`, partitions
+    that the spend gate has lost are filled from the book; an audit must see them as they are.
+    Raises StoreUnavailableError, SettingsError.
     """
     async with contextlib.AsyncExitStack() as stack:
         redis, valkey = await _open_redis(settings, stack, is_child=is_child)
@@ -181,7 +181,7 @@ async def open_stores(
 async def _open_redis(
     settings: Settings, stack: contextlib.AsyncExitStack, *, is_child: bool
 ) -> tuple[Any, EmbeddedValkey | None]:
-    """Return a client, and the bundled Valkey where there is one; the stack gives them back."""
+    """Return a client, and the bundled Valkey if there is one; the stack closes them."""
     valkey, url = None, settings.redis_url.reveal()
     if not url:
         private_files.restrict_folder(settings.data_dir)
@@ -215,7 +215,7 @@ def _connect(url: str) -> Any:
 
 
 def open_database(settings: Settings) -> AsyncEngine:
-    """Return the database alone, its tables not looked at. Raises SettingsError."""
+    """Return the database alone, without checking its tables. Raises SettingsError."""
     try:
         engine = create_engine(database_url(settings))
     except UrlError as error:
@@ -233,7 +233,7 @@ def open_database(settings: Settings) -> AsyncEngine:
 
 @contextlib.asynccontextmanager
 async def migrated_database(settings: Settings) -> AsyncIterator[AsyncEngine]:
-    """Open the database alone, its tables the newest: for what needs no credit store.
+    """Open the database alone, with migrated tables: for what needs no credit store.
 
     Raises StoreUnavailableError, SettingsError.
     """
@@ -252,8 +252,8 @@ def build_drainer(
 ) -> Drainer:
     """Return the drainer of the spend gate's outbox into the book of record.
 
-    It also refunds calls by the rules of the settings, and leaves a mark that says when the outbox
-    was last empty. `on_turn` is called at each turn of its work.
+    It also refunds calls by the rules of the settings, and records when the outbox was last empty.
+    `on_turn` is called at each turn of its work.
     """
     refunds = CallRefunds(
         stores.ledger,

@@ -1,4 +1,4 @@
-"""Keeps an eye on what our user may do on Valkey: access lists are changed while nodes run."""
+"""Monitors our user's rights on Valkey: access lists may change while nodes run."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from gateway.stores import rights
 
 EVERY_S: Final = 60.0
 RETRY_S: Final = 5.0
-"""How often it is looked again while something is missing."""
+"""Interval of the checks while something is missing."""
 
 log = structlog.get_logger(__name__)
 
 
 class StoreRights:
-    """What was missing when it was looked last. Raises StoreUnavailableError where it says so."""
+    """What was missing at the last look. Raises StoreUnavailableError where it says so."""
 
     def __init__(self, redis: Any) -> None:
         self._redis = redis
@@ -27,7 +27,7 @@ class StoreRights:
         self.lacking: Sequence[str] = ()
 
     async def look(self, *, every_s: float = EVERY_S) -> None:
-        """Try all rights, unless they were tried lately. Raises StoreUnavailableError."""
+        """Try all rights, unless they were tried recently. Raises StoreUnavailableError."""
         now_s = time.monotonic()
         due_s = min(every_s, RETRY_S) if self.lacking else every_s
         if self._looked_s is not None and now_s - self._looked_s < due_s:
@@ -37,14 +37,14 @@ class StoreRights:
         self.lacking = [right for right in found if right not in rights.SPARED]
 
     async def require(self) -> None:
-        """Raise StoreRightError where one is missing; StoreUnavailableError."""
+        """Raise StoreRightError if one is missing; StoreUnavailableError."""
         await self.look()
         if self.lacking:
             text = rights.what_to_write(self._redis, self.lacking)
             raise StoreRightError(text, self.lacking)
 
     async def watch(self, silence_s: float) -> None:
-        """Look, and log what is missing once; soon where nodes have been silent for so long.
+        """Check, and log missing rights once; earlier if nodes have been silent for `silence_s`.
 
         Raises StoreUnavailableError.
         """

@@ -16,7 +16,7 @@ from gateway.stores.supervision import RedisGrants, SqlSupervision
 
 @dataclass(frozen=True, slots=True)
 class StandingGrants:
-    """`gateway.calls.supervision.Grants`: a grant is worth what stands behind it now."""
+    """`gateway.calls.supervision.Grants`: a grant is only valid while the rights behind it are."""
 
     grants: RedisGrants
     rules: SqlSupervision
@@ -31,7 +31,7 @@ class StandingGrants:
     async def rule(self, grant: Grant) -> Rule:
         """Return what the account allows now.
 
-        Raises RequestRefusedError where the key or the session is over, or may it no more.
+        Raises RequestRefusedError if the key or the session is over, or may no longer supervise.
         """
         if refusal := await self._refusal(grant):
             raise RequestRefusedError(refusal)
@@ -52,7 +52,7 @@ class StandingGrants:
         return "" if needed in keyed.scopes else "scope_missing"
 
     async def _goes_on(self, grant: Grant, credentials_epoch: int) -> bool:
-        """Return whether the holder may call, and the session that asked goes on."""
+        """Return whether the holder may call, and the session that asked is still valid."""
         if self.holders is None or grant.session_began_at is None:
             return False
         if await self.holders.caller(grant.account_id, credentials_epoch) is None:
@@ -61,7 +61,7 @@ class StandingGrants:
         return await self.holders.goes_on(*session)
 
     async def note(self, grant: Grant, mode: Mode) -> None:
-        """Write what is about to be done into the audit log."""
+        """Record in the audit log what is about to be done."""
         await self.rules.note(grant, mode)
 
 

@@ -1,4 +1,4 @@
-"""Composes the figures of a process for Prometheus."""
+"""Composes the metrics of a process for Prometheus."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from gateway.telemetry.process_figures import Figures, register
 
 @dataclass(frozen=True, slots=True)
 class Telemetry:
-    """The figures of one process."""
+    """The metrics of one process."""
 
     registry: CollectorRegistry
     requests: RequestMeter
     calls: CallMeters
 
     def start(self) -> None:
-        """Begin to count what becomes of calls."""
+        """Begin to count the outcomes of calls."""
         call_events.LISTENERS.add(self.calls.note)
 
     async def stop(self) -> None:
-        """Count it no more."""
+        """Stop counting."""
         call_events.LISTENERS.discard(self.calls.note)
 
     def routes(self, routing: AdminRoutes, node: str) -> list[DeclaredRoute]:
-        """Return the routes at which the figures are read; `node` is empty for no node."""
+        """Return the routes that serve the metrics; `node` is empty for no node."""
         return metrics_routes(routing, self.registry, node)
 
 
@@ -50,13 +50,13 @@ def compose_telemetry(
     viewers: Callable[[], int],
     spans: Mapping[str, int] | None = None,
 ) -> Telemetry:
-    """Return the figures of a process; `viewers` says how many watch live calls at it.
+    """Return the metrics of a process; `viewers` says how many watch live calls at it.
 
-    `spans` counts what becomes of those of traces; None where there are none.
+    `spans` counts the outcomes of trace spans; None without traces.
     """
-    # When a series was first seen doubles the text, and nobody asks for it.
+    # Creation times of series would double the output, and no one uses them.
     disable_created_metrics()  # type: ignore[no-untyped-call]
-    # Not the library's own: in tests there are several processes in one.
+    # Not the library's default one: in tests there are several processes in one.
     registry = CollectorRegistry()
     ticker: Ticker = port.ticker
     figures = Figures(

@@ -22,14 +22,14 @@ PATH = "/v1/traces"
 
 @dataclass(frozen=True, slots=True)
 class Tracing:
-    """The traces of one process, and what sends them; None where no collector is set."""
+    """The traces of one process, and what sends them; None if no collector is set."""
 
     tracer: Tracer | None = None
     exporter: SpanExporter | None = None
 
     @property
     def counts(self) -> Mapping[str, int] | None:
-        """What has become of spans."""
+        """The outcomes of spans."""
         return None if self.exporter is None else self.exporter.counts
 
     def start(self) -> None:
@@ -38,12 +38,12 @@ class Tracing:
             self.exporter.start()
 
     async def stop(self) -> None:
-        """Send what waits, within a bounded time."""
+        """Send what is queued, within a bounded time."""
         if self.exporter is not None:
             await self.exporter.stop()
 
     def follow(self, access: Access) -> Access:
-        """Return access control whose tokens take traces along."""
+        """Return access control whose tokens carry trace context."""
         if self.tracer is None:
             return access
         return replace(access, tokens=TracedTokens(access.tokens, self.tracer))
@@ -52,13 +52,13 @@ class Tracing:
 def compose_tracing(settings: Settings, environ: Mapping[str, str], instance: str) -> Tracing:
     """Return the traces of a process, not started yet.
 
-    `environ` may have OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES, which say of what the spans
-    are; `instance` is the name of this process. Raises SettingsError.
+    `environ` may have OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES, which describe the source of
+    the spans; `instance` is the name of this process. Raises SettingsError.
     """
     if not settings.otlp_url:
         return Tracing()
     try:
-        # Imported here: only who sends traces has the package, and its memory.
+        # Imported here: only gateways that send traces have the package, and need its memory.
         from gateway.telemetry.otlp import Encoder  # noqa: PLC0415
     except ImportError:
         raise SettingsError(
@@ -86,7 +86,7 @@ def _resource(environ: Mapping[str, str], instance: str) -> dict[str, str]:
 
 
 def pairs(variable: str, text: str) -> dict[str, str]:
-    """Return `name=value,name=value` with its values percent-decoded, as OTEL_* variables have it.
+    """Parse `name=value,name=value` with percent-encoded values, the form of OTEL_* variables.
 
     Raises SettingsError that names the variable.
     """
@@ -94,7 +94,7 @@ def pairs(variable: str, text: str) -> dict[str, str]:
     for part in filter(None, (part.strip() for part in text.split(","))):
         name, equals, value = part.partition("=")
         decoded = unquote(value.strip())
-        # A line break would begin another header, and half a character is not UTF-8.
+        # A line break would begin another header, and half a character is not valid UTF-8.
         if not equals or not name.strip() or not (name + decoded).isprintable():
             raise SettingsError(f"{variable} must be name=value pairs, separated by commas.")
         found[name.strip()] = decoded

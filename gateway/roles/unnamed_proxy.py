@@ -1,6 +1,6 @@
-"""Says that a proxy stands in front which is not trusted: all visitors then share its limits.
+"""Detects an untrusted proxy in front: all visitors would then share its limits.
 
-Once in the log of each process, and to `caller check` for as long as it is so.
+It is logged once by each process, and reported to `caller check` while it lasts.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 
 
 class UnnamedProxy:
-    """Looks whether all requests of this process come from one private address."""
+    """Checks whether all requests of this process come from one private address."""
 
     def __init__(self, settings: Settings, redis: Any, peer: SolePeer) -> None:
         self._settings = settings
@@ -29,7 +29,7 @@ class UnnamedProxy:
         self._logged = ""
 
     async def look(self) -> None:
-        """Log the address when it is seen first, and store it. Raises StoreUnavailableError."""
+        """Log the address when it is first seen, and store it. Raises StoreUnavailableError."""
         address = self._peer.private_address
         if not address or is_at_home(self._settings.origin, address):
             return
@@ -44,12 +44,12 @@ class UnnamedProxy:
 
 
 def is_at_home(origin: str, address: str) -> bool:
-    """Whether nobody but this machine is served, so that its own address is the visitor's."""
+    """Whether only this machine is served, so that its own address is the visitor's."""
     return is_loopback(address) and is_loopback(urlsplit(origin).hostname or "")
 
 
 def what_to_set(settings: Settings, address: str) -> str:
-    """Return what an operator does where this address is a proxy's."""
+    """Return what an operator should do if this address is a proxy's."""
     trusted = ",".join([*settings.trusted_proxies, address])
     return (
         "If that is a proxy, all visitors share the limits of one, and records name its address:"

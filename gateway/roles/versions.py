@@ -1,6 +1,6 @@
-"""Reads from the settings which versions of the documents there are that people accept.
+"""Reads from the settings the versions of the documents that people accept.
 
-Knows no text: the drainer tells of new versions, and carries no page.
+Versions only, no texts: the drainer mails people about new versions, and loads no pages.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from gateway.settings import PREFIX, Settings
 
 
 def read_history(settings: Settings) -> History:
-    """Return the versions of all documents, those of the operator's own texts among them.
+    """Return the versions of all documents, including those of the operator's own texts.
 
-    Raises SettingsError where such a text is said to be older than the one that it replaces.
+    Raises SettingsError if such a text claims to be older than the one that it replaces.
     """
     return with_own(
         _versions(Document.TERMS, settings.terms_versions),
@@ -29,7 +29,7 @@ def _versions(document: Document, written: Sequence[str]) -> Sequence[Version]:
         for name, colon, _ in (each.partition(":") for each in written)
     ]
     first = HISTORY[document][0].date
-    # Whoever has accepted the built text would be taken for one who has accepted this.
+    # People who accepted the built-in text would count as having accepted this one.
     if found and found[0].date <= first:
         raise SettingsError(
             f"{PREFIX}{document.upper()}_VERSIONS begins with {found[0].date}; the built text is of"

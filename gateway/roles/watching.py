@@ -1,6 +1,6 @@
-"""Composes what is said of live calls, and who is told. Knows no media.
+"""Composes the publishing of live calls, and the people who watch them.
 
-Each process says what it has to say; one that answers people also listens, and serves viewers.
+Each process publishes its own calls; one that answers people also listens, and serves viewers.
 """
 
 from __future__ import annotations
@@ -36,31 +36,31 @@ from gateway.stores.operator_reports import SqlOperatorReports
 from gateway.stores.watch_channel import RedisWatchChannel
 
 SPEAKS_EVERY: Final = 10
-"""Beats between two times that a process says what its calls do: a fifth of a second."""
+"""Beats between two reports of a process about its calls: a fifth of a second."""
 SPEAKS_PER_S: Final = BEATS_PER_SECOND // SPEAKS_EVERY
 UPDATES_EVERY: Final = 5
-"""Beats between two times that viewers' texts are made: a tenth of a second."""
+"""Beats between two updates of viewers' texts: a tenth of a second."""
 SUMMED_SLOT: Final = BEATS_PER_SECOND // 2
-"""Beat at which the calls of all begin to be summed up: half a second before totals are told."""
+"""Beat at which all calls begin to be summed up: half a second before totals are sent."""
 REFRESHED_AT_ONCE: Final = 50
-"""Audiences that are told their totals at one beat: all that there may be, within a second."""
+"""Audiences that get their totals at one beat: all possible ones within a second."""
 RETRY_S: Final = 0.5
 STANDS_S: Final = 5.0
-"""How long it must be listened without a break until an outage is over."""
+"""How long listening must work without a break until an outage is over."""
 EVENT_CHARACTERS_MAX: Final = 256
 SAID_EVERY_S: Final = 60.0
-"""How often messages that nobody understands are logged."""
+"""How often unintelligible messages are logged."""
 
 log = structlog.get_logger(__name__)
 
 
 class Speaker:
-    """Says what the calls of this process do, and what it warns of."""
+    """Publishes what the calls of this process do, and its warnings."""
 
     def __init__(
         self, name: str, channel: RedisWatchChannel, take_calls: Callable[[], Sequence[bytes]]
     ) -> None:
-        """Speak under a name: that of a node, or of what else the process is."""
+        """Publish under a name: that of a node, or of what else the process is."""
         self._name = name
         self._channel = channel
         self._take_calls = take_calls
@@ -69,25 +69,25 @@ class Speaker:
         self._speaking: asyncio.Task[None] | None = None
 
     def start(self, ticker: Ticker) -> None:
-        """Begin to speak at the beats of a ticker, and to keep warnings."""
+        """Begin to publish at the beats of a ticker, and to collect warnings."""
         logging.getLogger().addHandler(self._warnings)
         for slot in range(0, BEATS_PER_SECOND, SPEAKS_EVERY):
             ticker.add_duty(slot, self._speak)
 
     async def stop(self) -> None:
-        """Say nothing more."""
+        """Stop publishing."""
         logging.getLogger().removeHandler(self._warnings)
         if self._speaking is not None:
             await cancelled(self._speaking)
 
     def _speak(self, _now_ns: int) -> None:
-        # What was said last is not out yet: the store is slow, and must not be given more.
+        # The previous message is still on its way: the store is slow, and must not be given more.
         if self._speaking is not None and not self._speaking.done():
             return
         texts = list(self._take_calls())
         self._beats += 1
         if not texts and self._beats % SPEAKS_PER_S == 0:
-            # So that those who listen know that they would hear something.
+            # So that listeners know that they are still connected.
             texts.append(encode(Batch(node=self._name)))
         if warnings := self._take_warnings():
             texts.append(encode(Batch(node=self._name, warnings=warnings)))
@@ -111,14 +111,15 @@ class Speaker:
             for text in texts:
                 await self._channel.publish(text)
         except StoreUnavailableError:
-            # Said nowhere: others log that the store is away, and in a second all is said again.
+            # Not logged here: others log that the store is away, and a second later all is sent
+            # again.
             pass
         except Exception:
             log.exception("live calls not told")
 
 
 class Watching:
-    """The board of this process, and those who watch it."""
+    """The board of this process, and its viewers."""
 
     def __init__(
         self,
@@ -151,16 +152,16 @@ class Watching:
         self._said_s: float | None = None
 
     def routes(self) -> Sequence[DeclaredRoute]:
-        """Return the routes of those who watch."""
+        """Return the routes for viewers."""
         return [route for api in self._apis for route in api.routes()]
 
     @property
     def viewers(self) -> int:
-        """How many watch at this process."""
+        """How many viewers this process has."""
         return len(self._feed)
 
     def tasks(self) -> Sequence[PeriodicTask]:
-        """Return what is done beside the beats."""
+        """Return the tasks that run beside the beats."""
         return (PeriodicTask("look at the rights of viewers", self._live.look_at_rights, 1.0),)
 
     def start(self) -> None:
@@ -170,7 +171,7 @@ class Watching:
         self._listening = asyncio.get_running_loop().create_task(self._listen())
 
     async def stop(self) -> None:
-        """Close all streams, and listen no more."""
+        """Close all streams, and stop listening."""
         await self._live.close()
         if self._listening is not None and not await cancelled(self._listening):
             log.error("part not stopped", part="what nodes say of live calls")
@@ -178,7 +179,7 @@ class Watching:
     def _beat(self, slot: int, now_ns: int) -> None:
         if slot == SUMMED_SLOT:
             self._is_summing = True
-        # What nobody looks at is seen to once a second, for the alarms.
+        # What no one watches is updated once a second, for the alarms.
         if slot and not (self._is_summing or self._feed.is_watched):
             return
         at = utc_now()
@@ -227,11 +228,11 @@ class Watching:
         try:
             batch = decode(message)
         except ValueError:
-            # Of another release, or of somebody who may write to the store. The text stays out of
-            # the log: it may name a number.
+            # From another release, or from anyone who may write to the store. The text is not
+            # logged, because it may contain a number.
             now_s = time.monotonic()
             if self._said_s is None or now_s - self._said_s >= SAID_EVERY_S:
-                log.warning("what a node says of its calls is not understood")
+                log.warning("report of a node not understood")
                 self._said_s = now_s
             return
         self.board.apply(batch, self._ticker.clock_ns(), utc_now())

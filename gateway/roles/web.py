@@ -1,4 +1,4 @@
-"""Runs the pages and the API of a machine, and accepts for its nodes: `python -m gateway web`."""
+"""Runs the pages and API of a machine, and accepts for its nodes: `python -m gateway web`."""
 
 from __future__ import annotations
 
@@ -23,16 +23,15 @@ async def work(
     folder: Path,
     nodes: Sequence[str],
 ) -> None:
-    """Serve until told to stop.
+    """Serve until asked to stop.
 
     Args:
-        settings: What the operator has set.
+        settings: The operator's settings.
         is_child: It always is one.
         environ: The process's environment.
-        listener: Descriptor of the socket that is listened on.
+        listener: Descriptor of the listening socket.
         folder: Where the nodes have their inboxes.
         nodes: Those of this machine.
-
     """
     assert is_child
     formats.sign(role=Role.WEB.value)

@@ -195,7 +195,7 @@ async def test_a_child_that_is_stopped_is_replaced(yard, monkeypatch, caplog):
     await started(yard, 2)
     await child.stop()
     assert not alive(first)
-    assert "Process beating stands still" in caplog.text
+    assert "Process beating is stuck" in caplog.text
 
 
 async def test_a_parent_that_stood_still_itself_finds_its_child_alive(yard, caplog):
@@ -208,7 +208,7 @@ async def test_a_parent_that_stood_still_itself_finds_its_child_alive(yard, capl
         await asyncio.sleep(0.1)
     await child.stop()
     assert len((yard / "started").read_text().splitlines()) == 1
-    assert "stands still" not in caplog.text
+    assert "is stuck" not in caplog.text
 
 
 async def test_a_child_that_never_shows_a_sign_of_life_is_replaced(yard, monkeypatch):

@@ -296,7 +296,7 @@ async def test_what_is_not_understood_is_passed_over_and_said_once_without_it(
         await until(lambda: house.board.row("c2") is not None)
     assert len(house.board) == 4
     assert [(line["event"], line["log_level"]) for line in lines] == [
-        ("what a node says of its calls is not understood", "warning")
+        ("report of a node not understood", "warning")
     ]
     assert NUMBER not in repr(lines)
 
