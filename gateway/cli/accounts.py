@@ -1,6 +1,6 @@
 """Implements `caller accounts`: accounts, their keys, credit and limits.
 
-Commands that need SQL alone open SQL alone, so that a key can be revoked while Redis is away.
+Commands that need only SQL open only SQL, so that a key can be revoked while Redis is away.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def create_account(  # noqa: PLR0917
     async def work_with_credit(stores: storage.Stores, settings: Settings) -> None:
         key = await create(stores.accounts, settings)
         try:
-            # The hint below repeats this reference, so that the repetition books nothing twice.
+            # The hint below repeats this reference, so that repeating it books nothing twice.
             await _grant(stores, account_id, micros, "first")
             admin = SqlAdministration(stores.engine, queue_notice)
             given = format_money(micros, settings.currency)
@@ -123,10 +123,10 @@ def create_account(  # noqa: PLR0917
                 " alone: `caller accounts credit ACCOUNT AMOUNT --reference first`."
             ) from error
         finally:
-            # The key exists, whatever became of the credit, and cannot be shown later.
+            # The key exists, even if the credit failed, and cannot be shown later.
             out.print(key)
 
-    # Redis is opened for credit only: a key needs SQL alone.
+    # Redis is opened only for credit: a key needs SQL alone.
     if micros:
         run_with(context, storage.open_stores, work_with_credit, may_begin=True)
     else:
@@ -276,7 +276,7 @@ def make_key(  # noqa: PLR0917
             if cap is not None:
                 await book.accounts.set_key_cap(account_id, key_id, cap)
         finally:
-            # The key exists, whatever became of its cap, and cannot be shown later.
+            # The key exists, even if setting its cap failed, and cannot be shown later.
             out.print(key)
 
     run_with(context, storage.open_book, work)
@@ -306,7 +306,7 @@ def change_key(  # noqa: PLR0917
             if scope:
                 await book.accounts.set_key_scopes(account_id, key_id, scope, order)
         finally:
-            # Even if only Redis could not be told about the scopes: SQL is changed either way.
+            # Even if Redis could not be notified of the scopes: SQL is changed either way.
             if expires:
                 await book.accounts.set_key_expiry(account_id, key_id, expires_at, order)
         out.print("Key changed.")
@@ -339,12 +339,12 @@ app.command()(departures)
 
 
 _DELETION_BROKEN_OFF = (
-    "The deletion is noted in SQL: the account is frozen and its keys are revoked. Redis, or SQL,"
-    " did not answer then, so it is not finished: nodes go on with it. Repeat it until it succeeds"
-    " to see that it is done."
+    "The deletion is recorded in SQL: the account is frozen, its keys are revoked. Redis, or SQL,"
+    " then did not answer, so it is not finished: nodes continue it. Repeat it until it succeeds"
+    " to be sure that it is done."
 )
 _DELETION_NOT_BEGUN = (
-    "Redis did not answer, and without it nobody knows what the account has left. Repeat the"
+    "Redis did not answer, so it is not known what the account has left. Repeat the"
     " command; with --write-off the account is closed in SQL whether Redis answers or not."
 )
 
@@ -362,7 +362,7 @@ def delete_account(  # noqa: PLR0917
 ) -> None:
     """Delete an account: end its calls, revoke its keys, erase its addresses and saved card.
 
-    Its payments and ledger are kept for the books, of its calls only what they cost. Repeat the
+    Its payments and ledger are kept for the books; of its calls only their cost is kept. Repeat the
     command to finish an interrupted deletion.
     """
     order = order_of(context, by, reason)
@@ -372,14 +372,14 @@ def delete_account(  # noqa: PLR0917
         if account is None:
             raise LookupError
         confirm(f"Delete {account_id} for good?", yes=yes)
-        # Without --write-off only the gate knows whether credit is left, so it is asked before
-        # anything is marked. A deletion that has begun is continued.
+        # Without --write-off only the gate knows whether credit is left, so it is asked before the
+        # account is marked. A deletion that has begun is continued.
         is_repeat = account.deleted_at is not None
         begins_here = write_off and not is_repeat
         if begins_here:
             erasing = SqlErasing(book.engine)
             _require_no_refund(await erasing.find(account_id))
-            # SQL first, with who ordered it; keys are refused as soon as Redis can be reached.
+            # SQL first, with the operator's name; keys are refused as soon as Redis can be reached.
             await erasing.begin_now(account_id, Unspent.GIVE_UP, Actor.OPERATOR, order)
             with contextlib.suppress(StoreUnavailableError):
                 await book.accounts.keys_changed()
@@ -397,7 +397,7 @@ def delete_account(  # noqa: PLR0917
         try:
             deletion = await _delete(stores, settings, account_id, unsaid, write_off=write_off)
         except PaymentError:
-            hint = "Nobody can call; repeat the command to finish."
+            hint = "The account cannot call; repeat the command to finish."
             fail("The payment service did not delete the card.", hint, EXIT_UNAVAILABLE)
         _explain(deletion, settings)
 
@@ -426,7 +426,7 @@ async def _delete(
 
 def _explain(deletion: Deletion, settings: Settings) -> None:
     left = format_money(deletion.left_micros, settings.currency)
-    # The only outcome that changed nothing; the others are completed by the same command.
+    # The only outcome that changed nothing; the same command completes the others.
     if deletion.outcome is Outcome.HAS_CREDIT:
         fail(
             f"The account has {left}, holds of running calls included. Nothing was changed.",
@@ -454,7 +454,7 @@ def _explain(deletion: Deletion, settings: Settings) -> None:
     _say_where_it_is_noted(settings)
     if deletion.has_old_files:
         out.print(
-            "Files of the databases may still have what was deleted: a node writes them anew"
+            "Files of the databases may still have what was deleted: a node rewrites them"
             " within ten minutes."
         )
     if deletion.left_micros:
@@ -477,7 +477,7 @@ def _say_where_it_is_noted(settings: Settings) -> None:
 
 
 def _require_no_refund(erasure: Erasure | None) -> None:
-    """Fail in words where the holder who has asked for the deletion wants credit sent back."""
+    """Fail with a message if the holder who asked for the deletion wants credit sent back."""
     if erasure is None or (erasure.state, erasure.unspent) != (State.WAITING, Unspent.REFUND):
         return
     fail(
@@ -501,7 +501,7 @@ def _require_address(text: str) -> None:
 
 
 async def _require_account(accounts: SqlAccountStore, account_id: str) -> None:
-    """Raise LookupError if there is no such account; fail in words if it was deleted."""
+    """Raise LookupError if there is no such account; exit with a message if it was deleted."""
     account = await accounts.account(account_id)
     if account is None:
         raise LookupError
@@ -542,7 +542,7 @@ async def _grant(stores: storage.Stores, account_id: str, micros: int, reference
         problem = PROBLEMS[error.code]
         fail(problem.message, problem.action, EXIT_SETTINGS)
     try:
-        # Sends every credit that the gate lacks, because it takes them in order of their sequence.
+        # Brings every credit that the gate lacks, because it takes them in order of their sequence.
         await bring_credits(stores.gate, stores.ledger, account_id)
     except StoreUnavailableError as error:
         raise StoreUnavailableError(

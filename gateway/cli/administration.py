@@ -1,7 +1,7 @@
-"""Implements what operators do with somebody's account: `caller accounts find`, `freeze` and so on.
+"""Implements operators' acts on accounts: `caller accounts find`, `freeze` and so on.
 
 Each act needs a reason, which the audit log keeps with the operator's name. Commands change SQL
-first, and then tell Redis, so that they work while Redis is away.
+first, and then notify Redis, so that they work while Redis is away.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ As = Annotated[str, typer.Option("--as", help="Who acts; kept too. Default: this
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Limit = Annotated[int, typer.Option(min=1, max=FOUND_MAX, help="Maximum number shown.")]
 Lines = Annotated[int, typer.Option(min=1, max=LINES_MAX, help="Maximum number shown.")]
-Before = Annotated[int | None, typer.Option(min=1, max=2**63 - 1, help="Go on before this line.")]
-After = Annotated[str, typer.Option(help="Go on after this account.")]
+Before = Annotated[int | None, typer.Option(min=1, max=2**63 - 1, help="Only lines before this.")]
+After = Annotated[str, typer.Option(help="Continue after this account.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -55,22 +55,24 @@ def add_to(app: typer.Typer) -> None:
     acts = (freeze, unfreeze, lock, unlock, sign_out, reset_second_factor)
     for command in (find, show, log, *acts):
         app.command(command.__name__.replace("_", "-"))(command)
-    # `list` is a builtin's name.
+    # A function `list` would shadow the builtin.
     app.command("list")(list_all)
 
 
 def order_of(context: typer.Context, operator: str, reason: str) -> Order:
-    """Return who acts and why; exit if that is not said."""
+    """Return who acts and why; exit if that is missing."""
     environ: Mapping[str, str] = context.obj
     try:
         return Order(operator or _user(environ), reason)
     except ValueError as error:
-        fail(f"This cannot be kept: {error}.", "Give --reason, and --as if needed.", EXIT_SETTINGS)
+        fail(
+            f"This cannot be logged: {error}.", "Give --reason, and --as if needed.", EXIT_SETTINGS
+        )
 
 
 def _user(environ: Mapping[str, str]) -> str:
-    """Return who is signed in to this machine, behind `sudo` as well."""
-    # Those of `getpass.getuser`, which reads the process's own environment.
+    """Return who is signed in to this machine, even behind `sudo`."""
+    # The variables of `getpass.getuser`, which reads the process's own environment.
     for name in ("SUDO_USER", "LOGNAME", "USER", "LNAME", "USERNAME"):
         if user := environ.get(name):
             return user
@@ -83,10 +85,10 @@ def _user(environ: Mapping[str, str]) -> str:
 
 
 def administration(book: storage.Book, settings: Settings) -> SqlAdministration:
-    """Return the book as operators use it; the gate is told of what it freezes."""
+    """Return the book as operators use it; the gate is notified of freezes."""
 
     async def freeze_gate(account_id: str, is_frozen: bool) -> None:
-        # Opened only now; where it is away it follows the book within a minute.
+        # Opened only now; if it is away, it follows the book within a minute.
         async with storage.open_redis_alone(settings) as redis:
             await RedisSpendGate(redis).freeze(account_id, is_frozen)
 
@@ -117,7 +119,7 @@ def find(
 def _print_found(
     context: typer.Context, text: str, limit: int, after: str, *, as_json: bool
 ) -> None:
-    """Print the accounts that hold a text, one page of them."""
+    """Print the accounts that contain a text, one page of them."""
 
     async def work(book: storage.Book, settings: Settings) -> None:
         found = await administration(book, settings).find(text, limit=limit, after=after)
@@ -132,13 +134,13 @@ def _print_found(
             )
         out.print(table if found else "No account.")
         if len(found) == limit:
-            out.print(f"Perhaps there are more: --after {found[-1].id}")
+            out.print(f"There may be more: --after {found[-1].id}")
 
     run_with(context, storage.open_book, work)
 
 
 def show(context: typer.Context, account_id: AccountId, as_json: AsJson = False) -> None:
-    """Show how an account stands: state, credit, sessions, what was lifted and refused."""
+    """Show the state of an account: credit, sessions, lifted rules and refusals."""
 
     async def work(book: storage.Book, settings: Settings) -> None:
         state = await administration(book, settings).state(account_id)
@@ -160,14 +162,14 @@ def log(
     before: Before = None,
     as_json: AsJson = False,
 ) -> None:
-    """List what was done with an account, by whom and why, the newest first."""
+    """List what was done with an account, by whom and why, newest first."""
     show_log(context, account_id, limit, before, as_json=as_json)
 
 
 def show_log(
     context: typer.Context, account_id: str, limit: int, before: int | None, *, as_json: bool
 ) -> None:
-    """Print lines of the audit log, the newest first."""
+    """Print lines of the audit log, newest first."""
 
     async def work(book: storage.Book, settings: Settings) -> None:
         lines = await administration(book, settings).lines(account_id, limit=limit, before=before)
@@ -195,13 +197,13 @@ def unfreeze(context: typer.Context, account_id: AccountId, reason: Reason, by: 
 
 
 def lock(context: typer.Context, account_id: AccountId, reason: Reason, by: As = "") -> None:
-    """Lock an account's holder out, and mail them a link for setting another password."""
+    """Lock an account's holder out, and mail them a link to set a new password."""
     order = order_of(context, by, reason)
     _act(context, account_id, lambda book: book.lock(account_id, order), "Holder locked out.")
 
 
 def unlock(context: typer.Context, account_id: AccountId, reason: Reason, by: As = "") -> None:
-    """Let an account's holder in again, with the password they have."""
+    """Let an account's holder in again, with their current password."""
     order = order_of(context, by, reason)
     _act(context, account_id, lambda book: book.unlock(account_id, order), "Holder let in again.")
 
@@ -215,7 +217,7 @@ def sign_out(context: typer.Context, account_id: AccountId, reason: Reason, by: 
 def reset_second_factor(
     context: typer.Context, account_id: AccountId, reason: Reason, by: As = ""
 ) -> None:
-    """Remove second factor and passkeys of somebody who has lost them; find out first who asks."""
+    """Remove second factor and passkeys of a person who lost them; verify who asks first."""
     order = order_of(context, by, reason)
 
     async def act(book: SqlAdministration) -> None:
@@ -236,7 +238,7 @@ def _act(
             hint = "`caller accounts show` says whose it is; keys are revoked by `revoke-key`."
             fail("Nobody signs in to this account.", hint, EXIT_SETTINGS)
         await act(admin)
-        # Sessions are over by their epoch; nodes are to ask for it.
+        # Sessions are ended by the new epoch; nodes must read it.
         await book.end_key_epoch()
         out.print(said)
 
@@ -275,7 +277,7 @@ def _freeze(context: typer.Context, account_id: str, order: Order, *, frozen: bo
 
 
 async def _count_sessions(settings: Settings, state: AccountState) -> int | None:
-    """Return how many browsers are signed in; None where Redis does not say."""
+    """Return how many browsers are signed in; None if Redis does not answer."""
     if state.credentials_epoch is None or state.locked_at is not None:
         return 0
     try:
@@ -332,5 +334,5 @@ def _at(at: datetime | None) -> str:
 
 def print_json(value: Any) -> None:
     """Print a value for programs, on one line."""
-    # Not by rich, which would break lines where a terminal ends.
+    # Not with Rich, which would wrap lines at the terminal's width.
     typer.echo(msgspec.json.encode(value).decode())

@@ -1,4 +1,4 @@
-"""Implements `caller calls`: live calls of all nodes, and how one has ended, for the operator."""
+"""Implements `caller calls`: live calls of all nodes, and how a call ended."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def show_call(
     context: typer.Context,
     call_id: Annotated[str, typer.Argument(help="Id of the call, as the log and `tail` have it.")],
 ) -> None:
-    """Show how a call has ended, and what the carrier answered where it refused it.
+    """Show how a call ended, and what the carrier answered if it refused it.
 
     Its number is shown: it is personal data.
     """
@@ -91,7 +91,7 @@ def show_call(
     async def work(book: storage.Book, _: Settings) -> None:
         record = await SqlOperatorReports(book.engine).call(call_id)
         if record is None or record.closed is None:
-            hint = "`caller calls list` shows those that are live; old ones are forgotten."
+            hint = "`caller calls list` shows the live ones; old ones are deleted."
             fail("No call with this id has ended.", hint, EXIT_SETTINGS)
         out.print(_record(record, record.closed))
 
@@ -142,10 +142,10 @@ def end_call(
             if not found.calls and found.silent:
                 _fail_silent(", ".join(found.silent))
             if not found.calls:
-                hint = "It may have ended. `caller calls list` shows those that are live."
+                hint = "It may have ended. `caller calls list` shows the live ones."
                 fail("No such call is live.", hint, EXIT_SETTINGS)
             (call,) = found.calls
-            # Written first: whatever happens then, it is known who wanted it.
+            # Recorded first, so that whatever happens next, it is known who wanted it.
             await administration(book, settings).note_ended_call(
                 call.opened.account_id, call_id, order
             )
@@ -166,7 +166,7 @@ def tail(
 ) -> None:
     """Print each call whenever its state changes, until Ctrl-C. Numbers are shown.
 
-    While Valkey does not answer, it says so on standard error, and goes on when it does.
+    If Valkey stops answering, it says so on standard error, and continues when it answers again.
     """
     settings = read_settings(context)
 

@@ -25,10 +25,10 @@ def check_command(context: typer.Context, as_json: AsJson = False) -> None:
 
 
 def examine(context: typer.Context, *, as_json: bool) -> None:
-    """Check everything by the present settings, report it, and exit with what it comes to."""
+    """Check everything with the current settings, report it, and exit with the result."""
     settings = read_settings(context)
     if settings.log_level != "debug":
-        # What fails is reported; the log would say it a second time, between the lines.
+        # Failures are reported as findings; the log would repeat them between the lines.
         formats.configure("error", settings.log_format)
 
     async def work() -> None:
@@ -40,7 +40,7 @@ def examine(context: typer.Context, *, as_json: bool) -> None:
             for finding in findings:
                 table.add_row(finding.mark, finding.subject, finding.text)
             out.print(table)
-        # Weaknesses alone end with 0: they do not keep a node from starting.
+        # Warnings alone end with 0: they do not keep a node from starting.
         raise typer.Exit(preflight.exit_code(findings))
 
     run(work(), settings)

@@ -1,7 +1,4 @@
-"""Shared by all commands: running with open stores, printing failures, parsing arguments.
-
-Knows no command.
-"""
+"""Shared by all commands: running with open stores, printing failures, parsing arguments."""
 
 from __future__ import annotations
 
@@ -39,14 +36,14 @@ UNIT_FOLDER: Final = Path("/var/lib/caller")
 """The data folder of `deploy/systemd/`."""
 
 USAGE_ERROR: Final[Any] = typer.BadParameter.__base__
-"""Raised by typer for an unknown command, option or argument; it exports only this one of its
-kinds."""
+"""Raised by typer for an unknown command, option or argument; of these exceptions it exports only
+this one."""
 
 
 def run(work: Coroutine[Any, Any, None], settings: Settings | None = None) -> None:
     """Run to completion on uvloop; print a failure as a sentence, with what to do.
 
-    Work that uses a store gives the settings that say where it is.
+    Work that uses a store passes the settings that say where it is.
     """
     try:
         # The failure has been printed; only the exit code is left.
@@ -71,7 +68,7 @@ def run_with(
 ) -> None:
     """Run with open stores; print a sentence if the account does not exist.
 
-    Only a command that `may_begin` creates a data folder: run in another folder than the gateway's,
+    Only a command that `may_begin` creates a data folder: run in a folder other than the gateway's,
     a command would find nothing there, or leave a second store behind.
     """
     settings = read_settings(context)
@@ -107,7 +104,7 @@ def run_with(
 
 
 async def open_before_changes(opening: Awaitable[_Opened]) -> _Opened:
-    """Open stores, before anything is changed; if they are away, the error says so as well."""
+    """Open stores before anything is changed; if they are away, the error also says so."""
     try:
         return await opening
     except StoreUnavailableError as error:
@@ -125,7 +122,7 @@ def fail(what: str, hint: str, code: int) -> NoReturn:
 
 
 def confirm(question: str, *, yes: bool, default: bool = False) -> None:
-    """Ask, unless the answer was given with the command; exit if it is no. Enter is `default`."""
+    """Ask, unless the command line has the answer; exit if it is no. Enter is `default`."""
     if yes:
         return
     try:
@@ -135,7 +132,7 @@ def confirm(question: str, *, yes: bool, default: bool = False) -> None:
     except typer.Abort:
         err.print()
         hint = "Repeat it with --yes, or at a terminal."
-        fail("Nobody has answered, and nothing was changed.", hint, EXIT_FINDINGS)
+        fail("There was no answer, and nothing was changed.", hint, EXIT_FINDINGS)
     if not is_agreed:
         raise typer.Abort
 
@@ -143,16 +140,16 @@ def confirm(question: str, *, yes: bool, default: bool = False) -> None:
 def prompt(question: str, default: str = "") -> str:
     """Ask for a text; Enter is the default.
 
-    Exits at Ctrl-C; raises typer.Abort where no answer can come any more.
+    Exits at Ctrl-C; raises typer.Abort if no answer can come any more.
     """
     with leaving_at_ctrl_c():
         return str(typer.prompt(question, default=default, show_default=bool(default)))
 
 
 def prompt_secret(question: str) -> str:
-    """Ask for a text that is not shown; exits and raises as `prompt` does."""
-    # Ctrl-C is raised inside, so that the terminal shows again what is typed. Not by Typer, which
-    # shows the question before it hides what is typed.
+    """Ask for a text that is not echoed; exits and raises as `prompt` does."""
+    # Ctrl-C is raised inside, so that the terminal echoes again. Not with Typer, which shows the
+    # question before it turns echo off.
     with leaving_at_ctrl_c():
         try:
             return getpass.getpass(f"{question}: ")
@@ -161,7 +158,7 @@ def prompt_secret(question: str) -> str:
 
 
 def leaving_at_ctrl_c() -> contextlib.AbstractContextManager[None]:
-    """Raise typer.Exit at Ctrl-C inside the block, so that what is behind it is still done."""
+    """Raise typer.Exit at Ctrl-C inside the block, so that code after it still runs."""
     return process.on_interrupt(_end_interrupted)
 
 
@@ -171,9 +168,9 @@ def _end_interrupted(_number: int, _frame: FrameType | None) -> NoReturn:
 
 
 def warn_of_open_settings(context: typer.Context) -> None:
-    """Say, before a start, that everyone may read the file of settings, where that is so.
+    """Warn, before a start, if everyone may read the settings file.
 
-    It keeps nothing from starting: some mount files of secrets for everyone in a container.
+    This does not prevent a start: some containers mount secret files readable by everyone.
     """
     if not (text := settings_files.exposure(settings_files.place(context.obj))):
         return
@@ -192,7 +189,7 @@ def read_settings(context: typer.Context) -> Settings:
 
 
 def read_moment(text: str) -> datetime:
-    """Return the moment that was typed; UTC unless a zone is given."""
+    """Parse a typed date or time; UTC unless a zone is given."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
@@ -203,7 +200,7 @@ def read_moment(text: str) -> datetime:
 
 
 def read_amount(text: str, *, may_be_negative: bool = False) -> int:
-    """Return the micros of the amount that was typed."""
+    """Parse a typed amount into micros."""
     try:
         micros = parse_money(text)
     except MoneyError:
@@ -214,10 +211,10 @@ def read_amount(text: str, *, may_be_negative: bool = False) -> int:
 
 
 def when_to_try(until: datetime | None) -> str:
-    """Return the advice about what another process holds until a moment; None: no longer."""
+    """Return advice about what another process holds until a given time; None: no longer."""
     if until is None:
         return "It has ended meanwhile: try again."
-    # Rounded up: in the very second it may be held still.
+    # Rounded up: it may still be held within that second.
     at = until + timedelta(seconds=1)
     return (
         f"Try again at {at:%H:%M:%S} UTC: one that was killed holds it until then, and no longer."

@@ -1,6 +1,6 @@
-"""Implements `caller accounts departures`: whose deletion is under way, and what it has left over.
+"""Implements `caller accounts departures`: pending deletions, and credit left over from them.
 
-Reads SQL alone, and changes nothing.
+Read-only; needs SQL alone.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from gateway.settings import Settings
 from gateway.stores.leaving_accounts import LeavingAccount, leaving_accounts
 
 LISTED_MAX = 1_000
-"""Accounts that are shown of each sort."""
+"""Accounts shown of each kind."""
 
 AsCsv = Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")]
 
 
 def departures(context: typer.Context, as_json: AsJson = False, as_csv: AsCsv = False) -> None:
-    """List deletions that are under way, and credit of deleted accounts that no card has taken.
+    """List pending deletions, and credit of deleted accounts that no card has taken.
 
     A refund that fails is tried three times, six hours apart or more. What is left then is yours:
     pay it out in another way, and `caller accounts delete ACCOUNT --write-off` writes it off.

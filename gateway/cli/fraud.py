@@ -1,4 +1,4 @@
-"""Implements `caller fraud`: which rules of admission are lifted from whom, and until when."""
+"""Implements `caller fraud`: lists the rules of admission, and lifts them from accounts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ RuleName = Annotated[Allowance, typer.Argument(help="Name of the rule, as `rules
 
 @app.command("rules")
 def list_rules() -> None:
-    """List the rules in the order in which they are asked."""
+    """List the rules in the order in which they are checked."""
     table = Table("rule", "looks at", "holds for", "can be lifted")
     for rule in RULES:
         table.add_row(rule.name, rule.looks_at, rule.holds_for, "yes" if rule.lifted_by else "")
@@ -41,18 +41,18 @@ def allow(  # noqa: PLR0917
     reason: Reason,
     by: As = "",
 ) -> None:
-    """Lift a rule from an account until a moment, on every node at once."""
+    """Lift a rule from an account until a given time, on every node at once."""
     order, at = order_of(context, by, reason), read_moment(until).astimezone(UTC)
     left = at - datetime.now(UTC)
     if not 0 < left.total_seconds() <= LIFTED_MAX.total_seconds():
-        hint = f"Give a moment within the next {LIFTED_MAX.days} days."
-        fail("This moment has passed, or is too far off.", hint, EXIT_SETTINGS)
+        hint = f"Give a time within the next {LIFTED_MAX.days} days."
+        fail("This time has passed, or is too far off.", hint, EXIT_SETTINGS)
 
     async def work(book: storage.Book, settings: Settings) -> None:
         await administration(book, settings).lift(account_id, rule, at, order)
         await book.end_key_epoch()
         end = f"{at:%Y-%m-%d %H:%M} UTC"
-        out.print(f"The rule {rule.value} does not hold for {account_id} until {end}.")
+        out.print(f"The rule {rule.value} is lifted from {account_id} until {end}.")
 
     run_with(context, storage.open_book, work)
 
@@ -61,7 +61,7 @@ def allow(  # noqa: PLR0917
 def disallow(
     context: typer.Context, account_id: AccountId, rule: RuleName, reason: Reason, by: As = ""
 ) -> None:
-    """Let a rule hold again for an account, on every node at once."""
+    """Put a rule back in force for an account, on every node at once."""
     order = order_of(context, by, reason)
 
     async def work(book: storage.Book, settings: Settings) -> None:

@@ -34,8 +34,8 @@ def sync_high_risk(
 ) -> None:
     """Close the prefixes that Twilio lists as high-risk special services, on every node.
 
-    The list is read as a whole; if any part of it cannot be read, the present one stays. Run this
-    regularly: `caller check` shows the age of the list.
+    The list is read as a whole; if any part of it cannot be read, the current list stays in force.
+    Run this regularly: `caller check` shows the age of the list.
     """
     settings = read_settings(context)
 
@@ -75,16 +75,15 @@ async def _listed(settings: Settings) -> tuple[list[Country], dict[str, str]]:
         with Progress(console=err, transient=True) as progress:
             task = progress.add_task("Twilio's prefixes", total=len(countries))
             for country in countries:
-                # A country that fails ends the command: a prefix left out of the list would be
-                # open.
+                # A failing country ends the command: a prefix missing from the list would be open.
                 for prefix in await dialing.prefixes(country):
                     # Countries may share a prefix; the first one is shown, which changes no
                     # refusal.
                     found.setdefault(prefix, country.iso_code)
                 progress.advance(task)
-    # An empty list would open everything that the present one closes.
+    # An empty list would open everything that the current one closes.
     if not 0 < len(found) <= PREFIXES_MAX:
-        hint = f"It lists {len(found)} prefixes; the present list stays in force."
+        hint = f"It lists {len(found)} prefixes; the current list stays in force."
         fail("The carrier's list is empty, or longer than any can be.", hint, EXIT_UNAVAILABLE)
     return countries, found
 
@@ -93,7 +92,7 @@ def _show(closed: ClosedList, before: Mapping[str, str]) -> None:
     found = closed.carriers
     out.print(f"{len(found)} prefixes, compared with the list in force:")
     dropped = before.keys() - found.keys()
-    # A shorter prefix of either list still closes these: they must not be announced as open.
+    # A shorter prefix in either list still closes these: they must not be announced as open.
     still_closed = set(filter(closed.closes, dropped))
     for word, prefixes in (
         ("closed", found.keys() - before.keys()),
@@ -107,16 +106,16 @@ def _show(closed: ClosedList, before: Mapping[str, str]) -> None:
 
 
 def _warn_of_toll_fraud(countries: Iterable[Country]) -> None:
-    # Twilio tells only whether an account may call these ranges, not what they are.
+    # Twilio only tells whether an account may call these ranges, not what they are.
     opened = [c.iso_code for c in countries if c.high_risk_tollfraud_numbers_enabled]
     if opened:
         named = ", ".join(opened[:SHOWN_MAX]) + (", …" if len(opened) > SHOWN_MAX else "")
-        told = (
-            " Twilio's ranges of toll fraud, which it lists to nobody, may be called in"
+        warning = (
+            " Twilio's ranges of toll fraud, which it does not publish, may be called in"
             f" {len(opened)} countries ({named}). Close them in Twilio's console (Voice, Geographic"
             " Permissions)."
         )
-        out.print(Text.assemble(("Warning:", "yellow"), told))
+        out.print(Text.assemble(("Warning:", "yellow"), warning))
 
 
 def _named(prefixes: list[str]) -> str:

@@ -1,6 +1,6 @@
 """Implements `caller ledger`: statements, the audit of all money, refilling the credit store.
 
-Thin: the rules are in `billing.stores` and `gateway.charging`; here they are run and reported.
+Thin: the rules are in `billing.stores` and `gateway.charging`; this module runs and reports them.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def show_account(
 
 
 async def _open_as_it_is(settings: Settings) -> storage.Stores:
-    """Open the stores without filling anything: losses of the credit store must be reported."""
+    """Open the stores without filling anything: data lost by the credit store must be reported."""
     return await storage.open_stores(settings, fills=False)
 
 
@@ -99,9 +99,9 @@ def audit_ledger(
     moment = read_moment(since) if since else None
 
     async def work(stores: storage.Stores, settings: Settings) -> None:
-        # The first audit decides the exit code; a watch ends only by Ctrl-C, with 130.
+        # The first audit decides the exit code; a watch only ends with Ctrl-C, with 130.
         findings, is_whole = await _audit(stores, settings, moment)
-        # During a watch an outage is reported and waited out.
+        # During a watch, an outage is reported and waited out.
         while watch:
             await asyncio.sleep(watch)
             try:
@@ -140,10 +140,10 @@ def rebuild_gate(  # noqa: PLR0917
 ) -> None:
     """Refill the credit store from the SQL book of record.
 
-    Calls that the credit store knows and the book does not are booked first. Live calls go on and
-    are opened again; new calls are refused meanwhile. Refused while the credit store holds credit
-    that the book lacks, or calls that cannot be booked: that is what a book looks like that was
-    restored from an older backup.
+    Calls that the credit store has and the book lacks are booked first. Live calls continue and
+    are opened again; new calls are refused meanwhile. Refuses to run while the credit store holds
+    credit that the book lacks, or calls that cannot be booked: that is what a book restored from an
+    older backup looks like.
     """
 
     async def work(stores: storage.Stores, settings: Settings) -> None:
@@ -158,7 +158,7 @@ def rebuild_gate(  # noqa: PLR0917
         begun_at, lost = datetime.now(UTC), await _without_data(stores, chosen)
         if lost:
             err.print(f"{len(lost)} of {len(chosen)} partitions have lost their data. {_LOST}")
-        # Those that are lost have told nothing as new as the book either.
+        # Partitions that lost their data have nothing as new as the book either.
         old = {*chosen} & {*await older_copies(stores.gate, stores.ledger, PARTITIONS)} - lost
         if old:
             err.print(f"{len(old)} of {len(chosen)} partitions are an older copy. {_OLDER}")
@@ -190,7 +190,7 @@ def rebuild_gate(  # noqa: PLR0917
 
 
 PAYMENTS_LOOK_BACK = timedelta(days=3)
-"""How far back an audit looks by default: Stripe retries a webhook for so long."""
+"""How far back an audit looks by default: Stripe retries a webhook for that long."""
 _ADVICE = {
     **ADVICE,
     **gate_audit.ADVICE,
@@ -204,8 +204,8 @@ _LACKING = (
 )
 
 _SPENT = (
-    "Where 0 credits are lacking the book has them all, and has charged more than the credit store"
-    " knows: so looks a credit store that was restored from an older copy. Fill with"
+    "If 0 credits are lacking the book has them all, and has charged more than the credit store"
+    " knows: that is what a credit store restored from an older copy looks like. Fill with"
     " --forget-credits then, and grant nothing: it is spent. Only if the database was restored from"
     " an older copy too, compare `caller ledger show ACCOUNT` with what you granted since then."
 )
@@ -236,13 +236,13 @@ _LOST = (
     " copy as well, the carrier's own list of calls shows which these are: compare it with the"
     " call records."
 )
-_UNTIL_NOW = "All that was booked stays booked; the same command goes on."
+_UNTIL_NOW = "Everything booked so far stays booked; the same command continues."
 
 
 async def _book_calls(
     stores: storage.Stores, drain: Drain, chosen: Iterable[int]
 ) -> tuple[set[str], Sequence[GateEnding]]:
-    """Book the calls that only the credit store knows, and list what was missing.
+    """Book the calls that only the credit store has, and list what was missing.
 
     Returns the accounts of these calls, and what is still missing. Raises StoreUnavailableError.
     """
@@ -257,11 +257,11 @@ async def _book_calls(
         accounts.update(ending.account_id for ending in endings)
         _show_calls(endings)
 
-    retelling = Retelling(stores.gate, stores.records, SqlPositions(stores.engine), drain)
+    resend = Retelling(stores.gate, stores.records, SqlPositions(stores.engine), drain)
     try:
         async with asyncio.timeout(BOOKING_S_MAX):
             for one in chosen:
-                left += await retelling.book_all(one, PARTITIONS, found)
+                left += await resend.book_all(one, PARTITIONS, found)
     except TimeoutError:
         fail("Not all calls could be booked in time.", _UNTIL_NOW, EXIT_UNAVAILABLE)
     if booked := named - {ending.call_id for ending in left}:
@@ -272,15 +272,15 @@ async def _book_calls(
 async def _without_data(stores: storage.Stores, chosen: Iterable[int]) -> set[int]:
     """Return the partitions that are empty; a withdrawn one still has all its data."""
     waiting = [one for one in chosen if not await stores.gate.is_ready(one)]
-    # Not being ready does not mean lost: an earlier rebuild may have been interrupted.
+    # Not ready does not mean lost: an earlier rebuild may have been interrupted.
     return {one for one in waiting if not (await stores.gate.inspect(one)).meta}
 
 
 async def _fill(stores: storage.Stores, drain: Drain, partition: int) -> None:
-    """Fill one partition; it is out of service for that long only."""
+    """Fill one partition, which is out of service only during that time."""
     for _ in range(FILLINGS_MAX):
         await stores.gate.withdraw(partition)
-        # What calls have told until now belongs into the filling.
+        # What calls have reported until now belongs into the filling.
         await drain()
         if await fill_partition(stores.gate, stores.ledger, partition, PARTITIONS, drain):
             return
@@ -324,7 +324,7 @@ async def _show_surpluses(stores: storage.Stores, found: Iterable[Surplus]) -> N
         currency = "" if account is None else account.currency
         # All digits: an amount displayed as zero would be removed nevertheless.
         amount = f"{in_units(abs(surplus.micros))} {currency}"
-        # Less: what calls have cost that the book lacks hides the credit that it lacks as well.
+        # Less: unbooked charges hide credit that the book lacks as well.
         amount += " more" if surplus.micros >= 0 else " less"
         table.add_row(Text(surplus.account_id), str(surplus.credits), Text(amount))
     err.print(table)
@@ -351,7 +351,7 @@ async def _audit(
     for advice in dict.fromkeys(_advice(finding) for finding in findings):
         out.print(Text(f"→ {advice}"))
     out.print(_totals_table(await totals(stores.engine)))
-    # An incomplete audit without findings does not claim that all agree.
+    # An incomplete audit without findings must not claim that all agree.
     if findings or is_whole:
         out.print(f"{len(findings)} findings." if findings else "All agree.")
     return findings, is_whole
@@ -408,7 +408,7 @@ async def _statement(
         found += page
         if len(page) < wanted:
             break
-        # A reference and not an offset: lines booked meanwhile do not shift the page.
+        # A reference, not an offset: lines booked meanwhile do not shift the page.
         before = page[-1].reference
     return found
 
@@ -452,5 +452,5 @@ def _print_csv(statement: Iterable[StatementLine]) -> None:
 
 
 def _shown(micros: int, currency: str) -> str:
-    """Format an amount in full; an account that was lost may have a currency unknown to us."""
+    """Format an amount in full; a lost account may have a currency unknown to us."""
     return format_exact(micros, currency) if is_currency(currency) else in_units(micros)

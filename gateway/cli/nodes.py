@@ -1,4 +1,4 @@
-"""Implements `caller nodes`: which nodes there are, whether they take calls, and what they log."""
+"""Implements `caller nodes`: lists nodes, controls whether they take calls, and what they log."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ _MINUTES: Final = {"m": 1, "h": 60, "d": 24 * 60}
 
 @app.command("list")
 def list_nodes(context: typer.Context, as_json: AsJson = False) -> None:
-    """List the nodes that run."""
+    """List the running nodes."""
     settings = read_settings(context)
 
     async def work() -> None:
@@ -74,26 +74,26 @@ def list_nodes(context: typer.Context, as_json: AsJson = False) -> None:
 
 @app.command("drain")
 def drain(context: typer.Context, node: Node) -> None:
-    """Let a node take no new calls until `resume`, or until it is started again.
+    """Stop a node from taking new calls until `resume`, or until it is restarted.
 
-    Calls that run go on, and so does the node.
+    Its running calls continue, and so does the node.
     """
     _tell(context, node, f"Node {node} takes no new calls.", takes=False)
 
 
 @app.command("resume")
 def resume(context: typer.Context, node: Node) -> None:
-    """Let a node take new calls again; one that is stopping does not."""
+    """Let a node take new calls again; not possible for one that is stopping."""
     _tell(context, node, f"Node {node} takes new calls.", takes=True)
 
 
 @app.command("restart")
 def restart(context: typer.Context, node: Node) -> None:
-    """Restart a node of `caller serve --media`, on whichever machine; the others go on.
+    """Restart a node of `caller serve --media`, on whichever machine; the others keep running.
 
     It takes no new calls, and ends when its calls have ended: they have CALLER_DRAIN_TIMEOUT_S,
-    then they are ended. To give them longer, `drain` it first, and restart it when `list` shows no
-    call. Waits until the node is back; Ctrl-C ends the waiting, not the restart.
+    then they are cut off. To give them longer, `drain` it first, and restart it when `list` shows
+    no call. Waits until the node is back; Ctrl-C ends the waiting, not the restart.
     """
     settings = read_settings(context)
 
@@ -102,9 +102,9 @@ def restart(context: typer.Context, node: Node) -> None:
             facts = fleet.roster.find(node)
             if facts is None:
                 _fail_missing(node)
-            told = await _begin_restart(fleet, facts)
+            restarting = await _begin_restart(fleet, facts)
             announce(
-                f"Node {node} takes no new calls; those that it has may go on for {told.calls_s} s."
+                f"Node {node} takes no new calls; its calls have {restarting.calls_s} s to end."
             )
             others = [
                 each
@@ -112,9 +112,11 @@ def restart(context: typer.Context, node: Node) -> None:
                 if each.node != node and each.origin == facts.origin
             ]
             if not emptiest(others):
-                announce("No other node takes calls: nobody can make one until it is back.")
+                announce("No other node takes calls: none can be made until it is back.")
             now_s = asyncio.get_running_loop().time()
-            await _follow(fleet, facts, Following(facts.process, now_s + told.calls_s + STOPPING_S))
+            await _follow(
+                fleet, facts, Following(facts.process, now_s + restarting.calls_s + STOPPING_S)
+            )
         out.print(f"Node {node} was restarted.", markup=False)
 
     run(work(), settings)
@@ -133,14 +135,14 @@ def set_log_level(  # noqa: PLR0917
     ] = f"{LEVEL_MINUTES}m",
     by: As = "",
 ) -> None:
-    """Let a node log more, or less, for a while; after it, or a restart, it logs as it is set."""
+    """Make a node log more, or less, for a while; then, or after a restart, its setting applies."""
     order, minutes = order_of(context, by, reason), _minutes(length)
 
     async def work(book: storage.Book, settings: Settings) -> None:
         async with open_fleet(settings) as fleet:
             try:
                 fleet.control.require(node)
-                # Written first: whatever happens then, it is known who wanted it.
+                # Recorded first, so that whatever happens next, it is known who wanted it.
                 said = level_said(level, minutes)
                 await administration(book, settings).note_log_level(node, said, order)
                 await fleet.control.set_log_level(node, level, minutes)
@@ -158,7 +160,7 @@ def set_log_level(  # noqa: PLR0917
 def log(
     context: typer.Context, limit: Lines = 50, before: Before = None, as_json: AsJson = False
 ) -> None:
-    """List whose log level was changed, by whom and why, the newest first."""
+    """List changes of log levels, by whom and why, newest first."""
     show_log(context, NODES, limit, before, as_json=as_json)
 
 
@@ -172,14 +174,14 @@ def _minutes(length: str) -> int:
 
 
 def level_shown(level: str, until: str | None) -> str:
-    """Return from which level on a node logs, and until when (UTC) if it is not its setting."""
+    """Return from which level a node logs, and until when (UTC) if that is not its setting."""
     # RFC 3339: month and day, hour and minute.
     return f"{level} until {until[5:16].replace('T', ' ')}" if until else level
 
 
 def _fail_missing(node: str) -> NoReturn:
-    what = f"No node {node} runs, or it stands still."
-    fail(what, "`caller nodes list` shows which run.", EXIT_SETTINGS)
+    what = f"No node {node} is running, or it is stuck."
+    fail(what, "`caller nodes list` shows the running ones.", EXIT_SETTINGS)
 
 
 async def _begin_restart(fleet: Fleet, facts: NodeFacts) -> Restarting:
@@ -202,16 +204,16 @@ async def _begin_restart(fleet: Fleet, facts: NodeFacts) -> Restarting:
         fail(f"Node {node} does not answer.", hint, EXIT_UNAVAILABLE)
 
 
-async def _follow(fleet: Fleet, told: NodeFacts, following: Following) -> None:
-    """Show how far a restart is, and return when the node is back; exit where it does not come."""
-    node, said, loop = told.node, "", asyncio.get_running_loop()
+async def _follow(fleet: Fleet, before: NodeFacts, following: Following) -> None:
+    """Show the progress of a restart until the node is back; exit if it does not come back."""
+    node, said, loop = before.node, "", asyncio.get_running_loop()
     with err.status("") as status:
         while True:
             away: StoreUnavailableError | None = None
             try:
                 await fleet.roster.look()
             except StoreUnavailableError as error:
-                # What runs goes on without it.
+                # The restart continues without us.
                 away = error
             facts = fleet.roster.find(node)
             stage = following.see(facts, loop.time())
@@ -221,7 +223,7 @@ async def _follow(fleet: Fleet, told: NodeFacts, following: Following) -> None:
                 break
             now = f"Node {node}: {_progress(facts)}"
             if away is not None:
-                now = f"Node {node}: nothing is seen of it while Valkey does not answer."
+                now = f"Node {node}: it cannot be seen while Valkey does not answer."
             if now != said and not err.is_terminal:
                 announce(now)
             status.update(now)
@@ -230,8 +232,8 @@ async def _follow(fleet: Fleet, told: NodeFacts, following: Following) -> None:
     if away is not None:
         raise away
     if stage is Stage.LATE:
-        hint = "See its log. If it stands still, kill its process: then it is started again."
-        fail(f"Node {node} has not ended in its time.", hint, EXIT_UNAVAILABLE)
+        hint = "See its log. If it is stuck, kill its process: it is then restarted."
+        fail(f"Node {node} has not ended in time.", hint, EXIT_UNAVAILABLE)
     hint = "See the log of `caller serve`; if that was stopped meanwhile, start it."
     fail(
         f"Node {node} has ended, and is not back after {BACK_S_MAX:.0f} s.", hint, EXIT_UNAVAILABLE
@@ -240,9 +242,9 @@ async def _follow(fleet: Fleet, told: NodeFacts, following: Following) -> None:
 
 def _progress(facts: NodeFacts | None) -> str:
     if facts is None:
-        return "it has ended, and starts again."
+        return "it has ended, and is restarting."
     if facts.calls == 0:
-        return "no call left; it ends."
+        return "no call left; it is ending."
     return f"{facts.calls} call{'s' * (facts.calls != 1)} left."
 
 

@@ -109,11 +109,11 @@ def refund_payment(
         fail("There is nothing to send back.", "Write an amount such as 10.00.", EXIT_SETTINGS)
     name = secrets.token_hex(6) if reference is None else reference
     if not (0 < len(name) <= REFERENCE_CHARS_MAX and name.isprintable()):
-        hint = f"Write 1 to {REFERENCE_CHARS_MAX} characters, all to be seen, or leave it out."
+        hint = f"Write 1 to {REFERENCE_CHARS_MAX} printable characters, or leave it out."
         fail("This cannot be the reference of a refund.", hint, EXIT_SETTINGS)
 
     async def work(stores: storage.Stores, services: PaymentServices) -> None:
-        # Printed first: it is needed to finish a command that is interrupted.
+        # Printed first: it is needed to finish an interrupted command.
         out.print(f"Refund {name}")
         try:
             payment = await services.refunds.send_back(payment_id, micros, reference=name)
@@ -144,10 +144,10 @@ def reconcile_payments(
     ] = "",
     after: Annotated[str, typer.Option(help="Continue an interrupted run with --since.")] = "",
 ) -> None:
-    """Find payments whose webhooks were lost, or that were called failed, and book them.
+    """Find payments whose webhooks were lost, or that were marked failed, and book them.
 
-    With --since it exits with 1 if a payment cannot be booked, or is booked otherwise than the
-    service says; such payments are listed for a person to look at.
+    With --since it exits with 1 if a payment cannot be booked, or differs from what the service
+    says; such payments are listed for a person to look at.
     """
     moment = read_moment(since) if since else None
     if after and (moment is None or after.partition(":")[0] not in HISTORY):
@@ -192,7 +192,7 @@ async def _go_over(history: PaymentHistory, since: datetime, resume: str) -> boo
             err.print(said)
     except (PaymentError, StoreUnavailableError) as error:
         fail(f"Interrupted: {error}", _how_to_go_on(since, resume), EXIT_UNAVAILABLE)
-    # The walk stopped at its own bound.
+    # It stopped at its own limit.
     if resume:
         fail("There is more to check.", _how_to_go_on(since, resume), EXIT_UNAVAILABLE)
     # One counter holds the kinds and the number booked.
@@ -203,7 +203,7 @@ async def _go_over(history: PaymentHistory, since: datetime, resume: str) -> boo
 
 def _how_to_go_on(since: datetime, resume: str) -> str:
     option = f" --after {resume}" if resume else ""
-    return f"Go on with `caller payments reconcile --since {since.isoformat()}{option}`."
+    return f"Continue with `caller payments reconcile --since {since.isoformat()}{option}`."
 
 
 @app.command("evidence")
@@ -227,7 +227,7 @@ def give_evidence(
 
 
 def _with_payment_services(context: typer.Context, work: Work, *, recovers: bool = False) -> None:
-    """Run with everything open; print a refusal in its own words."""
+    """Run with everything open; print a refusal's own message."""
     settings = read_settings(context)
     if not settings.stripe_api_key:
         problem = PROBLEMS["payments_off"]
@@ -244,9 +244,9 @@ def _with_payment_services(context: typer.Context, work: Work, *, recovers: bool
                 problem = PROBLEMS[error.code]
                 fail(problem.message, problem.action, EXIT_SETTINGS)
             finally:
-                # What does not leave now is told by nobody else.
+                # No one else sends what is not queued now.
                 for what in await post.leave():
-                    complain(what, "What was done stands; `caller payments list` shows it.")
+                    complain(what, "What was done is kept; `caller payments list` shows it.")
                 await post.events.stop()
                 await post.mails.stop()
                 await services.service.close()

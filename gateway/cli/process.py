@@ -7,8 +7,8 @@ import io
 import os
 import sys
 
-# What is imported lives as long as the process: to look for garbage among it again and again, as it
-# grows, is a sixth of the time until a command's work begins (`roles.process.run`).
+# Imported modules live as long as the process: collecting garbage among them while they load would
+# take a sixth of the time until a command's work begins (`roles.process.run`).
 gc.disable()
 from gateway.roles import children  # noqa: E402
 
@@ -17,7 +17,7 @@ if "--child" in sys.argv:
     children.ignore_signals()
     from gateway.roles.child import main as command
 elif sys.argv[1:2] == ["supervise"]:
-    # What `caller serve --media` turns into, so that what it has imported until then is gone.
+    # `caller serve --media` turns into this one, so that everything imported until then is gone.
     from gateway.roles.machine import main as command
 else:
     # Never imported by a child, which is some 14 MB smaller without it.
@@ -27,8 +27,8 @@ from gateway.logs import formats  # noqa: E402
 
 
 def main() -> None:
-    """Run what is asked for with this process's environment; log what nobody expected."""
-    # Where the terminal has no such letters, they are written as their numbers.
+    """Run what is asked for in this process's environment; log unexpected errors."""
+    # If the terminal lacks a character, its escape is written instead.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     # Before the command runs: errors in the settings need the right format, too.
@@ -38,6 +38,6 @@ def main() -> None:
         code = command(sys.argv[1:], os.environ)
     except Exception as error:
         formats.log_uncaught(error, "command failed")
-        # The interpreter itself would end with 1, which says that something was found.
+        # The interpreter itself would exit with 1, which means findings.
         sys.exit(EXIT_CRASHED)
     sys.exit(code)

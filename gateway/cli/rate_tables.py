@@ -1,7 +1,4 @@
-"""Formats rates as tables for a terminal: changes of a deck, margins, prices of a call.
-
-Knows neither where a deck comes from nor where it is stored.
-"""
+"""Formats rates as tables for a terminal: changes of a deck, margins, prices of a call."""
 
 from __future__ import annotations
 
@@ -91,7 +88,7 @@ def earnings(found: Sequence[Margin]) -> Iterator[Table | Text]:
         row: list[Text | str] = [f"{mean_s // 60} min"]
         row.append(f"{carrier_minutes_permille(mean_s) / PERMILLE:.3f}")
         if found:
-            # `permille` is None where the carrier charges nothing.
+            # `permille` is None if the carrier charges nothing.
             lowest = min((p for m in found if (p := m.permille(mean_s)) is not None), default=None)
             below = sum(margin.is_loss(mean_s) for margin in found)
             row += [_percent(lowest), Text(str(below), style="red") if below else "none"]

@@ -1,6 +1,6 @@
 """Implements `caller rates`: imports, compares and withdraws rate decks, quotes prices.
 
-Thin: `billing.rate_changes` computes changes and margins, `billing.stores` keeps the decks.
+Thin: `billing.rate_changes` computes changes and margins, `billing.stores` stores the decks.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ def show(
     async def work() -> None:
         name, content = await _find(settings, version)
         if as_csv:
-            # Byte for byte as it was imported, where a spreadsheet takes none of it for a formula.
+            # Byte for byte as imported, except what a spreadsheet could take for a formula.
             sys.stdout.write(harmless(content))
             return
         deck = RateDeck.from_csv(content)
@@ -196,7 +196,7 @@ def quote(
         dialled = _dialled(number, await closed_list(settings))
         entry = RateDeck.from_csv(content).lookup(dialled)
         if entry is None:
-            # The API's words, so that an operator recognises what a customer was told.
+            # The API's words, so that an operator recognises what a customer saw.
             message = PROBLEMS["destination_not_priced"].message
             fail(message, f"No prefix of {name} prices it.", EXIT_SETTINGS)
         out.print(rate_tables.quote(entry, settings.currency, minutes or [1, 3, 10], micros))
@@ -324,7 +324,7 @@ def _read_kept(content: str) -> RateDeck:
         return RateDeck.from_csv(content)
     except RateDeckError:
         # An unreadable deck must not prevent its own replacement.
-        said = "A deck cannot be read any more; it is compared as if it were empty."
+        said = "A deck can no longer be read; it is treated as empty in the comparison."
         err.print(Text(said, style="yellow"))
         return RateDeck({})
 
@@ -438,10 +438,10 @@ def _read_text(file: Path) -> str:
 
 
 def _activation(text: str) -> datetime | None:
-    """Return the time that was typed; None for now."""
+    """Parse a typed time; None for now."""
     if text == "now":
         return None
-    hint = "Write a coming time with its zone, such as 2026-12-01T00:00Z, or now."
+    hint = "Write a future time with its zone, such as 2026-12-01T00:00Z, or now."
     try:
         at = datetime.fromisoformat(text)
     except ValueError:

@@ -1,7 +1,7 @@
-"""Implements `caller requests`: what people asked for about their data, and what is due.
+"""Implements `caller requests`: what people requested about their data, and what is due.
 
-Most requests are answered by the pages themselves; here an operator sees what is left, closes it,
-and reads which accounts were erased. What they write has a line in the audit log.
+The pages themselves answer most requests; here an operator sees what is left, closes it, and reads
+which accounts were erased. What operators write has a line in the audit log.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def list_requests(
     context: typer.Context,
     account_id: Annotated[str, typer.Argument(help="Only of this account.")] = "",
 ) -> None:
-    """List the newest requests, the newest first; deletions that operators ordered are in it."""
+    """List the newest requests first, including deletions ordered by operators."""
 
     async def work(book: storage.Book, _settings: Settings) -> None:
         async with reading(book.engine, TIMEOUT_S) as connection:
@@ -52,7 +52,7 @@ def list_requests(
 
 @app.command("due")
 def list_due(context: typer.Context) -> None:
-    """List the requests that are open, the one that is due first before the others."""
+    """List the open requests, the ones due first on top."""
 
     async def work(book: storage.Book, _settings: Settings) -> None:
         async with reading(book.engine, TIMEOUT_S) as connection:
@@ -69,7 +69,7 @@ def add_request(
     right: Annotated[Right, typer.Argument(help="What is asked for.")],
     by: As = "",
 ) -> None:
-    """Note a request that came by mail or letter; it is due within a month."""
+    """Record a request that came by mail or letter; it is due within a month."""
     order = order_of(context, by, right.value)
 
     async def work(book: storage.Book, _settings: Settings) -> None:
@@ -86,14 +86,14 @@ def close_request(
     note: Annotated[str, typer.Option(help="What was done; name no person and no address.")] = "",
     by: As = "",
 ) -> None:
-    """Note that a request is answered."""
+    """Record that a request is answered."""
     if len(note) > NOTE_MAX:
         fail(f"The note is longer than {NOTE_MAX} characters.", "Shorten it.", EXIT_SETTINGS)
     order = order_of(context, by, note or "answered")
 
     async def work(book: storage.Book, _settings: Settings) -> None:
         if not await SqlRegister(book.engine).close(number, note, order.operator):
-            hint = "`caller requests due` lists those that are."
+            hint = "`caller requests due` lists the open ones."
             fail("No open request has this number.", hint, EXIT_SETTINGS)
         out.print("Request closed.")
 

@@ -1,6 +1,6 @@
-"""Implements `caller retention`: forgets what is older than people are promised, or counts it.
+"""Implements `caller retention`: deletes what has passed its retention period, or counts it.
 
-Thin: `privacy.retention` does it. The drainer does the same once a day by itself.
+Thin: `privacy.retention` does the work. The drainer also runs it once a day.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True)
 
 @app.callback()
 def retention() -> None:
-    """Forget what is older than people are promised."""
+    """Delete data that have passed their retention period."""
 
 
 @app.command("run")
@@ -31,12 +31,12 @@ def run_now(
         bool, typer.Option("--dry-run", help="Count what would go; change nothing.")
     ] = False,
 ) -> None:
-    """Forget old call records, devices, links, mails, exports, receipts and unproven accounts.
+    """Delete old call records, devices, links, mails, exports, receipts and unproven accounts.
 
-    Close books that no law asks for any more, and carry forward what they came to.
+    Close books that no law requires any more, and carry forward their totals.
 
-    In small transactions, so that a node goes on beside it. What is forgotten when it is broken off
-    stays so; the next run goes on.
+    Works in small transactions, so that a node can run beside it. What is deleted before an
+    interruption stays deleted; the next run continues.
     """
     settings = read_settings(context)
 

@@ -1,4 +1,4 @@
-"""Implements `caller serve`: runs the gateway, or one of its roles, until it is told to stop."""
+"""Implements `caller serve`: runs the gateway, or one of its roles, until it is asked to stop."""
 
 from __future__ import annotations
 
@@ -79,14 +79,14 @@ def serve(
             announce("Stopping: no new calls; running ones may finish.")
             # Unbounded here: draining and the stop of each part have their own time-outs.
             await gateway.stop(stop.end_now)
-        # Everything is closed; after Ctrl-C the exit code is 130 all the same.
+        # Everything is closed; after Ctrl-C the exit code is still 130.
         stop.leave()
 
     run(work(), settings)
 
 
 def _supervise(settings: Settings, environ: Mapping[str, str], role: Role, media: int) -> NoReturn:
-    """Check what a start needs, and go on as the supervisor of so many nodes."""
+    """Check what a start needs, and continue as the supervisor of this many nodes."""
     if role is not Role.ALL:
         hint = "--role starts one process, --media all those of a machine."
         fail("--role and --media exclude each other.", hint, EXIT_SETTINGS)
@@ -96,8 +96,8 @@ def _supervise(settings: Settings, environ: Mapping[str, str], role: Role, media
         fail(str(error), "See docs/operations.md, One machine.", EXIT_SETTINGS)
     run(earlier_run.ended(settings), settings)
     run(require_preflight(settings), settings)
-    # Replaced, because what the checks and the command line have imported, some 100 MB, would stay.
-    # A child is of the same release, as `children.Child` has it.
+    # Replaced, because the modules imported by the checks and the command line, some 100 MB, would
+    # stay. A child is of the same release, see `children.Child`.
     search = os.pathsep.join(filter(None, (HOME, environ.get("PYTHONPATH"))))
     command = [sys.executable, "-P", "-m", "gateway", "supervise", "--media", str(media)]
     os.execve(sys.executable, command, {**environ, "PYTHONPATH": search})  # noqa: S606
@@ -113,7 +113,7 @@ async def require_preflight(settings: Settings) -> None:
     found = await preflight.findings(settings, is_starting=True)
     if code := preflight.exit_code(found):
         for finding in found:
-            # Weaknesses keep no node from starting; `caller check` reports them.
+            # Warnings keep no node from starting; `caller check` reports them.
             if finding.is_fatal:
                 complain(finding.text, "`caller check` says more.")
         raise typer.Exit(code)

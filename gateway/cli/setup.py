@@ -1,4 +1,4 @@
-"""Implements `caller setup`: asks for what a first real call needs, tries it, writes it down."""
+"""Implements `caller setup`: asks for what a first real call needs, tests it, and saves it."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def setup(
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         fail("`caller setup` asks questions, and needs a terminal.", _BY_HAND, EXIT_SETTINGS)
     path = settings_files.place(context.obj) or Path(settings_files.NAME)
-    # Outages are findings here, and the log would say them a second time.
+    # Outages are findings here, and the log would repeat them.
     formats.configure("error", "text")
     if problem := settings_files.refusal(path):
         fail(problem, "Nothing was asked yet.", EXIT_SETTINGS)
@@ -81,7 +81,7 @@ def setup(
 
 
 def _interview(context: typer.Context, path: Path) -> tuple[Answers, list[str]]:
-    """Ask and check step by step; return the answers, and what was kept although it failed."""
+    """Ask and check step by step; return the answers, and which were kept despite a failure."""
     written = settings_file.parse(_read(path))
     answers = Answers(written, context.obj, Path.cwd())
     _require_readable(answers)
@@ -96,7 +96,7 @@ def _interview(context: typer.Context, path: Path) -> tuple[Answers, list[str]]:
 
 
 def _read(path: Path) -> str:
-    """Return the present file; nothing where there is none."""
+    """Return the current file; empty if there is none."""
     try:
         return settings_files.read(path, is_named=True) if path.exists() else ""
     except SettingsError as error:
@@ -104,7 +104,7 @@ def _read(path: Path) -> str:
 
 
 def _require_readable(answers: Answers) -> None:
-    """Refuse settings that no answer could mend."""
+    """Refuse settings that no answer could fix."""
     try:
         answers.unasked()
     except SettingsError as error:
@@ -112,7 +112,7 @@ def _require_readable(answers: Answers) -> None:
 
 
 def _take(step: Step, answers: Answers) -> list[str]:
-    """Ask a step's questions until they pass, or are kept; return what has failed still."""
+    """Ask a step's questions until they pass, or are kept; return what still fails."""
     out.print(Text(f"\n{step.title}", style="bold"))
     while True:
         for question in step.questions:
@@ -143,7 +143,7 @@ def _ask(question: Question, answers: Answers) -> None:
 
 
 def _checked(step: Step, answers: Answers) -> list[Finding]:
-    """Check the answers of a step, and print what is found, a line each."""
+    """Check the answers of a step, and print the findings, one per line."""
     out.print(Text("Checking …", style="dim"))
     try:
         settings = answers.settings()
@@ -170,15 +170,15 @@ def _decision() -> str:
 
 
 def _write(path: Path, answers: Answers) -> None:
-    """Write the answers into the file as it is now, after a question."""
+    """Write the answers into the file as it is now, after confirmation."""
     out.print()
     is_there = path.exists()
     question = "Replace {}? Its comments and other settings stay." if is_there else "Write {}?"
-    # Yes, for the answers would be lost otherwise.
+    # Yes by default, because the answers would be lost otherwise.
     confirm(question.format(path.absolute()), yes=False, default=True)
     try:
         text = settings_file.updated(_read(path), answers.changes())
-        # Not to be left halfway: what is said then would be wrong.
+        # Must not be interrupted: the message about it would be wrong.
         with process.on_interrupt(lambda *_: None):
             settings_files.write(path, text)
     except SettingsError as error:

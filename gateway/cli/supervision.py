@@ -1,6 +1,6 @@
 """Implements `caller accounts supervision`: what supervisors may do in an account's live calls.
 
-Shows it of every account, and sets it where no person decides. Knows no call.
+Shows the rule of any account, and sets it if no person decides about it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from gateway.stores.supervision import SqlSupervision
 
 
 class Most(StrEnum):
-    """What can be allowed; each mode with all that is less."""
+    """What can be allowed; each mode includes the weaker ones."""
 
     OFF = "off"
     LISTEN = Mode.LISTEN.value
@@ -63,7 +63,7 @@ def supervision(  # noqa: PLR0917
     by: As = "",
     as_json: AsJson = False,
 ) -> None:
-    """Show what supervisors may do in an account's live calls, or set it where nobody signs in."""
+    """Show what supervisors may do in an account's live calls, or set it if it has no holder."""
     rule, order = None, None
     if allow is not None:
         rule, order = _rule(allow, no_tone), order_of(context, by, reason)

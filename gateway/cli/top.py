@@ -1,4 +1,4 @@
-"""Implements `caller top`: calls, nodes and alarms of all processes, as they are now."""
+"""Implements `caller top`: the current calls, nodes and alarms of all processes."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from gateway.monitor.totals import WINDOW_S, Totals
 from gateway.roles.following import Following, away_said, open_following
 
 HEARD_S: Final = 1.5
-"""How long one look waits: each node speaks of each call once a second."""
+"""How long one look waits: each node reports each call once a second."""
 MINUTE_S: Final = 60
 NOTED_FOR: Final = timedelta(minutes=3)
-"""How old figures may be that another process wrote down; one does so each minute."""
+"""How old stored figures may be; one process stores them each minute."""
 CALLS_MIN: Final = 5
 _AROUND: Final = 13
-"""Lines of a screen that are no calls, besides one for each node and alarm."""
+"""Lines of a screen that are not calls, besides one for each node and alarm."""
 NODE_PARTS: Final = (
     Part("node"),
     Part("calls", 2),
@@ -62,10 +62,10 @@ def top(
     once: Annotated[bool, typer.Option("--once", help="Show it once, and end.")] = False,
     every: Annotated[float, typer.Option(min=0.5, max=60, help="Seconds between two looks.")] = 1.0,
 ) -> None:
-    """Show live calls, nodes and alarms of all processes; it changes nothing.
+    """Show live calls, nodes and alarms of all processes; read-only.
 
-    Numbers are shown: they are personal data. Ends with Ctrl-C. While Valkey does not answer, it
-    says so and keeps what it showed.
+    Numbers are shown: they are personal data. Ends with Ctrl-C. If Valkey stops answering, it says
+    so and keeps what it showed.
     """
     settings = read_settings(context)
 
@@ -98,7 +98,7 @@ async def _show(following: Following, every_s: float) -> None:
 
 
 def screen(following: Following, at: datetime, calls_max: int) -> RenderableType:
-    """Return what is shown: figures, alarms, nodes, and as many calls as there is room for."""
+    """Return the screen: figures, alarms, nodes, and as many calls as fit."""
     board = following.board
     rows = [row for row in board.rows(None) if row.state in LIVE]
     rows.sort(key=lambda row: row.created_at, reverse=True)
@@ -129,10 +129,10 @@ def _figures(following: Following, at: datetime) -> Text:
 
 
 def _past(totals: Totals, listened_s: float, minute: Minute | None, at: datetime) -> list[str]:
-    """Return what follows from calls that may have ended before this command began to listen.
+    """Return figures that depend on calls which may have ended before this command started.
 
-    Until it has listened for as long as a figure looks back, it is what a process that serves
-    wrote down, with when that was.
+    Until it has listened for as long as a figure looks back, it shows what a serving process
+    stored, with the time of that.
     """
     own = [f"{totals.begun_per_minute} begun a minute", *_answered(totals)]
     if listened_s >= WINDOW_S:

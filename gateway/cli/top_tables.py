@@ -1,4 +1,4 @@
-"""Tables that fit any terminal: long names give way first, then the columns that matter least."""
+"""Tables that fit any terminal: long names are cut first, then the least important columns go."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from rich.table import Column, Table
 from rich.text import Text
 
 _PADDING: Final = 2
-"""Beside each column."""
+"""Padding beside each column."""
 
 
 class Part(NamedTuple):
-    """A column. The first one is what an operator types: it is always there, and whole."""
+    """A column. The first one is what an operator types: it is always shown in full."""
 
     name: str
     goes: int = 0
-    """Those with the highest go first."""
+    """Columns with the highest value are dropped first."""
     least: int | None = None
-    """To how many letters it is cut before any column goes; None: never."""
+    """Length to which it is cut before any column is dropped; None: never."""
     justify: Literal["left", "right"] = "left"
 
 
 class Row(NamedTuple):
-    """What stands in each column, and how it looks."""
+    """The content of each column, and its style."""
 
     cells: Sequence[str]
     style: str | None = None
 
 
 class Fitting:
-    """A table that is drawn as wide as there is room for."""
+    """A table drawn as wide as there is room."""
 
     def __init__(self, parts: Sequence[Part], rows: Sequence[Row]) -> None:
         self._parts = parts
@@ -64,7 +64,7 @@ class Fitting:
 
 
 def fit(parts: Sequence[Part], widths: Sequence[int], room: int) -> dict[int, int]:
-    """Return which columns are shown, by their place, and how wide each of them is."""
+    """Return the columns to show, by position, and the width of each."""
     shown = dict(enumerate(widths))
     going = sorted(range(1, len(parts)), key=lambda at: parts[at].goes)
     while True:

@@ -145,8 +145,8 @@ def _parser() -> argparse.ArgumentParser:
     told = "Print each call whenever its state changes, until Ctrl-C."
     tailed = _leaf(calls, "calls tail", told)
     nodes = _group(groups, "nodes", "The nodes: whether they take calls, and what they log.")
-    known = _leaf(nodes, "nodes list", "List the nodes that run.")
-    drained = _leaf(nodes, "nodes drain", "Let a node take no new calls until `resume`.")
+    known = _leaf(nodes, "nodes list", "List the running nodes.")
+    drained = _leaf(nodes, "nodes drain", "Stop a node from taking new calls until `resume`.")
     resumed = _leaf(nodes, "nodes resume", "Let a node take new calls again.")
     logged = _leaf(nodes, "nodes log-level", "Let a node log more, or less, for a while.")
     alarms = _leaf(groups, "alarms", "List the alarms that stand, and what is silenced.")

@@ -24,8 +24,8 @@ _NEW_KEY: Final = (
 _HINTS: Final = {
     "unauthorized": f"Check CALLER_REMOTE_KEY or CALLER_REMOTE_KEY_FILE. {_NEW_KEY}",
     "scope_missing": f"Use a key with the scope admin. {_NEW_KEY}",
-    "call_not_found": "It may have ended. `caller-remote calls list` shows those that are live.",
-    "node_not_found": "`caller-remote nodes list` shows which run.",
+    "call_not_found": "It may have ended. `caller-remote calls list` shows the live ones.",
+    "node_not_found": "`caller-remote nodes list` shows the running ones.",
 }
 """Code of a problem -> what to do, where that is not what the gateway says."""
 

@@ -64,7 +64,7 @@ async def test_nodes_are_listed_drained_and_resumed(site, operator):
     assert (code, out) == (EXIT_SETTINGS, "")
     assert err.splitlines() == [
         "Error: No such node runs.",
-        "`caller-remote nodes list` shows which run.",
+        "`caller-remote nodes list` shows the running ones.",
     ]
 
 

@@ -146,7 +146,7 @@ def test_a_payment_service_that_is_away_is_said_so_and_the_repeat_finishes(desk)
     desk.does("PUT", "/faults", requests={"status": 500, "count": 9, "path": "/v1/customers"})
     code, said = asked(desk, "delete", "acme", "--reason", "asked for", "--yes", "--write-off")
     assert code == EXIT_UNAVAILABLE
-    assert "Nobody can call; repeat the command to finish." in said
+    assert "The account cannot call; repeat the command to finish." in said
     desk.does("DELETE", "/faults")
     assert asked(desk, "delete", "acme", "--reason", "asked for", "--yes")[0] == 0
     assert desk.does("GET", "/objects/customers")["data"] == []
@@ -322,7 +322,7 @@ def test_nobody_is_asked_about_an_account_that_is_not_there(desk):
     assert (code, "for good?" in said) == (EXIT_SETTINGS, False)
     code, said = asked(desk, "delete", "acme", "--reason", "asked for")
     assert (code, "Delete acme for good?" in said) == (EXIT_FINDINGS, True)
-    assert "Nobody has answered, and nothing was changed." in said
+    assert "There was no answer, and nothing was changed." in said
     assert "Repeat it with --yes" in said
     for answer, code in (("n", EXIT_FINDINGS), ("y", 0)):
         done = CliRunner().invoke(

@@ -160,7 +160,7 @@ async def test_without_a_node_it_is_said_that_there_is_none(house):
     code, said = await house.run("calls", "end", "c1", "--reason", "abuse")
     assert (code, "No such call is live." in said) == (EXIT_SETTINGS, True)
     code, said = await house.run("nodes", "drain", "n1")
-    assert (code, "No node n1 runs, or it stands still." in said) == (EXIT_SETTINGS, True)
+    assert (code, "No node n1 is running, or it is stuck." in said) == (EXIT_SETTINGS, True)
     assert nodes.app
     assert calls.app
 
@@ -213,13 +213,13 @@ async def test_a_node_is_restarted_and_its_calls_are_counted_down(house, monkeyp
     monkeypatch.setattr(RedisNodeDirectory, "read", look)
     code, said = await house.run("nodes", "restart", "n1")
     lines = [
-        "Node n1 takes no new calls; those that it has may go on for 45 s.",
-        *["No other node takes calls: nobody can make one until it is back."][: int(is_alone)],
+        "Node n1 takes no new calls; its calls have 45 s to end.",
+        *["No other node takes calls: none can be made until it is back."][: int(is_alone)],
         "Node n1: 2 calls left.",
-        "Node n1: nothing is seen of it while Valkey does not answer.",
+        "Node n1: it cannot be seen while Valkey does not answer.",
         "Node n1: 1 call left.",
-        "Node n1: no call left; it ends.",
-        "Node n1: it has ended, and starts again.",
+        "Node n1: no call left; it is ending.",
+        "Node n1: it has ended, and is restarting.",
         "Node n1 was restarted.",
     ]
     assert (code, said.splitlines()) == (0, lines)
@@ -257,7 +257,7 @@ async def test_a_node_that_does_not_restart_is_said_why(house, reply, code, word
     found, said = await house.run("nodes", "restart", "n1")
     assert (found, [word for word in words if word not in said]) == (code, [])
     found, said = await house.run("nodes", "restart", "n9")
-    assert (found, "No node n9 runs, or it stands still." in said) == (EXIT_SETTINGS, True)
+    assert (found, "No node n9 is running, or it is stuck." in said) == (EXIT_SETTINGS, True)
 
 
 async def test_a_node_of_another_release_that_does_not_answer_is_named_with_its_release(house):
@@ -271,7 +271,7 @@ async def test_a_node_of_another_release_that_does_not_answer_is_named_with_its_
 @pytest.mark.parametrize(
     ("has_ended", "words"),
     [
-        (False, ("Node n1 has not ended in its time.", "kill its process")),
+        (False, ("Node n1 has not ended in time.", "kill its process")),
         (True, ("Node n1 has ended, and is not back after 0 s.", "See the log of `caller serve`")),
     ],
 )

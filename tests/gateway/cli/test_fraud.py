@@ -32,7 +32,7 @@ def test_the_rules_are_listed_in_their_order():
 def test_a_rule_is_lifted_and_restored(caller):
     code, said = caller("fraud", "allow", "ada", "new-card", "--until", _soon(), *REASON)
     assert code == 0, said
-    assert f"does not hold for ada until {_soon()} 00:00 UTC." in said
+    assert f"is lifted from ada until {_soon()} 00:00 UTC." in said
     assert f"rule lifted new-card until {_soon()} 00:00 UTC" in caller("accounts", "show", "ada")[1]
     assert caller("fraud", "disallow", "ada", "new-card", *REASON)[0] == 0
     assert "rule lifted" not in caller("accounts", "show", "ada")[1]

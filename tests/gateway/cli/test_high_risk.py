@@ -153,7 +153,7 @@ def test_a_list_that_is_too_long_or_empty_is_refused(environ, monkeypatch, bound
     if countries:
         monkeypatch.setattr(tariff, "COUNTRIES", [tariff.BY_ISO[iso] for iso in countries])
     code, said = sync(environ, "--yes")
-    assert (code, "the present list stays in force" in said) == (3, True)
+    assert (code, "the current list stays in force" in said) == (3, True)
     assert set(in_force(environ).prefixes) == LISTED
 
 

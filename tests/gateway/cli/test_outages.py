@@ -151,7 +151,7 @@ def test_a_deletion_is_kept_in_sql_while_redis_is_away_and_finished_by_a_repetit
         "accounts", "delete", "acme", "--reason", "asked for", "--write-off", "--yes"
     )
     assert code == EXIT_UNAVAILABLE
-    assert "The deletion is noted in SQL" in said
+    assert "The deletion is recorded in SQL" in said
     assert one(caller, marked) == (1, 1)
     assert one(caller, "SELECT revoked_at IS NOT NULL FROM api_keys") == (1,)
     caller.given["CALLER_REDIS_URL"] = there

@@ -201,7 +201,7 @@ def test_what_a_command_has_to_tell_is_queued_before_it_ends(desk):
         (("{id}", "five"), "The amount is not a number"),
         (("{id}", "5", "--reference", ""), "Write 1 to 100 characters"),
         (("{id}", "5", "--reference", "x" * 101), "Write 1 to 100 characters"),
-        (("{id}", "5", "--reference", "a\nb"), "all to be seen"),
+        (("{id}", "5", "--reference", "a\nb"), "printable characters"),
         (("{id}", "5", "--reason", ""), "Give --reason, and --as if needed."),
     ],
 )

@@ -193,7 +193,7 @@ def test_a_deck_that_cannot_be_read_any_more_can_be_replaced_and_withdrawn(termi
         book.execute("UPDATE rate_decks SET content = 'no deck'")
     code, said = terminal.imports("0.03")
     assert code == 0
-    assert "cannot be read any more" in said
+    assert "can no longer be read" in said
     assert "1 added" in said
     assert terminal.run("rollback", "--yes")[0] == 0
     assert terminal.run("rollback", "--yes")[0] == 0
