@@ -1,4 +1,4 @@
-"""Judges which amounts can be charged to a card. Pure; knows no payment."""
+"""Checks which amounts can be charged to a card. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def chargeable(settings: Settings, micros: int, currency: str) -> int:
     """Return an amount in the minor units of its currency, as a payment service takes it.
 
     Raises RequestRefusedError: `amount_out_of_range` for less or more than the operator allows, and
-    for what is no whole number of minor units.
+    for an amount that is not a whole number of minor units.
     """
     if not settings.top_up_min <= micros <= settings.top_up_max:
         raise RequestRefusedError("amount_out_of_range", field="amount")

@@ -1,7 +1,7 @@
 """Charges an account's saved card when its credit runs low, or when its holder taps a button.
 
-At most one charge per account is in flight over all nodes, and no more is charged in a day than the
-operator allows. The decisions are in `billing.payments`. Knows no call.
+At most one charge per account is in flight over all nodes, and no more is charged in a day than
+the operator allows. The decisions are in `billing.payments`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from gateway.payments.service import Payments, new_payment_id, payment_id_of
 from gateway.ports import Notify
 
 ASK_AGAIN: Final = timedelta(seconds=15)
-"""How long a holder's settings are cached, and a refusal stands."""
+"""How long a holder's settings are cached, and a refusal lasts."""
 ACCOUNTS_MAX: Final = 10_000
 """Accounts cached; the oldest are looked up again."""
 WORK_MAX: Final = 8
@@ -92,8 +92,8 @@ class AutoTopUps:
         is_known = until is not None and self._clock() < until
         if (is_known and balance_micros >= threshold_micros) or len(self._work) >= WORK_MAX:
             return
-        # Set before the task runs, so that the next second starts no second one. It also keeps a
-        # refusal for the same time.
+        # Set before the task runs, so that the next second does not start another one. It also
+        # keeps a refusal for the same time.
         self._remember(account_id, _NEVER)
         # In a task, because the caller must not wait for a card payment.
         work = asyncio.get_running_loop().create_task(self._top_up(account_id, balance_micros))
@@ -123,7 +123,7 @@ class AutoTopUps:
         charged; the reconciler then finds out. LookupError: no such account.
         """
         self._remember(account_id, _NEVER)
-        # Read without a lock, to spare a transaction where nothing is due; `decide` checks again.
+        # Read without a lock, to save a transaction if nothing is due; `decide` checks again.
         profile = await self._store.profile(account_id)
         if not profile.auto_enabled:
             return AutoRefusal.OFF
@@ -175,7 +175,7 @@ class AutoTopUps:
         # The key was used for a checkout, or for another amount.
         if (begun.kind, begun.micros) != (BY_TAP, micros):
             raise RequestRefusedError("payment_key_reused")
-        # A repetition of a tap whose outcome is known gets the same answer, without a request.
+        # Repeating a tap whose outcome is known gets the same answer, without a request.
         if begun.state not in PENDING:
             return begun
         try:
@@ -197,7 +197,7 @@ class AutoTopUps:
             self._thresholds.popitem(last=False)
 
     def _write(self, payment: Payment, profile: PaymentProfile) -> str:
-        """Write the request of a charge that is begun; it is stored before it is ever sent."""
+        """Write the request of a charge that is begun; it is stored before it is first sent."""
         return self._service.charge_request(
             Charge(
                 payment=payment,
@@ -218,7 +218,7 @@ class AutoTopUps:
         if request is None or not is_ours:
             return await self._find_out(payment, request)
         # Asked first: the answer to an earlier attempt may have been lost, and by now the service
-        # may say something else of the same request, or have forgotten it.
+        # may answer the same request differently, or have forgotten it.
         if request.tried_at is not None:
             made = await self._service.find_charge(payment, request.body)
             if made is not None and made.status in _MADE:
@@ -244,12 +244,12 @@ class AutoTopUps:
         if error.status == _DECLINED:
             return await self._declined(payment, error)
         if error.is_key_spent:
-            # Such as by a request made before an older copy of the database was restored.
+            # For example by a request made before an older copy of the database was restored.
             log.warning("charge not known yet", payment=payment.id, code=error.service_code)
             return await self._find_out(payment, None)
         if request.tried_at is None:
             return await self._declined(payment, error)
-        # An earlier attempt may still be worked on.
+        # An earlier attempt may still be in progress.
         return await self._find_out(payment, replace(request, tried_at=None), error)
 
     async def _find_out(
@@ -313,7 +313,7 @@ class AutoTopUps:
         if not error.is_missing and not is_final:
             self._tell("auto_top_up.failed", payment, code)
             return
-        # Where the card is gone, `forget_card` has switched them off already.
+        # If the card is gone, `forget_card` has already switched them off.
         if is_final:
             await self._store.switch_auto_off(payment.account_id, code)
         self._tell("auto_top_up.off", payment, code, url=await self._link(payment))

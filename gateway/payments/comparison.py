@@ -243,12 +243,12 @@ def _row_that_differs(payment: Payment, intent: Intent) -> Iterator[Disagreement
 def facts_to_book(
     intent: Intent, payment: Payment, entries: Sequence[BookedCredit]
 ) -> list[PaymentFact]:
-    """Return what an intent proves of its payment, but for refunds that are booked already.
+    """Return what an intent proves of its payment, except refunds that are already booked.
 
-    `entries` are the payment's credits. A refund bears its name in our notes at the service, where
-    people can change it: under another name it is the same refund all the same, known by an entry
-    of its amount that no refund of the service bears the name of. An audit names it. Raises
-    MoneyError for another currency than the payment's.
+    `entries` are the payment's credits. A refund carries its name in our notes at the service,
+    where people can change it: under another name it is still the same refund, recognised by an
+    entry of its amount that no refund of the service carries the name of. An audit reports it.
+    Raises MoneyError for a currency other than the payment's.
     """
     facts, renamed = facts_of(intent, payment.currency, payment.kind), _renamed(intent, entries)
     return [fact for fact in facts if fact.reference not in renamed]
@@ -266,7 +266,7 @@ def _renamed(intent: Intent, entries: Sequence[BookedCredit]) -> frozenset[str]:
         and entry.micros < 0
     )
     found: set[str] = set()
-    for refund in reversed(intent.refunds):  # the newest is the likeliest to be another
+    for refund in reversed(intent.refunds):  # the newest is the likeliest to be a different one
         names = refund_amounts(refund)
         micros = -from_minor(refund.minor, intent.currency)
         # Each entry stands for one refund: two refunds of one amount need two entries.

@@ -1,7 +1,7 @@
 """Sends an account's unspent credit back to the cards it came from.
 
-The newest payments first, as their refunds fail least often. What no card takes back stays, and is
-tried again some hours later (`billing.credit_returns`). Knows no vendor and no reason why.
+The newest payments first, because their refunds fail least often. What no card takes back stays,
+and is retried some hours later (`billing.credit_returns`).
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from gateway.payments.refunds import Refunds
 
 PAGE: Final = 100
 PAYMENTS_MAX: Final = 1_000
-"""Payments that are looked at; cards of older ones have expired."""
+"""Payments looked at; cards of older ones have expired."""
 _REFUNDABLE: Final = frozenset({PaymentState.PAID, PaymentState.WON})
 
 
 @dataclass(frozen=True, slots=True)
 class CreditReturn:
-    """Sends credit back. Raises StoreUnavailableError, and PaymentError where a repeat may help."""
+    """Sends credit back. Raises StoreUnavailableError, and PaymentError if a repeat may help."""
 
     store: PaymentStore
     refunds: Refunds
@@ -43,10 +43,10 @@ class CreditReturn:
         return found
 
     async def send_back(self, account_id: str, since: datetime | None = None) -> None:
-        """Send back what cards can take; a repeat finishes refunds whose outcome is not known.
+        """Send back what cards can take; a repeat finishes refunds with an unknown outcome.
 
-        With `since` only of payments whose credit was booked then or later, whenever they were
-        begun; and of those whose refund has failed.
+        With `since`, only for payments whose credit was booked then or later, whenever they were
+        begun, and for those whose refund has failed.
         """
         for payment in await self._payments(account_id):
             entries = await self.store.entries(payment)
@@ -73,13 +73,13 @@ class CreditReturn:
             # Refunded or spent meanwhile, or refused before.
             return
         except PaymentError as error:
-            # Refused for good, such as by a card that is closed: its credit is back.
+            # Refused for good, for example because the card is closed: its credit is back.
             if not error.is_refusal:
                 raise
 
 
 async def payments_of(store: PaymentStore, account_id: str) -> list[Payment]:
-    """Return an account's payments, the newest first, about `PAYMENTS_MAX` at most."""
+    """Return an account's payments, newest first, about `PAYMENTS_MAX` at most."""
     found: list[Payment] = []
     before = None
     while len(found) < PAYMENTS_MAX:
@@ -92,7 +92,7 @@ async def payments_of(store: PaymentStore, account_id: str) -> list[Payment]:
 
 
 def _part(payment: Payment, left_micros: int) -> int:
-    """Return what of a payment can go back, in micros that a card can be sent."""
+    """Return how much of a payment can go back, in micros that a card can be sent."""
     part = min(payment.micros - payment.refunded_micros, left_micros)
     # Whole minor units: a card cannot be sent less.
     smallest = int(10 ** (6 - min(exponent(payment.currency), 2)))

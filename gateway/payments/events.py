@@ -1,6 +1,6 @@
 """Reads from a webhook event which object it is about; nothing else in it is trusted.
 
-Events come in two forms: with a snapshot of the object, or "thin", with its id. Knows no HTTP.
+Events come in two forms: with a snapshot of the object, or "thin", with its id.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ KINDS: Final = frozenset({*HISTORY, "charge"})
 """Kinds of the service's objects that belong to a payment."""
 
 _ID = re.compile(r"[A-Za-z0-9_]{1,255}")
-"""What may be asked for at the service; Stripe's ids have at most 255 characters."""
+"""What may be requested from the service; Stripe's ids have at most 255 characters."""
 
 _THIN_PREFIX = "v1."
 """Precedes the type of a thin event about an object of the older API."""
@@ -94,7 +94,7 @@ def subject(body: bytes) -> tuple[str, str] | None:
     if kind not in KINDS:
         return None
     if _ID.fullmatch(object_id) is None:
-        # Sent again it would be the same, so it must not fail. Its text is not for the log.
+        # Sent again it would be the same, so it must not fail. Its text is not logged.
         log.warning("payment event names no object", kind=kind, characters=len(object_id))
         return None
     return kind, object_id

@@ -55,7 +55,7 @@ def evidence_of(
 def _lines(records: Iterable[CallRecord], currency: str) -> Iterable[str]:
     for record in records:
         opened, closed = record.opened, record.closed
-        # `used` holds closed records only.
+        # `used` contains closed records only.
         assert closed is not None
         number = opened.destination[:-HIDDEN_DIGITS] + "*" * HIDDEN_DIGITS
         cost = format_money(record.cost_micros, currency)

@@ -36,9 +36,9 @@ REACH: Final[Mapping[str, timedelta]] = {
     "refund": timedelta(days=45),
     "dispute": timedelta(days=180),
 }
-"""How long before the moment objects may have been created that proved something after it. A page
-is paid within its hour, or the book knows that it is open; a refund fails within a month (Stripe,
-"Refunds", failed refunds); a dispute is decided within months."""
+"""How long before the given time objects may have been created that proved something after it. A
+page is paid within its hour, or the book knows that it is open; a refund fails within a month
+(Stripe, "Refunds", failed refunds); a dispute is decided within months."""
 PAGES_MAX: Final = 10_000
 """Pages per walk, a million objects; a longer walk continues where it stopped."""
 _NOTED: Final = frozenset({CHECKOUT, INTENT})
@@ -48,7 +48,7 @@ UNBOOKED: Final = "paid at the payment service, and not booked"
 
 @dataclass(frozen=True, slots=True)
 class Unbooked:
-    """A payment of ours of which the book lacks something."""
+    """A payment of ours that is at least partly missing from the book."""
 
     intent: Intent
     references: Sequence[str]
@@ -79,7 +79,7 @@ class Step:
     """Objects checked."""
     unbooked: Sequence[Unbooked]
     differing: Mapping[str, Sequence[Disagreement]]
-    """Payment intent -> how the book differs from it; "" for pages that nobody paid on."""
+    """Payment intent -> how the book differs from it; "" for pages that no one has paid on."""
     blank: Mapping[str, PaymentTrace]
     """Payment -> the object that names what its row lacks, if that is the only difference."""
     proven: Collection[str]
@@ -135,7 +135,7 @@ class PaymentHistory:
         except PaymentError as error:
             if error.retryable:
                 raise
-            # Only this payment is refused; the walk goes on with the others.
+            # Only this payment is refused; the walk continues with the others.
             why = f"the service refuses ({error.service_code or error.status})"
         # Ask the book and not `recover`: what counts is what is booked.
         left = await self._lacking(found.references)
@@ -220,11 +220,11 @@ class PaymentHistory:
         )
         by_page = {one.checkout_id: one for one in payments.values() if one.checkout_id}
         suspects: dict[str, PaymentTrace] = {}
-        told: dict[str, list[Disagreement]] = {}
+        differing: dict[str, list[Disagreement]] = {}
         proven: set[str] = set()
         for trace in traces:
             if trace.amounts and all(name in closed for name in trace.amounts):
-                # Of books that are closed nothing is left that could be compared.
+                # Of closed books nothing is left to compare.
                 continue
             top_up = booked.get(top_up_reference(trace.intent_id))
             rows = [payments.get(trace.payment_id), by_page.get(trace.checkout_id)]
@@ -244,8 +244,8 @@ class PaymentHistory:
             blank |= {row.id: trace for row in rows if row and is_blank(trace, row)}
             points += entries_that_differ(trace, booked, payments)
             if points:
-                told.setdefault(trace.intent_id, []).extend(dict.fromkeys(points))
-        return list(suspects.values()), told, proven
+                differing.setdefault(trace.intent_id, []).extend(dict.fromkeys(points))
+        return list(suspects.values()), differing, proven
 
     async def _lacking(self, references: Sequence[str]) -> Sequence[str]:
         known = {*await self._store.booked(references), *await self._store.closed(references)}

@@ -1,7 +1,6 @@
-"""Ends what can still be paid of an account that leaves, and books what was.
+"""Ends what can still be paid for an account being deleted, and books what was.
 
-A page that was open when its account was deleted would take money that nobody can use. Knows no
-vendor and no reason why.
+A page that was open when its account was deleted would take money that no one can use.
 """
 
 from __future__ import annotations
@@ -26,19 +25,19 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class LastPayments:
-    """The payments of an account that takes no more. Raises StoreUnavailableError."""
+    """The payments of an account that accepts no more. Raises StoreUnavailableError."""
 
     payments: Payments
     service: PaymentService
     store: PaymentStore
     find_out: Callable[[Payment], Awaitable[Payment]]
-    """Finds out what became of a charge of a saved card, of a frozen account without making it."""
+    """Finds out what became of a charge of a saved card; never makes one for a frozen account."""
 
     async def settle(self, account_id: str) -> None:
-        """Close the pages that are open, and book what each pending payment has come to.
+        """Close the open pages, and book the outcome of each pending payment.
 
-        One that is at a bank stays pending, and one that the service refuses to tell of holds up
-        no other. Repeating it is harmless. Raises PaymentError where a repeat may help.
+        One that is at a bank stays pending, and one that the service refuses to report delays no
+        other. Repeating it is harmless. Raises PaymentError if a repeat may help.
         """
         for payment in await payments_of(self.store, account_id):
             if payment.state not in PENDING:
@@ -54,13 +53,13 @@ class LastPayments:
         checkout_id = payment.checkout_id or ""
         if payment.kind in SAVED_CARD_KINDS and not payment.payment_intent_id:
             found = await self.find_out(payment)
-            # What was requested a moment ago may still be made, and would come back to nobody.
+            # What was just requested may still be made, and the money would reach no one.
             if found.state in PENDING and not found.payment_intent_id:
                 raise PaymentError("A card may be being charged.", retryable=True)
             return
         if payment.kind == BY_PAGE and payment.state in _MAY_BE_PAID:
             if not checkout_id:
-                # Whoever opened it may have died before it was noted.
+                # The process that opened it may have died before recording it.
                 page = await self.service.find_checkout(payment)
                 checkout_id = page.id if page is not None else ""
             if checkout_id:
@@ -72,6 +71,6 @@ class LastPayments:
         try:
             await self.service.expire_checkout(checkout_id)
         except PaymentError as error:
-            # Refused where it was paid, or has ended: what is booked then says which.
+            # Refused if it was paid, or has ended: what is booked then says which.
             if error.retryable:
                 raise

@@ -1,7 +1,4 @@
-"""Declares the ports of payments: the payment service, the books, and the running gateway.
-
-Knows no vendor, no SQL and no call.
-"""
+"""Declares the ports of payments: the payment service, the books, and the running gateway."""
 
 from __future__ import annotations
 
@@ -71,7 +68,7 @@ class PaymentTrace:
     """What one object of the service shows of a payment in a list."""
 
     intent_id: str
-    """Empty for a page that nobody has paid on yet."""
+    """Empty for a page that no one has paid on yet."""
     amounts: Mapping[str, int]
     """Reference of what the object may prove -> minor units; 0 for what it does not prove. See
     `billing.payments.amounts_of`."""
@@ -99,7 +96,7 @@ class HistoryPage:
 class PaymentService(Protocol):
     """The payment service. Every method is bounded in time and raises PaymentError.
 
-    Methods that create something send an idempotency key made of our own ids: repeated within a day
+    Methods that create something send an idempotency key made of our ids: repeated within a day,
     they have the effect, and the answer, of the first time.
     """
 
@@ -110,7 +107,7 @@ class PaymentService(Protocol):
         """Fetch a page's state."""
 
     async def expire_checkout(self, checkout_id: str) -> None:
-        """Close a page that nobody has paid; refused where it was paid, or has ended."""
+        """Close a page that no one has paid; refused if it was paid, or has ended."""
 
     async def find_checkout(self, payment: Payment) -> CheckoutPage | None:
         """Look for a page that was opened for a payment but not recorded; None if there is none."""
@@ -124,15 +121,16 @@ class PaymentService(Protocol):
     async def charge(self, payment_id: str, request: str) -> Intent:
         """Charge a saved card. A decline is a PaymentError with the intent that failed.
 
-        The same request each time: with another one the service says that the key is taken.
+        The request must be the same each time; to a different one the service replies that the key
+        is taken.
         """
 
     async def find_charge(self, payment: Payment, request: str) -> Intent | None:
-        """Look for the charge of a payment, whatever came of it; None if there is none.
+        """Look for the charge of a payment, whatever its outcome; None if there is none.
 
-        Without refunds and disputes. `request` is empty where it is not known any more, or where
-        the charge may have been made by another one. A PaymentError that is not retryable: there
-        are too many charges to tell.
+        Without refunds and disputes. `request` is empty if it is no longer known, or if the charge
+        may have been made by another one. A PaymentError that is not retryable: there are too many
+        charges to tell.
         """
 
     async def intent(self, intent_id: str) -> Intent:
@@ -196,7 +194,7 @@ class PaymentStore(Protocol):
     ) -> Payment | AutoRefusal:
         """Create a charge of the saved card if `decide` allows it, or return the one with this id.
 
-        At most one is in flight at a time, of any kind. The request that `write` gives is stored
+        At most one is in flight at a time, of any kind. The request that `write` returns is stored
         with it, until its outcome is known.
         """
 
@@ -204,7 +202,7 @@ class PaymentStore(Protocol):
         """Return the request of a charge that has no outcome yet."""
 
     async def note_try(self, payment_id: str) -> None:
-        """Note that the request of a charge is sent now."""
+        """Record that the request of a charge is sent now."""
 
     async def given_up(self, since: datetime, limit: int) -> Sequence[Payment]:
         """Return charges begun since then that failed without the service's word, oldest first."""
@@ -239,7 +237,7 @@ class PaymentStore(Protocol):
         """Return whether a credit with this reference is, or was, booked."""
 
     async def closed(self, references: Collection[str]) -> Collection[str]:
-        """Return the references of those booked in closed books, or booked and unreadable."""
+        """Return the references of those booked in closed books, or booked but unreadable."""
 
     async def booked(self, references: Collection[str]) -> Mapping[str, BookedCredit]:
         """Return the credits with these references, by reference."""
@@ -283,7 +281,7 @@ class PaymentStore(Protocol):
         amount_micros: int,
         key_id: str = "",
     ) -> PaymentProfile:
-        """Store the holder's settings for automatic top-ups; `key_id` as `Payments` has it."""
+        """Store the holder's settings for automatic top-ups; `key_id` as for `Payments`."""
 
     async def switch_auto_off(self, account_id: str, reason: str) -> None:
         """Switch automatic top-ups off."""

@@ -137,7 +137,7 @@ class PaymentProof:
         """Compare again what differed; return what still differs."""
         left: list[Disagreement] = []
         for intent_id, points in list(found.differing.items())[:FINDINGS_MAX]:
-            # Compared again with the present book: only differences found both times count.
+            # Compared again with the current book: only differences found both times count.
             again = await self._history.compare(intent_id) if intent_id else ()
             left += [p for p in points if p in again or p.rule in comparison.OF_LISTS]
         for intent_id, credits in found.of_book.items():

@@ -28,11 +28,11 @@ PAYMENTS_MAX: Final = 100
 PAGES_MAX: Final = 5
 """Pages of missed events read per round; the next round continues there."""
 LOOK_BACK: Final = timedelta(days=3)
-"""How far back the first round looks: Stripe itself retries for so long."""
+"""How far back the first round looks: Stripe itself retries for that long."""
 OVERLAP: Final = timedelta(minutes=2)
 """Overlap of two rounds, for clocks that differ and events that are listed late."""
 GIVEN_UP_MAX: Final = 20
-"""Charges that failed without the service's word, and that the first round asks about again."""
+"""Charges that failed without the service's answer, and that the first round asks about again."""
 LOST_AFTER: Final = timedelta(hours=2)
 """A checkout that the service has never named within this time will not be paid."""
 
@@ -79,18 +79,18 @@ class PaymentReconciler:
                 state = PaymentState.EXPIRED if is_gone else payment.state
                 await self._store.record(payment.id, state)
                 if isinstance(error, PaymentError) and error.retryable:
-                    # The service is likely away: the next payment would wait for nothing, too.
+                    # The service is probably away: the next payment would wait for nothing, too.
                     away = error
                     break
                 _go_on(payment.id, error)
-        # Also then: a payment that is never answered must not keep all others from being heard of.
+        # Even then: a payment that is never answered must not delay the news about all others.
         found = await self._recheck() + await self._read_missed()
         if away is not None:
             raise away
         return len(waiting) + found
 
     async def _recheck(self) -> int:
-        """Ask once more about charges that lately failed without the service's word."""
+        """Ask once more about charges that recently failed without the service's answer."""
         if not self._is_first:
             return 0
         made = 0

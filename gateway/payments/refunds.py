@@ -1,7 +1,7 @@
 """Sends credit back to the card it was paid with, at an operator's command.
 
-Refunds that are begun elsewhere, such as on the payment service's own pages, and what becomes of
-all of them, `Payments` learns from the service.
+Refunds begun elsewhere, such as on the payment service's own pages, and the outcome of all of them,
+are reported to `Payments` by the service.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from gateway.payments.service import REFUND_FAILED, REFUNDED, Payments, told
 from gateway.ports import Notify
 
 REFERENCE_CHARS_MAX: Final = 100
-"""Kept by the service behind payment's id and amount: 500 characters in all (Stripe, Metadata)."""
+"""Stored by the service with the payment's id and amount: 500 characters (Stripe, Metadata)."""
 _REFUNDABLE = frozenset({PaymentState.PAID, PaymentState.WON})
 
 
@@ -51,7 +51,7 @@ class Refunds:
 
         The credit is taken first, so that it cannot be spent meanwhile, and given back if the
         service refuses. After a retryable PaymentError the same call completes the refund. The call
-        that takes the credit also tells of the refund, so that a repetition tells nothing.
+        that takes the credit also sends the notice of the refund, so a repetition sends none.
 
         Raises:
             RequestRefusedError: `payment_not_found`, `refund_too_large`; `refund_reference_reused`
@@ -76,7 +76,7 @@ class Refunds:
             is_made = await self._is_refunded(intent_id, our_id)
         else:
             guard = _one_amount(payment, minor, reference)
-            # Before anything is said of how much is left.
+            # Before anything is said about how much is left.
             guard([entry.reference for entry in await self._store.entries(payment)])
             is_first = await self._take_back(payment, micros, booked_as, guard)
         is_refused = False
@@ -91,7 +91,7 @@ class Refunds:
             if is_refused:
                 reason = "The refund failed."
                 is_undone = await self._credit(payment, micros, undone(booked_as), reason)
-                # An earlier call, which did not learn the outcome, has told of the refund.
+                # An earlier call, which did not learn the outcome, has sent the notice.
                 if is_undone and not is_first:
                     self._notify(REFUND_FAILED, told(payment, micros, undone(booked_as)))
             raise
@@ -144,9 +144,9 @@ class Refunds:
 
 
 def _one_amount(payment: Payment, minor: int, reference: str) -> Guard:
-    """Return what refuses a refund that a payment has of this reference, but of another amount.
+    """Return a guard that refuses a reference which the payment already has for another amount.
 
-    Asked as it is booked as well: two operators may refund with one reference in the same moment.
+    Also called while booking: two operators may use one reference at the same moment.
     """
     prefix = refund_reference(f"{payment.id}:")
 

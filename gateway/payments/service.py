@@ -2,7 +2,7 @@
 
 A report of the payment service is only a hint: `book_object` fetches the current state and books
 each fact it proves, once. Webhooks, the return page and the reconciler all call it, concurrently
-and as often as they like. Knows no HTTP, SQL, vendor or call.
+and as often as they like.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def payment_id_of(account_id: str, key: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ReturnPaths:
-    """Where a person comes back to from the payment page; `{}` stands for the payment's id."""
+    """Where a person returns to from the payment page; `{}` stands for the payment's id."""
 
     paid: str
     cancelled: str
@@ -138,7 +138,7 @@ class Payments:
 
         `save_card`: the person allows later charges of the same card. `key` is the client's
         idempotency key; without one the same amount within `DOUBLE_CLICK` is the same payment.
-        `back` counts where this request opens the page.
+        `back` applies if this request opens the page.
 
         Raises:
             RequestRefusedError: `amount_out_of_range`, `payment_key_reused`; `account_frozen` for
@@ -149,7 +149,7 @@ class Payments:
 
         """
         profile = await self._store.profile(account_id)
-        # Nobody is to pay for what is given up with the account, or may not be used.
+        # No one should pay for credit that is given up with the account, or may not be used.
         if profile.deleted or profile.leaving or profile.restricted:
             raise frozen_account(restricted=profile.restricted)
         # Validate before writing: a refused amount leaves no row.
@@ -168,7 +168,8 @@ class Payments:
         if (payment.kind, payment.micros) != (BY_PAGE, micros):
             raise RequestRefusedError("payment_key_reused")
         page = await self._page_of(payment, profile, back, save_card=save_card)
-        # The page was opened with the other choice: with a key that is a reuse, else a new payment.
+        # The page was opened with the other choice: with a key that is a reuse, otherwise a new
+        # payment.
         if page.saves_card != save_card:
             if key:
                 raise RequestRefusedError("payment_key_reused")
@@ -198,7 +199,7 @@ class Payments:
         """Return the one page of a payment, as opened by the first request for it.
 
         Another node may have requested it, with another origin or before the person's address was
-        known: the service takes that for a different request under the same key.
+        known: to the service that is a different request under the same key.
         """
         if payment.checkout_id:
             return await self._service.checkout(payment.checkout_id)
@@ -226,7 +227,7 @@ class Payments:
             email=profile.email,
             success_url=self._return_url(payment, back),
             cancel_url=self._settings.origin + back.cancelled.format(payment.id),
-            # From the payment's own time, so that a repeated request is the same to the letter.
+            # From the payment's own time, so that a repeated request is exactly the same.
             expires_at=payment.created_at + CHECKOUT_LIFE,
         )
         try:
@@ -248,7 +249,7 @@ class Payments:
         """Switch automatic top-ups on or off.
 
         `key_id` is the API key that asks; empty for the holder. Raises RequestRefusedError:
-        `amount_out_of_range`, `no_saved_card`, and `account_frozen` or `account_restricted` where
+        `amount_out_of_range`, `no_saved_card`, and `account_frozen` or `account_restricted` if
         they are to be switched on; StoreUnavailableError.
         """
         profile = await self._store.profile(account_id)
@@ -279,7 +280,7 @@ class Payments:
         """
         profile = await self._store.profile(account_id)
         if profile.customer_id:
-            # There first: once its id is forgotten here, nobody could have it deleted any more.
+            # There first: once its id is forgotten here, no one could have it deleted any more.
             await self._service.forget_customer(profile.customer_id)
         await self._store.forget_card(account_id, "")
 
@@ -358,7 +359,7 @@ class Payments:
         try:
             profile = await self._store.profile(intent.account_id)
         except LookupError:
-            log.warning("paid for an account that is not there", payment=intent.payment_id)
+            log.warning("paid for an unknown account", payment=intent.payment_id)
             return None
         micros = from_minor(intent.received_minor, profile.currency)
         return await self._create(intent.payment_id, profile, micros, intent.kind)
@@ -402,7 +403,7 @@ class Payments:
     async def _book_fact(self, payment: Payment, intent: Intent, fact: PaymentFact) -> bool:
         if await self._store.is_booked(fact.reference):
             return True
-        # Side effects first: once the fact is booked, nobody would do them.
+        # Side effects first: once the fact is booked, no one would do them.
         await self._prepare(payment, intent, fact)
         profile = await self._store.profile(payment.account_id)
         data = told(payment, fact.micros, fact.reference)

@@ -1,6 +1,6 @@
 """Checks that a webhook was signed by the payment service, and recently.
 
-Source: Stripe, "Verify webhook signatures manually". Pure computation; knows no HTTP and no clock.
+Source: Stripe, "Verify webhook signatures manually". Pure: takes the time as an argument.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def is_signed(header: str, body: bytes, secrets: Sequence[Secret], now_s: float)
     if len(times) != 1 or not _TIME.fullmatch(times[0]) or abs(now_s - int(times[0])) > TOLERANCE_S:
         return False
     signed = times[0].encode() + b"." + body
-    # Anybody can sign with an empty secret.
+    # Anyone can sign with an empty secret.
     expected = [
         hmac.new(s.reveal().encode(), signed, hashlib.sha256).hexdigest() for s in secrets if s
     ]

@@ -1,4 +1,4 @@
-"""Bounds how often payments are begun, by program or page. Knows no HTTP."""
+"""Limits how often payments are begun, by program or page."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gateway.ports import Velocity
 async def count_start(
     velocity: Velocity, store: PaymentStore, account_id: str, address: str, key: str
 ) -> None:
-    """Refuse the start of a payment that is too fast. `key` is its idempotency key, if it has one.
+    """Refuse to start payments too often. `key` is the idempotency key, if there is one.
 
     A repeat is never refused: it begins nothing, and is how its sender learns the outcome. Raises
     TooFastError, StoreUnavailableError.

@@ -1,7 +1,7 @@
 """Accesses the payment service through Stripe's SDK; any service with Stripe's API, by origin.
 
 Turns Stripe's errors into PaymentError; its objects are read in `stripe_objects`. Card details
-never come here, and Stripe's messages are never logged. Knows no store, and of accounts only ids.
+never come here, and Stripe's messages are never logged.
 """
 
 from __future__ import annotations
@@ -55,16 +55,16 @@ CHARGE_BEFORE_MAX: Final = timedelta(hours=1)
 """How long before its payment a charge may be dated, by two clocks."""
 KEY_LIFE_MAX: Final = timedelta(hours=30)
 """How long before its payment a charge may have been made that has its idempotency key: the
-payment's row may have been lost with an older copy of the database, and made again."""
+payment's row may have been lost with an older copy of the database, and recreated."""
 
-# It would store an id of this machine in the home folder, and send it to Stripe.
+# Telemetry would store an id of this machine in the home folder, and send it to Stripe.
 stripe.enable_telemetry = False
 
 _HTTPX: Final = SimpleNamespace(
     **{**vars(httpx), "AsyncClient": partial(httpx.AsyncClient, trust_env=False)}
 )
-"""httpx, but with no proxy from the environment (ALL_PROXY, HTTPS_PROXY): the carrier is asked
-without one, too, and one of a kind that httpx lacks, such as SOCKS, would end the process."""
+"""httpx, but with no proxy from the environment (ALL_PROXY, HTTPS_PROXY): the carrier is reached
+without one, too, and a kind that httpx lacks, such as SOCKS, would end the process."""
 
 log = structlog.get_logger(__name__)
 
@@ -110,7 +110,7 @@ class StripePayments:
             return checkout_page((await self._sessions.retrieve_async(checkout_id)).to_dict())
 
     async def expire_checkout(self, checkout_id: str) -> None:
-        """Close a page that nobody has paid; refused where it was paid, or has ended."""
+        """Close a page that no one has paid; refused if it was paid, or has ended."""
         async with self._asking():
             await self._sessions.expire_async(checkout_id)
 
@@ -145,14 +145,14 @@ class StripePayments:
     async def find_charge(self, payment: Payment, request: str) -> Intent | None:
         """Look for the charge of a payment, one that succeeded first; None if there is none.
 
-        With the request among those of its customer, with "" among all.
+        With the request, among those of its customer; with "", among all.
         """
         try:
             return await self._find_charge(payment, request)
         except PaymentError as error:
             if not (error.is_missing and request):
                 raise
-        # Of a customer who was deleted there.
+        # The customer was deleted there.
         return await self._find_charge(payment, "")
 
     async def _find_charge(self, payment: Payment, request: str) -> Intent | None:
@@ -211,10 +211,11 @@ class StripePayments:
                     "payment_intent": intent_id,
                     "amount": minor,
                     "reason": "requested_by_customer",
-                    # Distinguishes it from those made on Stripe's pages, when the key has expired.
+                    # Distinguishes it from refunds made on Stripe's pages, once the key has
+                    # expired.
                     "metadata": {"refund": our_id},
                 },
-                # A header, in which not every name may stand.
+                # A header, which does not allow every name.
                 {"idempotency_key": f"refund-{hashlib.sha256(our_id.encode()).hexdigest()}"},
             )
             return refund_in(reply.to_dict())
@@ -315,7 +316,7 @@ def _refusal(error: stripe.StripeError) -> PaymentError:
     status = error.http_status or 0
     body: Any = error.json_body
     detail = body["error"] if isinstance(body, dict) else {}
-    # The SDK gives the code of some errors only.
+    # The SDK provides the code of some errors only.
     code = error.code or detail.get("code") or ""
     intent_id = ""
     if isinstance(error, stripe.CardError):
@@ -326,7 +327,7 @@ def _refusal(error: stripe.StripeError) -> PaymentError:
     # The same key with other parameters, which has no code of its own.
     elif isinstance(error, stripe.IdempotencyError) and status not in _RETRYABLE:
         code = "idempotency_error"
-    # It keeps failures of its own for as long as answers (Stripe, "Idempotent requests").
+    # The service remembers its own failures for as long as answers (Stripe, "Idempotent requests").
     elif status >= 500 and "idempotent-replayed" in {name.lower() for name in error.headers or ()}:
         code = "failure_replayed"
     refused = PaymentError(

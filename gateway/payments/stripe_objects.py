@@ -1,6 +1,6 @@
-"""Translates between Stripe's objects and ours: what is asked for, and what is read in a reply.
+"""Translates between Stripe's objects and ours: requests that we make, and replies that we read.
 
-Pure. Card details never come here. Knows no SDK, no store, and of accounts only ids.
+Pure. Card details never come here.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _KINDS: Final = {description: kind for kind, description in _DESCRIPTIONS.items(
 
 
 def charge_params(charge: Charge) -> dict[str, Any]:
-    """Return the request that charges a saved card; its holder's address is no part of it."""
+    """Return the request that charges a saved card; it does not contain its holder's address."""
     payment = charge.payment
     return {
         "amount": charge.minor,
@@ -110,7 +110,7 @@ def checkout_page(reply: Reply) -> CheckoutPage:
 
 
 def intent_in(reply: Reply, refunds: Any, disputes: Any) -> Intent:
-    """Read a PaymentIntent; its refunds and disputes are listed apart."""
+    """Read a PaymentIntent; its refunds and disputes are listed separately."""
     ours = reply.get("metadata") or {}
     charge = reply.get("latest_charge")
     charge = charge if isinstance(charge, dict) else {}
@@ -212,7 +212,7 @@ TRACES: Final[Mapping[str, Callable[[Reply], PaymentTrace]]] = {
 
 
 def _minor(reply: Reply, name: str) -> int:
-    """Return an amount in minor units. Raises PaymentError naming the object it is not in."""
+    """Return an amount in minor units. Raises PaymentError naming the object that lacks it."""
     minor = reply[name]
     # `isinstance` would accept a bool; a float would lose cents.
     if type(minor) is not int:
