@@ -1,4 +1,4 @@
-"""Counts what becomes of calls, by the events of `logs.call_events`. No label is a call."""
+"""Counts the outcomes of calls, from events of `logs.call_events`. No label identifies a call."""
 
 from __future__ import annotations
 

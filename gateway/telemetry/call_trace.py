@@ -1,4 +1,4 @@
-"""Makes the spans of one call from what its state machine reports. Knows no clock and no log."""
+"""Makes the spans of one call from what its state machine reports. Pure: time is an argument."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ _EVENT_OF: Final[Mapping[type[Event], str]] = {
 }
 _FAILURES: Final = frozenset(
     {
-        # All but the normal classes of Q.850, to which a busy line and no answer belong.
+        # All but the normal classes of Q.850, which include a busy line and no answer.
         *(cause for cause in Cause if 32 <= cause <= 127),
         Cause.MEDIA_TIMEOUT,
         Cause.GATEWAY_DOWN,
     }
 )
-"""Causes of calls that somebody has to look at."""
+"""Causes of calls that somebody has to look into."""
 
 
 class CallTrace:
@@ -64,17 +64,17 @@ class CallTrace:
         self._root = trace.begin(spans.CALL, parent_id, at_ns)
         self._phase: Span | None = self._child(spans.ADMISSION, at_ns)
         self._dial: Span | None = None
-        """The order to the carrier: it may last beyond the state in which it was given."""
+        """The order to the carrier: it may outlast the state in which it was given."""
         self._is_requested = False
         self._is_over = False
 
     def requested(self, call_id: str, country: str) -> None:
-        """Note that the call has begun."""
+        """Record that the call has begun."""
         self._is_requested = True
         self._root.attributes |= {"caller.call_id": call_id, "caller.country": country}
 
     def advanced(self, call: Call, before: State, event: Event, at_ns: int) -> None:
-        """Note what an event has done; `before` is the state in which it came."""
+        """Record what an event has changed; `before` is the state in which it came."""
         if self._is_over:
             return
         self._note(event, at_ns)
@@ -89,7 +89,7 @@ class CallTrace:
             self._finish(call, at_ns)
 
     def refused(self, code: str, at_ns: int) -> None:
-        """Note a refusal; before there is a call it ends the trace."""
+        """Record a refusal; before there is a call it ends the trace."""
         if self._is_over:
             return
         self._root.attributes["caller.refusal"] = code
@@ -97,7 +97,7 @@ class CallTrace:
             self._close(at_ns, code)
 
     def abandon(self, at_ns: int) -> None:
-        """End the trace of a token that has led to no call and no refusal: its caller had gone."""
+        """End the trace of a token that led to no call and no refusal: its caller had gone."""
         if not self._is_requested:
             self._close(at_ns, ABANDONED)
 
@@ -106,7 +106,7 @@ class CallTrace:
 
     def _note(self, event: Event, at_ns: int) -> None:
         name = _EVENT_OF.get(type(event))
-        # Polls and callbacks repeat what they say for as long as a call lasts.
+        # Polls and callbacks repeat what they report for as long as a call lasts.
         if name is not None and all(name != noted for noted, _ in self._root.events):
             self._root.events.append((name, at_ns + self._trace.offset_ns))
 

@@ -1,7 +1,7 @@
-"""Writes spans as an OTLP request, in binary protobuf.
+"""Encodes spans as an OTLP request, in binary protobuf.
 
-Imported only where a collector is set, for `opentelemetry-proto` comes with an extra of its own.
-OTLP 1.5: opentelemetry-proto, docs/specification.md. Knows no HTTP.
+Imported only if a collector is set, because `opentelemetry-proto` is an optional extra. OTLP 1.5:
+opentelemetry-proto, docs/specification.md.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _SCOPE = InstrumentationScope(name="caller")
 
 
 class Encoder:
-    """Writes the spans of one process, which `resource` describes."""
+    """Encodes the spans of one process, which `resource` describes."""
 
     def __init__(self, resource: Mapping[str, str]) -> None:
         self._resource = Resource(attributes=_attributes(resource))
@@ -52,7 +52,7 @@ def _span(span: Span) -> trace_pb2.Span:
         events=[
             trace_pb2.Span.Event(name=name, time_unix_nano=at_ns) for name, at_ns in span.events
         ],
-        # Left out where all went well: the protocol leaves that to who reads (Status.code).
+        # Left out on success: the protocol leaves that judgement to the reader (Status.code).
         status=status if span.error else None,
     )
 

@@ -1,4 +1,4 @@
-"""Collects the figures that a process keeps anyway, at the moment when somebody asks for them."""
+"""Collects figures that a process has anyway, at the moment of a scrape."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from prometheus_client.registry import Collector
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Functions that return what there is now, by name of the metric without its prefix."""
+    """Functions that return current values, by name of the metric without its prefix."""
 
     gauges: Mapping[str, tuple[str, Callable[[], float]]] = field(default_factory=dict)
-    """Name -> what it says, and the figure."""
+    """Name -> its help text, and the figure."""
     counters: Mapping[str, tuple[str, str, Callable[[], Mapping[str, float]]]] = field(
         default_factory=dict
     )
-    """Name -> what it says, its one label, and the counts by that."""
+    """Name -> its help text, its one label, and the counts by that label."""
     raised: Mapping[str, Callable[[], bool]] = field(default_factory=dict)
     """Name of an alarm of this process -> whether it is raised."""
 
@@ -29,7 +29,7 @@ class _Collector(Collector):
         self._figures = figures
 
     def collect(self) -> Iterator[Metric]:
-        """Return all of them as they are now."""
+        """Return all of them at their current values."""
         for name, (what, figure) in self._figures.gauges.items():
             yield GaugeMetricFamily(f"caller_{name}", what, value=figure())
         for name, (what, label, counts) in self._figures.counters.items():

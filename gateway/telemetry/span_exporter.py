@@ -1,7 +1,7 @@
 """Sends spans to a collector, by OTLP over HTTP; nothing ever waits for it.
 
-What waits is bounded, as is each request. A collector that is away, hangs or refuses costs its
-spans: they are counted, and the log says so once when it begins and once when it is over.
+Its queue and each request are bounded. If the collector is away, hangs or refuses, spans are lost:
+they are counted, and an outage is logged once when it begins and once when it ends.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ import structlog
 from gateway.telemetry.spans import Span
 
 WAITING_MAX: Final = 4_096
-"""Spans that wait; further ones are dropped. Some four megabytes."""
+"""Spans that may wait; further ones are dropped. Some four megabytes."""
 BATCH_MAX: Final = 64
-"""Spans of one request: it takes a millisecond to write, while all audio waits."""
+"""Spans per request: encoding one takes a millisecond, during which all audio waits."""
 INTERVAL_S: Final = 1.0
 TIMEOUT_S: Final = 5.0
 FLUSH_S_MAX: Final = 2.0
-"""How long the spans that wait may take to leave when the process stops."""
+"""How long sending the queue may take when the process stops."""
 PAUSE_S: Final = 1.0
 PAUSE_S_MAX: Final = 60.0
-"""How long to wait after a failure, twice as long each time; also the most that a collector gets
-that asks for more."""
+"""How long to wait after a failure, twice as long each time; also the longest wait that a collector
+is granted if it asks for more."""
 RETRYABLE: Final = frozenset({429, 502, 503, 504})
 """OTLP/HTTP, "Retryable Response Codes". After any other failure status the spans are dropped."""
 _NO_STATUS: Final = 0
@@ -57,32 +57,32 @@ class SpanExporter:
         self._flush_s = flush_s
         self._waiting: deque[Span] = deque()
         self._batch: Sequence[Span] = ()
-        """Those of the request under way."""
+        """The spans of the request in progress."""
         self._pause_s = 0.0
         self._is_failing = False
         self._work: asyncio.Task[None] | None = None
         self.counts = {"sent": 0, "dropped": 0}
-        """What has become of spans."""
+        """Spans by outcome."""
 
     def start(self) -> None:
         """Start on the running loop."""
         self._work = asyncio.get_running_loop().create_task(self._run(), name="traces")
 
     def take(self, span: Span) -> None:
-        """Send a span soon, or drop it where too many wait."""
+        """Send a span soon, or drop it if too many are waiting."""
         if len(self._waiting) < WAITING_MAX:
             self._waiting.append(span)
         else:
             self.counts["dropped"] += 1
 
     async def stop(self) -> None:
-        """Send what waits, within a bounded time; drop the rest."""
+        """Send what is queued, within a bounded time; drop the rest."""
         work, self._work = self._work, None
         if work is None:
             return
         work.cancel()
         await asyncio.gather(work, return_exceptions=True)
-        # The request that was under way goes once more: collectors know a span by its ids.
+        # The request in progress is sent again: collectors recognise a span by its ids.
         self._put_back()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._flush_s), self._session() as session:
@@ -96,20 +96,20 @@ class SpanExporter:
         async with self._session() as session:
             while True:
                 await asyncio.sleep(max(self._interval_s, self._pause_s))
-                # What came by now and no more: each turn of the loop is one beat of requests.
+                # Only what is queued by now: each turn of the loop is one beat of requests.
                 for _ in range(-(-len(self._waiting) // BATCH_MAX)):
                     if await self._send(session):
                         break
 
     def _session(self) -> aiohttp.ClientSession:
-        # No cookie is kept: a collector that sets them gets none back.
+        # No cookies are kept: a collector that sets them gets none back.
         return aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=self._timeout_s),
             cookie_jar=aiohttp.DummyCookieJar(),
         )
 
     async def reach(self) -> str:
-        """Send nothing at all, and return why that was not taken; empty if it was."""
+        """Send an empty request, and return why it was not accepted; empty if it was."""
         async with self._session() as session:
             return (await self._post(session, self._encode(())))[1]
 
@@ -124,7 +124,7 @@ class SpanExporter:
         try:
             body = self._encode(self._batch)
         except Exception:
-            # A bug of ours; without this it would be the last thing that is ever sent.
+            # A bug of ours; uncaught, it would be the last thing ever sent.
             log.exception("traces not written", dropped=count)
             self._batch = ()
             self.counts["dropped"] += count
@@ -143,7 +143,7 @@ class SpanExporter:
         self._pause_s = min(max(2 * self._pause_s, PAUSE_S, after_s), PAUSE_S_MAX)
         if status in RETRYABLE or status == _NO_STATUS:
             self._put_back()
-            # Those that came meanwhile stay and the oldest go, as long as there are too many.
+            # New spans stay and the oldest go, as long as there are too many.
             while len(self._waiting) > WAITING_MAX:
                 self._waiting.popleft()
                 self.counts["dropped"] += 1
@@ -153,9 +153,10 @@ class SpanExporter:
         return failure
 
     async def _post(self, session: aiohttp.ClientSession, body: bytes) -> tuple[int, str, float]:
-        """Return the status, 0 for none; why it failed; for how long the collector asks to wait."""
+        """Return the status, 0 for none; the failure; and how long the collector asks to wait."""
         try:
-            # A redirect would take the headers' secret to a host that the operator did not name.
+            # A redirect would take the secret in the headers to a host that the operator did not
+            # name.
             async with session.post(
                 self._url, data=body, headers=self._headers, allow_redirects=False
             ) as reply:

@@ -1,7 +1,7 @@
 """Defines the spans of a call's trace, and every attribute that one may have.
 
-`SPANS`, `EVENTS` and `ATTRIBUTES` are all there is: whoever gets traces learns no number, name or
-address of anybody. Knows no clock and no collector.
+`SPANS`, `EVENTS` and `ATTRIBUTES` are all there is: a trace reveals nobody's number, name or
+address.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Value = str | int
 
 
 class Kind(Enum):
-    """Kinds of spans, as OpenTelemetry has them."""
+    """Kinds of spans, as OpenTelemetry defines them."""
 
     INTERNAL = auto()
     SERVER = auto()
@@ -115,7 +115,7 @@ EVENTS: Final[Mapping[str, str]] = {
     "carrier.media": "its media stream has begun",
     "carrier.ended": "it says that its leg is over",
 }
-"""Events of `caller.call`, each when it comes first, by a callback, a poll or a stream."""
+"""Events of `caller.call`, each at its first occurrence, by a callback, a poll or a stream."""
 
 
 @dataclass(slots=True)
@@ -147,7 +147,7 @@ class Trace:
         new_id: Callable[[int], bytes],
         emit: Callable[[Span], None],
     ) -> None:
-        """Take what is added to monotonic times, what makes ids, and who gets what has ended."""
+        """Take the offset of monotonic times, a source of ids, and what receives ended spans."""
         self.trace_id = trace_id
         self.offset_ns = offset_ns
         self._new_id = new_id
@@ -160,10 +160,10 @@ class Trace:
 
     def end(self, span: Span, at_ns: int, *, error: str = "") -> None:
         """End a span at a monotonic time, and hand it over."""
-        # What is reported as of an earlier moment ends no span before its beginning.
+        # A report about an earlier moment must not end a span before its beginning.
         span.end_ns = max(span.start_ns, at_ns + self.offset_ns)
         span.error = span.error or error
-        # The table is what may be told: an attribute that is not in it is a fault here.
+        # The table lists what may be exported: an attribute that is not in it is a bug here.
         assert span.attributes.keys() <= {*SPANS[span.name].attributes}
         self._emit(span)
 

@@ -1,7 +1,7 @@
-"""Reads and writes `traceparent`, by which a trace goes on in another process.
+"""Reads and writes `traceparent`, which continues a trace in another process.
 
 W3C Trace Context, Recommendation of 23 November 2021, section 3.2. `tracestate` is not read: no
-request is sent on that would have to bring it, and it is a stranger's text.
+outgoing request would have to carry it, and it is a stranger's text.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Final
 TRACE_ID_BYTES: Final = 16
 SPAN_ID_BYTES: Final = 8
 _SAMPLED: Final = 1
-# Lower case only (3.2.2.3). What follows the flags is for versions after 00 (3.2.4).
+# Only lower case (3.2.2.3). What follows the flags is for versions after 00 (3.2.4).
 _TRACEPARENT: Final = re.compile(
     r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-[\x20-\x7e]{0,200})?"
 )
@@ -29,14 +29,14 @@ class TraceContext:
     is_sampled: bool
 
     def traceparent(self) -> str:
-        """Return it as a header's value, of version 00."""
+        """Return it as a header value, of version 00."""
         return f"00-{self.trace_id.hex()}-{self.span_id.hex()}-{int(self.is_sampled):02x}"
 
 
 def parse(values: Sequence[str]) -> TraceContext | None:
-    """Return what the `traceparent` headers of a request say; None for none, several or bad ones.
+    """Parse the `traceparent` headers of a request; None for none, several or invalid ones.
 
-    A trace is then begun anew (4.3).
+    A new trace is then begun (4.3).
     """
     read = _TRACEPARENT.fullmatch(values[0]) if len(values) == 1 else None
     if read is None:
@@ -47,5 +47,5 @@ def parse(values: Sequence[str]) -> TraceContext | None:
     context = TraceContext(
         bytes.fromhex(trace_id), bytes.fromhex(span_id), bool(int(flags, 16) & _SAMPLED)
     )
-    # All zeros are no id (3.2.2.3, 3.2.2.4).
+    # All zeros are not a valid id (3.2.2.3, 3.2.2.4).
     return context if any(context.trace_id) and any(context.span_id) else None

@@ -1,6 +1,6 @@
 """Decides which calls are traced, and begins their traces.
 
-Once for each: when the token is asked for. The node that redeems it does as the token says.
+Once per call: when the token is requested. The node that redeems it follows the token.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from gateway.telemetry.spans import Span, Trace
 from gateway.telemetry.trace_context import TRACE_ID_BYTES, TraceContext, parse
 
 _CHANCE_BYTES: Final = 7
-"""As many as a float holds exactly."""
+"""Enough for the 53 bits that a float represents exactly."""
 
 
 class RequestTrace:
@@ -33,19 +33,19 @@ class RequestTrace:
         self._is_over = False
 
     def issued(self, country: str) -> str:
-        """Note that a token is issued; return what it takes to the node."""
+        """Record that a token is issued; return what it carries to the node."""
         self._is_told = True
         self._span.attributes["caller.country"] = country
         return TraceContext(self._trace.trace_id, self._span.span_id, True).traceparent()
 
     def refused(self, code: str) -> None:
-        """Note that a call was refused to an account."""
+        """Record that a call was refused to an account."""
         if not self._is_over:
             self._is_told = True
             self._span.attributes["caller.refusal"] = code
 
     def answered(self, route: str, status: int) -> None:
-        """End it, and drop it where it was about no call: of strangers and floods there is none."""
+        """End it; drop it if it was about no call, so that strangers and floods leave no trace."""
         self._is_over = True
         if self._is_told:
             self._span.attributes |= {
@@ -53,7 +53,7 @@ class RequestTrace:
                 "http.route": route,
                 "http.response.status_code": status,
             }
-            # OpenTelemetry's conventions for HTTP: what the client did wrong is no fault of ours.
+            # OpenTelemetry's conventions for HTTP: a client's fault is not an error of the span.
             error = str(status) if status >= 500 else ""
             self._trace.end(self._span, self._clock_ns(), error=error)
 
@@ -70,7 +70,7 @@ class Tracer:
         unix_ns: Callable[[], int] = time.time_ns,
         new_id: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
-        """Trace this part of all calls, from 0 to 1; `emit` gets each span when it ends."""
+        """Trace this fraction of all calls, from 0 to 1; `emit` gets each span when it ends."""
         self._emit = emit
         self._ratio = ratio
         self.clock_ns = clock_ns
@@ -80,9 +80,9 @@ class Tracer:
     def request(self, traceparents: Sequence[str], name: str) -> RequestTrace | None:
         """Return the trace of a request with these headers; None for one that is not traced.
 
-        A trace that the client has begun goes on. Its flag can only lower what is traced: where it
-        is not set nothing is, where it is the ratio decides, by chance of ours and not by the
-        trace's id, which the client has chosen.
+        A trace that the client has begun is continued. Its flag can only reduce what is traced: if
+        it is not set, nothing is; if it is set, the ratio decides, by our own random choice and not
+        by the trace's id, which the client has chosen.
         """
         given = parse(traceparents)
         if given is not None and not given.is_sampled:
@@ -95,12 +95,12 @@ class Tracer:
         return RequestTrace(self._trace(trace_id), name, parent_id, self.clock_ns)
 
     def call(self, traceparent: str, at_ns: int) -> CallTrace | None:
-        """Return the trace of a call whose token brings this; None for one that is not traced."""
+        """Return the trace of a call whose token carries this; None for one that is not traced."""
         given = parse((traceparent,)) if traceparent else None
         if given is None or not given.is_sampled:
             return None
         return CallTrace(self._trace(given.trace_id), given.span_id, at_ns)
 
     def _trace(self, trace_id: bytes) -> Trace:
-        # Anew for each: the clock of the wall may be set while a process lives.
+        # Computed for each trace: the wall clock may be set while a process lives.
         return Trace(trace_id, self._unix_ns() - self.clock_ns(), self._new_id, self._emit)
