@@ -1,8 +1,7 @@
 """Logs the events of calls, one structured line each; nothing else logs them.
 
-At debug level there is a line besides for whatever comes for a call, from whichever side.
-`EVENTS` lists the events and their fields. A line names the call, its node and its account, never a
-phone number or a token. Knows a call only by its state machine.
+At debug level, everything received for a call has a line as well. `EVENTS` lists the events and
+their fields. A line names the call, its node and its account, never a phone number or a token.
 """
 
 from __future__ import annotations
@@ -29,15 +28,15 @@ EVENTS: Final[Mapping[str, tuple[str, ...]]] = {
     "call settled": (*_CAUSE, "seconds", "cost_micros"),
     "call was settled by another node": ("seconds", "cost_micros"),
 }
-"""Event -> its own fields besides `FIELDS`. Every requested call is eventually refused or settled,
-once; if another node has settled it, its own says so as well."""
+"""Event -> its own fields in addition to `FIELDS`. Every requested call is eventually refused or
+settled, once; if another node has settled it, its own logs that as well."""
 
 LISTENERS: Final[set[Callable[[str, Mapping[str, Any]], None]]] = set()
-"""Told of each event and its own fields, whatever is logged."""
+"""Called with each event and its own fields, whatever the log level."""
 
 
 class Follower(Protocol):
-    """Is told of one call, whatever is logged."""
+    """Notified of the events of one call, whatever the log level."""
 
     def requested(self, call_id: str, country: str) -> None:
         """Take the call's id, before its first event."""
@@ -47,10 +46,10 @@ class Follower(Protocol):
 
 
 FOLLOWER: Final[ContextVar[Follower | None]] = ContextVar("follower", default=None)
-"""Who is told of the call that is begun in this context."""
+"""The follower of the call that is begun in this context."""
 
 ON_REFUSAL: Final[ContextVar[Callable[[str], None] | None]] = ContextVar("on_refusal", default=None)
-"""Called with the code when what this context is about is refused."""
+"""Called with the code when the request of this context is refused."""
 
 _log = structlog.get_logger(__name__)
 
@@ -101,8 +100,8 @@ class CallLog:
         """Log what an event has changed; `before` is the state in which it arrived."""
         if isinstance(event, DialAccepted):
             self._after("call placed", call, now_ns)
-        # By the move and not by the event: callback and media stream both prove an answer, and the
-        # first one moves the call.
+        # By the state change, not by the event: callback and media stream both prove an answer, and
+        # only the first one changes the state.
         elif before in (State.DIALLING, State.RINGING) and call.state is State.ANSWERED:
             self._after("call answered", call, now_ns)
         if isinstance(event, HoldRefused):
@@ -114,17 +113,17 @@ class CallLog:
         self._tell(lambda follower: follower.advanced(call, before, event, now_ns))
 
     def received(self, what: str, call: Call) -> None:
-        """Log at debug level what has come for the call, and the state it is in then."""
+        """Log at debug level what was received for the call, and its state then."""
         ids = dict(zip(FIELDS, self._ids(call.carrier_call_id), strict=True))
         _log.debug("call received", **ids, received=what, state=call.state.name)
 
     def settled(self, call: Call, seconds: int, cost_micros: int) -> None:
-        """Log what this node has posted as the price of the call."""
+        """Log the price that this node has posted for the call."""
         cause = call.cause or Cause.NORMAL_TEMPORARY_FAILURE
         _settled(self._ids(call.carrier_call_id), cause, seconds, cost_micros)
 
     def settled_elsewhere(self, call: Call, seconds: int, cost_micros: int) -> None:
-        """Log that another node has settled the call, and what it has posted."""
+        """Log that another node has settled the call, and the price it has posted."""
         charged = {"seconds": seconds, "cost_micros": cost_micros}
         _write("call was settled by another node", self._ids(call.carrier_call_id), **charged)
 
@@ -136,11 +135,11 @@ class CallLog:
         except Exception:
             # A bug of ours, which the call survives.
             self._follower = None
-            _log.exception("call not followed any more", call_id=self._call_id)
+            _log.exception("call no longer followed", call_id=self._call_id)
 
     def _ended(self, call: Call) -> None:
         self._has_ended = True
-        # Zero seconds for a call that nobody answered.
+        # Zero seconds for an unanswered call.
         since_ns = call.answered_ns if call.answered_ns is not None else call.ended_ns
         seconds = ((call.ended_ns or 0) - (since_ns or 0)) / 1e9
         assert call.cause is not None
@@ -173,7 +172,7 @@ def _settled(ids: tuple[str, str, str, str], cause: Cause, seconds: int, cost_mi
 
 
 def _write(name: str, ids: tuple[str, str, str, str], **fields: object) -> None:
-    # The table is what readers of the log rely on: a field that is not in it is a fault here.
+    # Readers of the log rely on this table: a field that is not in it is a bug here.
     assert tuple(fields) == EVENTS[name]
     _log.info(name, **dict(zip(FIELDS, ids, strict=True)), **fields)
     for listener in LISTENERS:

@@ -29,16 +29,16 @@ OURS: Final = ("gateway", "billing", "accounts", "database", "media")
 their parameters (aiosqlite's include phone numbers, httpx's addresses)."""
 
 QUIETER: Final = {
-    # It warns of what clients send, and anyone can send anything.
+    # It warns about what clients send, and anyone can send anything.
     "uvicorn": logging.ERROR,
-    # It logs at each start how it reads its own configuration.
+    # At each start it logs how it reads its own configuration.
     "alembic": logging.WARNING,
 }
 
 EVENT_CHARACTERS_MAX: Final = 2_000
 
 WRITER: Final = ("node", "role")
-"""Fields of all lines of a process that is one of several; it has one of them."""
+"""Fields in all lines of a process that is one of several; it has one of them."""
 
 _log = structlog.get_logger(__name__)
 _is_json = False
@@ -56,7 +56,7 @@ def prepare(environ: Mapping[str, str]) -> None:
 
 
 def sign(**writer: str) -> None:
-    """Let each line from now on say who writes it, by fields of `WRITER`."""
+    """Make each line from now on say who writes it, by fields of `WRITER`."""
     _writer.clear()
     _writer.update(writer)
 
@@ -82,7 +82,7 @@ def configure(level: str, form: str) -> None:
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
-        # Loggers are made at import, before this; they are bound to it when they first write.
+        # Loggers are created at import, before this; they are configured when they first write.
         cache_logger_on_first_use=True,
     )
     handler = _Handler(sys.stderr)
@@ -110,13 +110,13 @@ def configure(level: str, form: str) -> None:
 
 
 def set_level(level: str) -> None:
-    """Log our own lines from this level on, and at no level more of the libraries' than warnings.
+    """Log our own lines from this level on, and those of libraries never below warnings.
 
     `configure` was called before.
     """
     severity = logging.getLevelNamesMapping()[level.upper()]
     root = logging.getLogger()
-    # For everyone who is not named below, whatever level we run at.
+    # For all others that are not listed below, whatever our own level.
     root.setLevel(max(severity, logging.WARNING))
     for name in OURS:
         logging.getLogger(name).setLevel(severity)
@@ -133,7 +133,7 @@ def take_hooks() -> None:
 
 def log_uncaught(error: BaseException | None, what: str) -> None:
     """Log an exception that has ended something."""
-    # An exit that was asked for is no fault, and has told its reason.
+    # A requested exit is not a fault, and has printed its reason.
     if error is not None and not isinstance(error, SystemExit):
         _log.error(what, exc_info=error)
 
@@ -154,7 +154,7 @@ def on_loop_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> 
 
 
 class _Handler(logging.StreamHandler[Any]):
-    """Writes lines; if one cannot be written, says only that, not what it holds."""
+    """Writes lines; if one cannot be written, says only that, not what it contains."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
         # Without the exception: what could not be formatted may be the very thing that must not
@@ -169,7 +169,7 @@ class _Formatter(structlog.stdlib.ProcessorFormatter):
     """Renders lines, and redacts what must not be in any of them."""
 
     def format(self, record: logging.LogRecord) -> str:
-        # On the finished line, so that no field and no library can pass it by.
+        # On the finished line, so that no field and no library can bypass it.
         return tracebacks.redact(super().format(record))
 
 
@@ -185,15 +185,16 @@ class _Repeats(logging.Filter):
         is_ours = record.name.partition(".")[0] in OURS
         if not is_ours and record.levelno < logging.WARNING:
             return False
-        # structlog hands its fields over as the message; libraries pass a text.
+        # structlog passes its fields as the message; libraries pass a text.
         structured = record.msg if isinstance(record.msg, dict) else {}
         error = _error_of(structured.get("exc_info") or record.exc_info)
-        # Our own events are bounded where they are logged; a fault can be brought about by anyone.
+        # Our own events are bounded where they are logged; anyone may be able to cause a fault.
         if is_ours and error is None:
             return True
-        # A fault by where it was raised, for one handler logs many; a library's by where it logs.
+        # A fault is identified by where it was raised, because one handler logs many; a library's
+        # line by where it is logged.
         place = (record.pathname, record.lineno) if error is None else tracebacks.origin(error)
-        # Libraries log from threads of their own, and `RepeatBudget` knows no threads.
+        # Libraries log from their own threads, and `RepeatBudget` is not thread-safe.
         with self._lock:
             left_out = self._budget.admit((record.name, place), time.monotonic_ns())
         record.left_out = left_out
@@ -201,7 +202,7 @@ class _Repeats(logging.Filter):
 
 
 def _tell_writer(_logger: object, _name: str, event: Any) -> Any:
-    """Put who writes a line into its fields; one about another node keeps that one's name."""
+    """Add the writer to a line's fields; a line about another node keeps that one's name."""
     for name, value in _writer.items():
         event.setdefault(name, value)
     return event

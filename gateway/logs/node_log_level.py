@@ -1,6 +1,6 @@
 """Holds the log level of a process: its setting, or another one for a while.
 
-Kept in memory alone: a process that is started again has its setting. Is given its clock and timer.
+Kept in memory only, so a restarted process has its setting. Clock and timer are passed in.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ log = structlog.get_logger(__name__)
 
 
 class Timer(Protocol):
-    """What calls something later."""
+    """A pending call."""
 
     def cancel(self) -> None:
-        """Call it no more."""
+        """Cancel the call."""
 
 
 class NodeLogLevel:
@@ -32,7 +32,7 @@ class NodeLogLevel:
         call_later: Callable[[float, Callable[[], None]], Timer],
         clock: Callable[[], datetime],
     ) -> None:
-        """Begin with the setting, which is in force already."""
+        """Begin with the setting, which is already in force."""
         self._setting = setting
         self._apply = apply
         self._call_later = call_later
@@ -41,16 +41,16 @@ class NodeLogLevel:
         self.level = setting
         """Name of the lowest level that is logged, such as `info`."""
         self.until: datetime | None = None
-        """When the setting holds again; None while it does."""
+        """When the setting applies again; None while it does."""
 
     def set_for(self, level: str, minutes: int) -> None:
-        """Log from another level on, for so many minutes from now; what was said before is over."""
+        """Log from another level on, for this many minutes; replaces any earlier change."""
         length = timedelta(minutes=minutes)
         self._change(level, self._clock() + length)
         self._timer = self._call_later(length.total_seconds(), self.restore)
 
     def restore(self) -> None:
-        """Let the setting hold again."""
+        """Apply the setting again."""
         self._change(self._setting, None)
 
     def _change(self, level: str, until: datetime | None) -> None:
@@ -59,7 +59,7 @@ class NodeLogLevel:
             self._timer = None
         severity = logging.getLevelNamesMapping()
         is_quieter = severity[level.upper()] > severity[self.level.upper()]
-        # Where the more is logged.
+        # Logged while the more verbose level is in force.
         if is_quieter:
             log.info("log level changed", log_level=level)
         self._apply(level)

@@ -1,7 +1,7 @@
 """Logs callbacks and handshakes with refused signatures, by source and at a bounded rate.
 
-A rotated token or a wrong public origin shows nowhere else. Anyone can send such requests, so each
-source gets one line a minute with a count, and sources beyond `SOURCES_MAX` share one.
+Nothing else reveals a rotated token or a wrong public origin. Anyone can send such requests, so
+each source gets one line a minute with a count, and sources beyond `SOURCES_MAX` share one.
 """
 
 from __future__ import annotations
@@ -60,10 +60,10 @@ class RefusedSignatures:
             name = OTHERS
         source = self._sources.get(name)
         if source is None:
-            # One timer while anything is counted, and none where nothing ever comes.
+            # One timer while anything is counted, and none if nothing ever comes.
             if not self._sources:
                 self._ticker.at(now_ns + PERIOD_NS, self._look)
-            # As if told a period ago, so that its first one is logged at once.
+            # As if last logged one period ago, so that its first one is logged at once.
             source = self._sources[name] = _Source(now_ns - PERIOD_NS)
         source.what, source.hint = what, hint
         source.unlogged += 1

@@ -1,7 +1,7 @@
 """Formats exceptions for the log: bounded in size and rate, without values of variables.
 
-A traceback names files, lines and functions only. An exception's message may quote its input, so
-credentials and phone numbers are redacted from every finished line. Knows no log and no clock.
+A traceback names only files, lines and functions. An exception's message may quote its input, so
+credentials and phone numbers are redacted from every finished line.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def _describe_one(error: BaseException) -> str:
     # A negative limit keeps the last frames: those nearest to the fault.
     frames = traceback.extract_tb(error.__traceback__, limit=-FRAMES_MAX)
     message = "".join(traceback.format_exception_only(type(error), error)).rstrip()
-    # Before it is cut, or a number could lose the digits by which it is known.
+    # Before it is cut, or a number could lose the digits by which it is recognised.
     message = _DIGITS.sub("…", message)
     if len(message) > MESSAGE_CHARACTERS_MAX:
         message = message[:MESSAGE_CHARACTERS_MAX] + "…"

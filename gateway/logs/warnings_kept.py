@@ -1,7 +1,7 @@
-"""Keeps the last warnings of this process until somebody takes them, for operators to see.
+"""Keeps the last warnings of this process until they are taken, for operators to see.
 
-Only what our own packages log: their lines have fixed words. Of a line's fields it keeps the call's
-id alone. Knows nobody who watches.
+Only lines of our own packages, which have fixed words. Of a line's fields only the call's id is
+kept.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ class KeptWarning(NamedTuple):
 
 
 class WarningsKept(logging.Handler):
-    """A handler of the root logger; takes part until it is closed."""
+    """A handler of the root logger; active until it is closed."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
         self._kept: deque[KeptWarning] = deque(maxlen=KEPT_MAX)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep a line of ours; those of libraries may say anything."""
-        # structlog hands its fields on as the message.
+        """Keep a line of ours; those of libraries may contain anything."""
+        # structlog passes its fields as the message.
         if isinstance(record.msg, dict):
             at = datetime.fromtimestamp(round(record.created, 3), UTC)
             is_error = record.levelno >= logging.ERROR
@@ -42,7 +42,7 @@ class WarningsKept(logging.Handler):
     def take(self) -> list[KeptWarning]:
         """Return what is kept, once."""
         taken: list[KeptWarning] = []
-        # Other threads log as well: no line may be lost between a copy and a clearing.
+        # Other threads log as well: no line may be lost between a copy and a clear.
         while self._kept:
             taken.append(self._kept.popleft())
         return taken

@@ -179,7 +179,7 @@ async def test_a_follower_that_fails_is_told_no_more_and_the_call_goes_on(stage,
     assert follower.told[-1][-1] == "Answered"
     assert events(lines) == ["requested", "placed", "answered", "ended", "settled"]
     (fault,) = [line for line in lines if line["log_level"] == "error"]
-    assert (fault["event"], fault["call_id"]) == ("call not followed any more", "c1")
+    assert (fault["event"], fault["call_id"]) == ("call no longer followed", "c1")
 
 
 async def test_what_a_context_is_about_is_told_its_refusal(lines):
