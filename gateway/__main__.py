@@ -1,4 +1,4 @@
-"""Starts `caller`, also `python -m gateway`; Ctrl-C ends it quietly from its first moment on."""
+"""Starts `caller`, also `python -m gateway`; Ctrl-C ends it quietly from the first moment on."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def main() -> None:
 def _end(code: str | int | None) -> NoReturn:
     """End the process at once; everything is closed, and tearing modules down takes long."""
     for stream in (sys.stdout, sys.stderr):
-        # Who reads them may have gone.
+        # The reader of the output may have gone.
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
     # As `sys.exit` reads its argument: None is success, a text is a failure.
@@ -37,7 +37,7 @@ def _end(code: str | int | None) -> NoReturn:
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:
-    """Exit at once: nothing is open yet, or any more (`roles.process.run` handles the signal then).
+    """Exit at once: nothing is open (`roles.process.run` handles the signal in between).
 
     An exception would be printed as a traceback by whatever was being imported or torn down.
     """

@@ -1,7 +1,7 @@
 """Why a call ended: one enum of cause values, and the words for a person.
 
 Values up to 127 are ITU-T Q.850; the higher ones are FreeSWITCH's extensions of it
-(`switch_types.h`), which CDR tools of this field know. Knows no call and no carrier.
+(`switch_types.h`), which CDR tools of this field recognise.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ _MESSAGES = {
     ),
     Cause.OUTGOING_CALL_BARRED: "Calls to this number are not allowed.",
     Cause.BEARERCAPABILITY_NOTAVAIL: "The sound connection to the phone could not be set up.",
-    # Q.850 knows no word for a limit: of all causes this one alone is nobody's but ours.
+    # Q.850 has no value for a limit: of all causes, only this one is never caused by anyone but us.
     Cause.SERVICE_UNAVAILABLE: "The call button takes no more calls for now: a limit is reached.",
     Cause.RECOVERY_ON_TIMER_EXPIRE: "The phone network did not answer in time.",
     Cause.PROTOCOL_ERROR: "The phone network sent something that cannot be understood.",
@@ -98,7 +98,7 @@ _FROM_SIP = {
 
 @dataclass(frozen=True, slots=True)
 class CarrierRefusal:
-    """What a carrier answered in place of a call."""
+    """A carrier's answer in place of a call."""
 
     code: int
     """The carrier's own; 0 for none."""

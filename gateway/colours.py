@@ -1,4 +1,4 @@
-"""Judges whether a colour can be read on the backgrounds of the pages. Pure arithmetic."""
+"""Checks whether a colour is readable on the backgrounds of the pages. Pure arithmetic."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gateway.tokens import DARK, LIGHT
 CONTRAST_MIN: Final = 4.5
 """Of text on its background: WCAG 2.2, 1.4.3 (AA)."""
 LIGHT_GROUNDS: Final = (LIGHT["card"], LIGHT["ground"])
-"""What links stand on, and around it, in the light scheme of the pages."""
+"""Backgrounds of links, and around them, in the light scheme of the pages."""
 DARK_GROUNDS: Final = (DARK["card"], DARK["ground"])
 """The same in its dark scheme."""
 

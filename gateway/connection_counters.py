@@ -1,4 +1,4 @@
-"""Counts what one media connection has carried. Knows no socket, leg or clock."""
+"""Counts what one media connection has carried."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Defines the kinds of settings: how a value is written, read, bounded and shown.
 
-Each function returns a dataclass field for one setting. Knows no setting's name.
+Each function returns a dataclass field for one setting.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ SCHEME_PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How a text must look."""
+    """The required form of a text."""
 
     words: str
-    """What follows "must be": for people, with an example where that says more."""
+    """The text after "must be": for people, with an example if that helps."""
     pattern: str
-    """A regular expression for all of it."""
+    """A regular expression for the whole text."""
 
     def matching(self, value: str) -> str:
         """Return the value, which may be empty: that leaves the setting out. Raises ValueError."""
@@ -44,19 +44,19 @@ ANY: Final = Form("text", r"(?s:.*)")
 
 
 def text(default: str, doc: str, form: Form = ANY) -> Any:
-    """Return a setting that is text of a form."""
+    """Return a setting that is text of a given form."""
     return _knob(default, doc, lambda value: form.matching(value) or default, form.words)
 
 
 def secret(doc: str, form: Form = ANY, *, is_url: bool = False) -> Any:
-    """Return a setting that no log shows; one that is a URL must name a host that can be asked."""
+    """Return a setting that no log shows; a URL must have a host that can be reached."""
 
     def parse(value: str) -> Secret:
         text = form.matching(value)
         if text and is_url and not _can_be_asked(text):
             raise ValueError("must be a URL with a host and, if any, a port from 1 to 65535")
         if text and is_url:
-            # One that ends with a dot is looked up all the same.
+            # A host name that ends with a dot can still be looked up.
             _require_name((urlsplit(text).hostname or "").removesuffix("."))
         return Secret(text)
 
@@ -115,10 +115,10 @@ def number(default: int, doc: str, least: int, most: int, unit: str) -> Any:
 
 
 def ratio(default: str, doc: str) -> Any:
-    """Return a setting that is a part of a whole, as a decimal fraction."""
+    """Return a setting that is a fraction of a whole, in decimal notation."""
 
     def parse(value: str) -> float:
-        # Without exponents, signs, infinities.
+        # No exponents, signs or infinities.
         if not re.fullmatch(r"0(\.\d{1,9})?|1(\.0{1,9})?", value, re.ASCII):
             raise ValueError("must be a decimal fraction from 0 to 1, such as 0.05")
         return float(value)
@@ -127,7 +127,7 @@ def ratio(default: str, doc: str) -> Any:
 
 
 def choice(default: str, doc: str, *choices: str) -> Any:
-    """Return a setting that is one of some words."""
+    """Return a setting that is one of several words."""
 
     def parse(value: str) -> str:
         if value not in choices:
@@ -150,7 +150,7 @@ def names(
     def parse(value: str) -> tuple[Any, ...]:
         found = tuple(parse_one(part.strip()) for part in value.split(",") if part.strip())
         keys = [] if key is None else [key(each) for each in found]
-        # Only one of them would count, and nobody would notice which.
+        # Only one of them would count, and no one would notice which.
         for place, each in enumerate(keys):
             if (first := keys.index(each)) != place:
                 raise ValueError(f"names the same twice, in its parts {first + 1} and {place + 1}")
@@ -166,7 +166,7 @@ def colours(doc: str) -> Any:
 
 
 def versions(doc: str) -> Any:
-    """Return a setting of the versions of a document, the oldest first."""
+    """Return a setting of the versions of a document, oldest first."""
 
     def parse(value: str) -> tuple[str, ...]:
         found = tuple(version(part.strip()) for part in value.split(",") if part.strip())
@@ -203,7 +203,7 @@ def _knob(
     show: str | None = None,
     is_secret: bool = False,
 ) -> Any:
-    # `Settings` may be printed whole, and a secret's field is no part of that.
+    # `Settings` may be printed as a whole, and must not include a secret's metadata.
     metadata = {"doc": doc, "parse": parse, "rule": rule, "show": show, "is_secret": is_secret}
     return field(default=default, metadata=metadata, repr=not is_secret)
 
@@ -221,7 +221,7 @@ def origin(value: str) -> str:
     if not _can_be_asked(value):
         raise ValueError("must be an origin such as https://calls.example.com")
     parts = urlsplit(value)
-    # Browsers copy an origin with a slash behind it; a longer path would be ignored in silence.
+    # Browsers copy an origin with a trailing slash; a longer path would be silently ignored.
     if parts.scheme not in ("http", "https") or parts.path.strip("/"):
         raise ValueError("must be an origin such as https://calls.example.com")
     if parts.query or parts.fragment or parts.username:
@@ -233,13 +233,13 @@ def origin(value: str) -> str:
 
 
 def _require_name(host_name: str) -> None:
-    """Raise ValueError if DNS can have no such name (RFC 1035, 2.3.4), or browsers another one."""
+    """Raise ValueError if DNS allows no such name (RFC 1035, 2.3.4), or browsers change it."""
     if ".." in host_name:
         raise ValueError("names a host with two dots in a row, which no host has")
     if host_name.startswith("."):
         raise ValueError("names a host that begins with a dot, as none does")
     if host_name.endswith("."):
-        # What a browser says it comes from is compared as text, dot included.
+        # The origin that a browser sends is compared as text, including the dot.
         raise ValueError("names a host that ends with a dot: leave the dot out")
     if any(len(label) > _LABEL_MAX for label in host_name.split(".")):
         raise ValueError(f"names a host with a part of more than {_LABEL_MAX} characters")
@@ -252,7 +252,7 @@ def address(value: str) -> str:
     except ValueError:
         raise ValueError("must be IP addresses, separated by commas") from None
     plain = getattr(parsed, "ipv4_mapped", None) or parsed
-    # Nobody can send to these: 0.0.0.0/8 is "this network" (RFC 1122, 3.2.1.3).
+    # No packets can be sent to these: 0.0.0.0/8 is "this network" (RFC 1122, 3.2.1.3).
     is_nowhere = plain.is_unspecified or plain in _THIS_NETWORK or plain == _BROADCAST
     if is_nowhere or plain.is_multicast:
         raise ValueError("must be addresses that lead to this host: no 0.0.0.0, ::, no multicast")
@@ -330,7 +330,7 @@ def amount(value: str) -> int:
 def prefix(value: str) -> str:
     """Return the leading digits of numbers. Raises ValueError."""
     digits = value.removeprefix("+")
-    # ASCII, or `\d` takes the digits of every script.
+    # ASCII, or `\d` matches the digits of every script.
     if not re.fullmatch(r"[1-9]\d{0,14}", digits, re.ASCII):
         raise ValueError("must be leading digits of numbers, such as 53, separated by commas")
     return digits
@@ -351,7 +351,7 @@ def phonebook_entry(value: str) -> str:
 
 
 def much_of_the_internet(networks: Iterable[str]) -> str:
-    """Return a network that is too large for proxies, also when it is given in parts; else "".
+    """Return a network that is too large to be proxies, also if given in parts; else "".
 
     Those of private addresses are no larger (10.0.0.0/8 of RFC 1918, fc00::/7 of RFC 4193).
     """

@@ -1,6 +1,6 @@
 """Describes what operators see of accounts and what they do with them.
 
-Shapes only, pure: what an operator says is checked, nothing is read. Knows no store and no request.
+Shapes only, pure: what an operator enters is validated, nothing is read.
 """
 
 from __future__ import annotations
@@ -15,31 +15,31 @@ from accounts.data_request import DataRequest, Right
 from gateway.limits.fraud import Allowance
 
 FOUND_MAX: Final = 50
-"""Accounts of one page of a search."""
+"""Accounts per page of a search."""
 LINES_MAX: Final = 200
-"""Lines of one page of the audit log."""
+"""Lines per page of the audit log."""
 QUERY_MIN: Final = 2
-"""Characters of a search: one would find everybody."""
+"""Minimum length of a search: one character would find everyone."""
 REASON_MAX: Final = 300
 NODES: Final = "(nodes)"
-"""Under which the audit log keeps what is done with nodes; no account can have this id."""
+"""Id under which the audit log records acts on nodes; no account can have it."""
 OPERATOR_MAX: Final = 64
 LIFTED_MAX: Final = timedelta(days=366)
-"""How long a rule can be lifted: an exception that nobody looks at again becomes the rule."""
+"""How long a rule can be lifted: an exception that is never reviewed becomes the rule."""
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Who acts, and why: both are kept; the reason is told a holder who asks for their data.
+    """Who acts, and why: both are recorded; a holder who asks for their data gets the reason.
 
-    Raises ValueError where one is missing or too long.
+    Raises ValueError if one is missing or too long.
     """
 
     operator: str
     reason: str
 
     def __post_init__(self) -> None:
-        """Refuse what says nothing."""
+        """Refuse an empty or overlong order."""
         for text, longest in ((self.operator, OPERATOR_MAX), (self.reason, REASON_MAX)):
             if not text.strip() or len(text) > longest or not text.isprintable():
                 raise ValueError(
@@ -49,7 +49,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class FoundAccount:
-    """An account that a search has found."""
+    """An account found by a search."""
 
     id: str
     email: str = field(repr=False)
@@ -84,19 +84,19 @@ class Refusals:
 
 @dataclass(frozen=True, slots=True)
 class AccountState:
-    """How an account stands."""
+    """The state of an account."""
 
     found: FoundAccount
     currency: str
     balance_micros: int
-    """Of the book: calls that are not booked yet are not in it."""
+    """From the book: calls that are not booked yet are not included."""
     freezes: Sequence[str]
-    """Why it is frozen, as far as that is known; empty where it is not."""
+    """Why it is frozen, as far as known; empty if it is not."""
     is_proven: bool
     locked_at: datetime | None
     has_second_factor: bool
     credentials_epoch: int | None
-    """None where there is no holder."""
+    """None if there is no holder."""
     last_sign_in_at: datetime | None
     devices: int
     keys: int
@@ -104,27 +104,27 @@ class AccountState:
     opened: Sequence[str]
     """Countries that the holder has opened."""
     lifted: Mapping[Allowance, datetime]
-    """Rules of admission that were lifted, and until when, be it past or not."""
+    """Rules of admission that were lifted -> until when, including expired ones."""
     refusals: Sequence[Refusals]
-    """The newest."""
+    """The newest ones."""
 
 
 class Register(Protocol):
-    """What people asked for about their data. Raises StoreUnavailableError."""
+    """What people requested about their data. Raises StoreUnavailableError."""
 
     async def page(
         self, *, account_id: str, is_open: bool, limit: int, before: int | None
     ) -> Sequence[DataRequest]:
-        """Return requests, the newest first, or those that are open, the one first that is due.
+        """Return requests, newest first; or the open ones, those due first on top.
 
-        An empty `account_id` is of all; the page begins after the request of the number `before`.
+        An empty `account_id` means all; the page begins after the request with the number `before`.
         """
 
     async def ask(self, account_id: str, right: Right, operator: str) -> None:
-        """Note a request; nothing where the same one is open. Raises LookupError: no account."""
+        """Record a request, unless the same one is open. Raises LookupError: no account."""
 
     async def close(self, number: int, note: str, operator: str) -> bool:
-        """Note that a request is answered; False where none of this number is open.
+        """Record that a request is answered; False if none with this number is open.
 
         `note` says what was done, in printable characters, NOTE_MAX at most.
         """
@@ -134,18 +134,18 @@ class AdminBook(Protocol):
     """The book as operators use it. Raises StoreUnavailableError, and LookupError: no account."""
 
     async def find(self, text: str, *, limit: int, after: str = "") -> Sequence[FoundAccount]:
-        """Return accounts whose id or address holds a text, by their ids."""
+        """Return accounts whose id or address contains a text, ordered by id."""
 
     async def state(self, account_id: str) -> AccountState:
-        """Return how an account stands."""
+        """Return the state of an account."""
 
     async def lines(
         self, account_id: str, *, limit: int, before: int | None = None
     ) -> Sequence[Line]:
-        """Return lines of the audit log, the newest first."""
+        """Return lines of the audit log, newest first."""
 
     async def freeze(self, account_id: str, frozen: bool, order: Order) -> bool:
-        """Freeze or thaw; return whether it is frozen from now on, be it for another reason."""
+        """Freeze or thaw; return whether it is frozen from now on, perhaps for another reason."""
 
     async def lock(self, account_id: str, order: Order) -> None:
         """Lock its holder out, until they set another password. LookupError: no holder."""
@@ -157,22 +157,22 @@ class AdminBook(Protocol):
         """End all sessions of its holder. LookupError: no holder."""
 
     async def reset_second_factor(self, account_id: str, order: Order) -> bool:
-        """Remove second factor and passkeys; False where there are none, or no holder."""
+        """Remove second factor and passkeys; False if there are none, or no holder."""
 
     async def note_credit(self, account_id: str, reference: str, amount: str, order: Order) -> None:
-        """Write down once that an operator has given credit, or taken it back.
+        """Record once that an operator has given credit, or taken it back.
 
         `amount` is for people: "$5.00" or "-$5.00".
         """
 
     async def note_ended_call(self, account_id: str, call_id: str, order: Order) -> None:
-        """Note that an operator ends a live call."""
+        """Record that an operator ended a live call."""
 
     async def note_log_level(self, node: str, level: str, order: Order) -> None:
-        """Note that an operator has a node log from another level on."""
+        """Record that an operator changed the log level of a node."""
 
     async def lift(self, account_id: str, rule: Allowance, until: datetime, order: Order) -> None:
-        """Lift a rule of admission until a moment."""
+        """Lift a rule of admission until a given time."""
 
     async def restore(self, account_id: str, rule: Allowance, order: Order) -> None:
-        """Let a rule of admission hold again."""
+        """Put a rule of admission back in force."""

@@ -1,6 +1,6 @@
-"""Says what the API keys are that people make for themselves, and what keeps them.
+"""Defines the API keys that people make for themselves, and the port that stores them.
 
-Shapes only; knows no store and no HTTP.
+Shapes only.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from gateway.scopes import Scope
 
 @dataclass(frozen=True, slots=True)
 class OwnKey:
-    """An API key as the person sees it whose account has it."""
+    """An API key as shown to the person whose account has it."""
 
     id: str
     label: str
@@ -42,7 +42,7 @@ class NewKey:
 
 
 class KeyMaking(Enum):
-    """What became of a key that somebody wanted to make."""
+    """The outcome of making a key."""
 
     MADE = "made"
     """Or made before, by the same form."""
@@ -56,12 +56,12 @@ class HolderKeys(Protocol):
     """The API keys of people. Every method raises StoreUnavailableError."""
 
     async def standing(self, account_id: str) -> Sequence[OwnKey]:
-        """Return an account's keys that are not revoked, the newest first."""
+        """Return an account's keys that are not revoked, newest first."""
 
     async def make(
         self, account_id: str, credentials_epoch: int, new: NewKey, notice: Notice
     ) -> KeyMaking:
-        """Make a key with the mail about it; a repeat makes nothing more."""
+        """Make a key with the mail about it; a repeat makes no second one."""
 
     async def revoke(self, account_id: str, credentials_epoch: int, key_id: str) -> bool:
-        """Revoke a key; False where the session is over. A repeat changes nothing."""
+        """Revoke a key; False if the session is over. A repeat changes nothing."""

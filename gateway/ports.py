@@ -1,6 +1,6 @@
 """Declares what the gateway's adapters provide: media connections, the carrier, accounts, calls.
 
-Holds only the shapes that both sides agree on; knows no socket, no vendor and no store.
+Contains only the shapes that both sides agree on.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class MediaConnection(Protocol):
 
     @property
     def counters(self) -> ConnectionCounters:
-        """What it has carried so far; read it again each time, it may be another object."""
+        """What it has carried so far; read it again each time, because the object may change."""
 
     def send_text(self, *payloads: bytes) -> None:
         """Send control texts: kept in order, never dropped; a peer that never reads is aborted."""
@@ -57,26 +57,26 @@ class MediaConnection(Protocol):
 
 
 class SessionState(Enum):
-    """How far one browser's WebRTC session has come."""
+    """The progress of one browser's WebRTC session."""
 
     NEW = auto()
     CHECKED = auto()
-    """A connectivity check with the right password has come."""
+    """A connectivity check with the right password has arrived."""
     SECURING = auto()
-    """The DTLS handshake runs."""
+    """The DTLS handshake is running."""
     CONNECTED = auto()
     CLOSED = auto()
     FAILED = auto()
 
 
 class SessionListener(Protocol):
-    """Acts on what a browser's WebRTC session tells beside its audio."""
+    """Handles what a browser's WebRTC session reports beside its audio."""
 
     def pressed(self, digit: str, duration_ms: int, /) -> None:
-        """Take a key (RFC 4733), once it is released."""
+        """Handle a key (RFC 4733), once it is released."""
 
     def session_changed(self, session: AudioSession, state: SessionState, /) -> None:
-        """Note that the session is connected, closed or failed."""
+        """Handle that the session is connected, closed or failed."""
 
 
 class AudioSession(Protocol):
@@ -85,11 +85,11 @@ class AudioSession(Protocol):
     on_audio: Callable[[int, int, bytes], None]
     """Called with sequence number, RTP timestamp and payload of each packet, mu-law."""
     listener: SessionListener | None
-    """Acts on what is not audio; the session lets go of it before it tells its end."""
+    """Handles what is not audio; the session drops it before it reports its end."""
 
     @property
     def state(self) -> SessionState:
-        """How far it has come."""
+        """Its progress."""
 
     @property
     def last_in_ns(self) -> int:
@@ -100,10 +100,10 @@ class AudioSession(Protocol):
         """Loss, jitter and round trip so far."""
 
     def send_audio(self, payload: bytes, timestamp_ms: int | None = None) -> None:
-        """Send one packet at once; nothing where the session is not connected."""
+        """Send one packet at once; nothing if the session is not connected."""
 
     def close(self) -> None:
-        """Say goodbye and forget the session; repeating it is harmless."""
+        """Say goodbye and drop the session; repeating it is harmless."""
 
 
 class SessionQuality(NamedTuple):
@@ -121,7 +121,8 @@ class AudioEndpoint(Protocol):
     def accept(self, offer: str, source: str, /) -> tuple[AudioSession, str]:
         """Return a session and the answer to its offer, as SDP. Raises OfferError.
 
-        `source` is the client's network; the sessions that one may set up at a time are bounded.
+        `source` is the client's network, which may only set up a limited number of sessions at a
+        time.
         """
 
     def restart(self, session: AudioSession, offer: str, /) -> str:
@@ -145,7 +146,7 @@ class HandshakeRequest:
 
 ANSWER_FIELDS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 """Fields of every answer that has none of its own: balances and tokens stay in no cache (RFC 9111,
-5.2.2.5), and no browser takes an answer for a page."""
+5.2.2.5), and no browser renders an answer as a page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +166,7 @@ class Acceptance:
     is_authenticated: bool = False
     """Whether the handshake itself authenticates the peer, as `mark_authenticated` does later."""
     peer: str = ""
-    """The remote address as `host:port`, if a proxy has told another one than the socket's."""
+    """The remote address as `host:port`, if a proxy has reported another one than the socket's."""
 
 
 Router = Callable[[HandshakeRequest], Acceptance | Refusal]
@@ -202,25 +203,25 @@ class Carrier(Protocol):
         """Return a call's state: unknown, and not ended, if the carrier does not show the call."""
 
     async def why_failed(self, carrier_call_id: str) -> CarrierRefusal | None:
-        """Return what the carrier has noted of a call that it failed; None for nothing."""
+        """Return what the carrier recorded about a call that it failed; None for nothing."""
 
     async def close(self) -> None:
-        """Give back connections."""
+        """Close connections."""
 
 
 class StreamEnd(Enum):
-    """How a carrier's media stream came to its end."""
+    """How a carrier's media stream ended."""
 
     STOPPED = auto()
-    """The carrier said so: the callee hung up."""
+    """The carrier reported it: the callee hung up."""
     LOST = auto()
     """The connection broke."""
     UNREADABLE = auto()
-    """One side could not take what the other sent."""
+    """One side could not handle what the other sent."""
 
 
 class CarrierListener(Protocol):
-    """Acts on what a carrier's media stream reports beside its audio."""
+    """Handles what a carrier's media stream reports beside its audio."""
 
     def stream_digit(self, digit: str) -> None:
         """A key was pressed at the phone."""
@@ -236,8 +237,8 @@ class CarrierLeg(Protocol):
     """
 
     on_audio: Callable[[bytes, int | None], None]
-    """Called with the phone's audio and the carrier's time of it: milliseconds since the stream
-    began, None where it does not say."""
+    """Called with the phone's audio and the carrier's timestamp: milliseconds since the stream
+    began, None if the carrier does not send it."""
     on_mark: Callable[[str], None]
     """Called with the name of a mark once all audio before it has been played or cleared."""
 
@@ -246,7 +247,7 @@ class CarrierLeg(Protocol):
         """What its connection has carried so far."""
 
     def send_audio(self, payload: bytes) -> None:
-        """Play this to the phone after what was sent before; dropped if nobody reads it."""
+        """Play this to the phone after what was sent before; dropped if the peer does not read."""
 
     def send_mark(self, name: str) -> None:
         """Mark the end of the audio sent so far."""
@@ -260,19 +261,19 @@ class CarrierLeg(Protocol):
 
 BindStream = Callable[[CarrierLeg, str, str], CarrierListener | None]
 """Takes a stream, the id of our call that it has proven to belong to, and the carrier's call id;
-returns who listens to it, or None if there is no such call and the stream must end."""
+returns its listener, or None if there is no such call and the stream must end."""
 
 
 class CarrierStreams(Protocol):
     """Accepts the media streams that a carrier opens to this node."""
 
     path: str
-    """Where it opens them."""
+    """The address at which it opens them."""
 
     def route(self, request: HandshakeRequest, bind: BindStream) -> Acceptance | Refusal:
         """Decide on an opening handshake; refuse one that is not proven to be the carrier's.
 
-        A stream that does not say in time which call it belongs to is closed.
+        A stream that does not name its call in time is closed.
         """
 
 
@@ -295,11 +296,11 @@ class Account(Protocol):
 
     @property
     def is_restricted(self) -> bool:
-        """Whether it is frozen because its holder wants their data kept and not used."""
+        """Whether it is frozen because its holder has restricted the use of their data (GDPR)."""
 
     @property
     def keeps_quality(self) -> bool:
-        """Whether figures of how its calls sound are kept; False once its holder objects."""
+        """Whether sound quality figures of its calls are stored; False once its holder objects."""
 
     @property
     def limits(self) -> SpendLimits:
@@ -319,15 +320,15 @@ class Account(Protocol):
 
     @property
     def has_holder(self) -> bool:
-        """Whether it belongs to a person who has signed up; those of programs do not."""
+        """Whether it belongs to a person who signed up; accounts of programs do not."""
 
     @property
     def is_unproven(self) -> bool:
-        """Whether it is a person's who has not proven their address: it may not call or pay."""
+        """Whether its holder's address is unproven: it may not call or pay."""
 
     @property
     def is_locked(self) -> bool:
-        """Whether its holder has said that somebody else was in it: its keys work no more."""
+        """Whether its holder is locked out: its keys do not work."""
 
 
 class AccountStore(Protocol):
@@ -337,7 +338,7 @@ class AccountStore(Protocol):
         """Return the account of a key that has not been revoked."""
 
     async def account_by_key_id(self, key_id: str) -> Account | None:
-        """Return the same by the key's id."""
+        """Return the account of the key with this id."""
 
 
 class KeyEpochs(Protocol):
@@ -350,7 +351,7 @@ class KeyEpochs(Protocol):
 class CallOrder(msgspec.Struct, frozen=True, kw_only=True):
     """The call that a token allows, with everything that was promised for it."""
 
-    # Frozen with the token: a rate deck or list that changes later changes no promise. Limits hold
+    # Frozen with the token: a rate deck or list that changes later changes no promise. Limits apply
     # as soon as they are set, and the rules of a button as they are when its visitor's call begins.
 
     account_id: str
@@ -358,15 +359,15 @@ class CallOrder(msgspec.Struct, frozen=True, kw_only=True):
     country: str
     codec: str
     origin: str
-    """Page origin the token is bound to; empty binds it to none."""
+    """Page origin the token is bound to; empty if it is bound to none."""
     currency: str
     rate: str
     """Frozen rate, as `Rate.to_json` wrote it."""
     rate_description: str
     prefix: str = ""
-    """Of the rate deck's entry that prices the call, with its plus sign; empty for one without."""
+    """Of the rate deck's entry that prices the call, with its plus sign; empty without one."""
     balance_micros: int | None = None
-    """What balance and shared caps left when the token was issued; None if nobody looked."""
+    """What balance and shared caps left when the token was issued; None if that was not checked."""
     limits: SpendLimits = UNLIMITED
     """What bounds the cost of the call besides the balance."""
     key_id: str = ""
@@ -376,17 +377,17 @@ class CallOrder(msgspec.Struct, frozen=True, kw_only=True):
     key_expires_at: datetime | None = None
     """When the key expires; None for never."""
     credentials_epoch: int | None = None
-    """The holder's when they asked for the call; None for a program with a key."""
+    """The holder's credentials epoch at the request for the call; None for a program with a key."""
     keeps_quality: bool = True
-    """Whether figures of how it sounds are kept with it."""
+    """Whether its sound quality figures are stored."""
     is_check: bool = False
     """Not a call but a line check: some seconds of echo, free of charge."""
     lifted: tuple[str, ...] = ()
-    """Rules of admission (`Allowance`) that stood in the call's way, and an operator has lifted."""
+    """Rules of admission (`Allowance`) that would have refused the call, lifted by an operator."""
     trace: str = ""
     """W3C `traceparent` of the request for the token; empty for a call that is not traced."""
     visitor: VisitorTerms | None = None
-    """None for a call whose caller pays for it, or has a key of whoever does."""
+    """None for a call whose caller pays for it, or has a key of the payer."""
 
 
 class CallTokens(Protocol):
@@ -399,13 +400,14 @@ class CallTokens(Protocol):
         """Return a fresh token for this order."""
 
     async def look(self, token: str) -> tuple[CallOrder, int] | None:
-        """Return a token's order, and for how many seconds it is good; None for none that is."""
+        """Return a token's order and its remaining seconds; None for an invalid token."""
 
     async def redeem(self, token: str) -> tuple[CallOrder, str] | None:
-        """Return the token's order as it holds now, and use the token up.
+        """Return the token's order as it holds now, and use up the token.
 
-        The text is the code of why the call may not begin all the same, as of a paused button;
-        empty where it may. None for a wrong, used or expired token, and if its key may no longer.
+        The text is the code of why the call may not begin after all, such as a paused button; empty
+        if it may. None for a wrong, used or expired token, and if its key may no longer place
+        calls.
         """
 
 
@@ -435,11 +437,11 @@ class LiveCall(msgspec.Struct, frozen=True, kw_only=True):
     """None while it is live, as `cause` is."""
     seconds: int
     cost_micros: int
-    """Price of the seconds, which are those charged so far."""
+    """Price of `seconds`, which are those charged so far."""
     unused_micros: int
     """Held for it and not used yet."""
     carrier_call_id: str
-    """Empty until the carrier has named it."""
+    """Empty until the carrier has assigned it."""
     cause: Cause | None
     ended_by: EndedBy
 
@@ -471,21 +473,21 @@ class NodeLoad(Protocol):
 
 
 class CarrierCallbacks(Protocol):
-    """Takes the carrier's reports about a node's calls that come outside their media sockets.
+    """Receives the carrier's reports about a node's calls that come outside their media sockets.
 
-    Reports of calls that the node does not hold change nothing.
+    Reports about calls that the node does not hold change nothing.
     """
 
     def carrier_reached(self) -> None:
-        """Note that something signed by the carrier has arrived."""
+        """Record that something signed by the carrier has arrived."""
 
     def carrier_status(self, call_id: str, status: CarrierStatus) -> None:
-        """Take a call's status."""
+        """Handle a call's status."""
 
     def stream_failed(
         self, call_id: str, carrier_call_id: str, refusal: CarrierRefusal | None
     ) -> None:
-        """Note that the carrier could not open the media stream of a call, and what it says."""
+        """Handle that the carrier could not open the media stream of a call, and its reason."""
 
 
 Notify = Callable[[str, Mapping[str, Any]], None]
@@ -493,7 +495,7 @@ Notify = Callable[[str, Mapping[str, Any]], None]
 
 
 def to_nobody(_name: str, _data: Mapping[str, Any]) -> None:
-    """Discard an event: nobody listens."""
+    """Discard an event: no one is listening."""
 
 
 class SignatureVerifier(Protocol):

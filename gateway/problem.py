@@ -1,4 +1,4 @@
-"""Defines how a refusal is reported to programs and to people. Knows no code."""
+"""Defines how a refusal is reported to programs and to people."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads files that an operator names, unless they are no files: those might never end, or begin."""
+"""Reads files that an operator names, if they are regular: others might never end, or begin."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from pathlib import Path
 
 
 class NotRegularError(OSError):
-    """What is named is a folder, a pipe, a socket or a device."""
+    """The path is a folder, a pipe, a socket or a device."""
 
 
 def read(file: Path, bytes_max: int = -1) -> bytes:
-    """Return the content of a regular file, which links may lead to.
+    """Return the content of a regular file, following links.
 
-    Of one that is longer than `bytes_max` one byte more is read, by which that is seen. Raises
+    If it is longer than `bytes_max`, one byte more is read, which reveals that. Raises
     NotRegularError, and OSError for one that cannot be read. Never waits for a writer.
     """
-    # To open a pipe waits until somebody writes to it, unless told not to; what was opened is then
-    # looked at, because the name may mean another file by now.
+    # Opening a pipe waits until somebody writes to it, unless told not to; the descriptor is then
+    # checked, because the name may mean another file by now.
     descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(descriptor, "rb") as opened:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -27,5 +27,5 @@ def read(file: Path, bytes_max: int = -1) -> bytes:
 
 
 def is_other(file: Path) -> bool:
-    """Return whether the name is in use, and not by a regular file."""
+    """Return whether the path exists, and is not a regular file."""
     return file.exists() and not file.is_file()

@@ -25,9 +25,9 @@ class Scope(StrEnum):
     SUPERVISE = "supervise"
     """Listen to the account's live calls, and more where it allows that."""
     WEBHOOKS = "webhooks"
-    """Say where events of the account are posted, and read what became of them."""
+    """Set where events of the account are posted, and read their delivery state."""
     ADMIN = "admin"
-    """What an operator does with anybody's account, and nothing else."""
+    """What an operator does with any account, and nothing else."""
     EMBED = "embed"
     """Pay for the calls of a button on other pages, and nothing else."""
 
@@ -36,17 +36,17 @@ LEAST = frozenset({Scope.CALLS})
 """The default: enough to place calls."""
 
 APART = frozenset({Scope.ADMIN, Scope.EMBED})
-"""Scopes that a key has alone."""
+"""Scopes that cannot be combined with others."""
 
 PAGE = frozenset(Scope) - APART
 """What the phone page uses."""
 
 
 def are_apart(scopes: Collection[Scope]) -> bool:
-    """Return whether scopes may be one key's: an operator's key, and a button's, do nothing else.
+    """Return whether one key may have these scopes: an operator's or a button's has no others.
 
-    Who steals an operator's can call nobody with it, and who steals another can do nothing to
-    others. A button's is no secret.
+    So a stolen operator's key cannot place calls, and any other stolen key cannot affect other
+    accounts. A button's key is no secret.
     """
     return len(set(scopes)) == 1 or APART.isdisjoint(scopes)
 
@@ -56,7 +56,7 @@ _BY_NAME = {scope.value: scope for scope in Scope}
 
 def to_text(scopes: Collection[Scope]) -> str:
     """Return scopes as they are stored: their names in a fixed order, separated by spaces."""
-    # In one order, so that equal sets are stored as equal texts.
+    # In a fixed order, so that equal sets are stored as equal texts.
     return " ".join(scope for scope in Scope if scope in scopes)
 
 

@@ -1,4 +1,4 @@
-"""Wraps a text that no log, traceback or message may show. Knows nothing of what it is for."""
+"""Wraps a text that no log, traceback or message may show."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Secret:
         self.__text = text
 
     def reveal(self) -> str:
-        """Return the text; to be called where it is handed over, and kept nowhere."""
+        """Return the text; call this only where it is handed over, and store it nowhere."""
         return self.__text
 
     def __bool__(self) -> bool:
@@ -29,7 +29,7 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
-        # Bytes, because it takes no text beyond ASCII.
+        # Bytes, because it accepts no text beyond ASCII.
         return hmac.compare_digest(self.__text.encode(), other.__text.encode())
 
     def __hash__(self) -> int:

@@ -1,4 +1,4 @@
-"""Names how settings of text must look, for people and for programs."""
+"""Names the required forms of text settings, for people and for programs."""
 
 from __future__ import annotations
 

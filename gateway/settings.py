@@ -1,6 +1,6 @@
 """Defines every setting of the gateway: its name, default, bounds and meaning.
 
-Knows no environment: `from_mapping` takes one. An unknown setting, or a value that is unreadable or
+The environment is passed to `from_mapping`. An unknown setting, or a value that is unreadable or
 out of range, is refused by name, so that a gateway never starts half configured.
 """
 
@@ -16,7 +16,7 @@ from gateway.secret import Secret
 
 PREFIX = "CALLER_"
 SETTINGS_FILE = "CALLER_SETTINGS"
-"""Names the file of settings, so that it cannot be one of them."""
+"""Names the settings file, so it cannot be one of the settings."""
 
 REGION_EDGES = {"us1": "ashburn", "ie1": "dublin", "au1": "sydney"}
 """Twilio's regions that have media streams, and the edge where each is."""
@@ -44,8 +44,8 @@ class Settings:
     )
     sign_up: str = knobs.choice(
         "closed",
-        "Whether people may make accounts for themselves at /sign-up; who has one may always sign "
-        "in.",
+        "Whether people may make accounts for themselves at /sign-up; those who have one can "
+        "always sign in.",
         "closed",
         "open",
     )
@@ -175,15 +175,15 @@ class Settings:
     )
     address_countries: str = knobs.text(
         "",
-        "Country database in MaxMind's format (.mmdb), by which a sign-in's country is told from "
-        "its address; read again when it changes. Nothing is sent to anybody. Empty: none is told.",
+        "Country database in MaxMind's format (.mmdb), which tells the country of a sign-in by "
+        "its address; read again when it changes. No data are sent. Empty: no country is shown.",
     )
     countries_opened_day_max: int = knobs.number(
         3, "Most countries that a person may open within 24 hours.", 0, 300, ""
     )
     new_card_days: int = knobs.number(
         7,
-        "How long a person's spending is bounded after their first payment; 0: not.",
+        "How long a person's spending is bounded after their first payment; 0: not at all.",
         0,
         90,
         "days",
@@ -225,7 +225,7 @@ class Settings:
         6, "Unpaid seconds a call may last while the credit store is away.", 0, 30, "s"
     )
     stripe_api_key: Secret = knobs.secret(
-        "Stripe's secret or restricted key; empty: nobody can top up by card.",
+        "Stripe's secret or restricted key; empty: no top-ups by card.",
         setting_forms.STRIPE,
     )
     stripe_webhook_secrets: tuple[Secret, ...] = knobs.secrets(
@@ -266,17 +266,17 @@ class Settings:
         setting_forms.SIGNS,
     )
     webhook_private_hosts: tuple[str, ...] = knobs.hosts(
-        "Hosts inside a network that account holders' webhooks may be sent to all the same, also "
+        "Hosts inside a network that account holders' webhooks may be sent to anyway, even "
         "without TLS; nothing else inside is reached."
     )
     second_factor_keys: tuple[Secret, ...] = knobs.secrets(
-        "Keys under which the secrets of second factors and webhooks are kept, each of at least 32 "
-        "random characters; the first is used from now on, the others are those of before. Nodes "
-        "that share CALLER_DATABASE_URL need the same; else one is made in CALLER_DATA_DIR."
+        "Keys that seal the secrets of second factors and webhooks, each of at least 32 random "
+        "characters; the first seals new ones, the others only open older ones. Nodes that share "
+        "CALLER_DATABASE_URL need the same; else one is made in CALLER_DATA_DIR."
     )
     smtp_url: Secret = knobs.secret(
         "Mail server for notices to account holders; user and password percent-encoded. Plain "
-        "smtp:// accepts a password on this machine only. Empty: no mail leaves.",
+        "smtp:// accepts a password on this machine only. Empty: no mail is sent.",
         setting_forms.SMTP,
         is_url=True,
     )
@@ -298,7 +298,7 @@ class Settings:
     alarm_spend_per_minute: int = knobs.number(
         0,
         "What all calls together may cost a minute, in whole units of each currency, before an "
-        "alarm is raised; 0: anything.",
+        "alarm is raised; 0: no limit.",
         0,
         1_000_000,
         "",
@@ -342,16 +342,16 @@ class Settings:
     )
     terms_file: str = knobs.text(
         "",
-        "Text file with terms of your own, shown in place of the built ones. One such as "
-        "terms.de.txt beside terms.txt is shown to who reads German.",
+        "Text file with terms of your own, shown in place of the built-in ones. One such as "
+        "terms.de.txt beside terms.txt is shown to readers of German.",
     )
     terms_versions: tuple[str, ...] = knobs.versions(
         "All versions of that text, separated by commas, the oldest first: the days they were "
-        "posted on. People accept a new one before they go on; with :minor they are told only."
+        "posted on. People accept a new one before they go on; with :minor they are only notified."
     )
     privacy_file: str = knobs.text(
         "",
-        "Text file with what you have to say about personal data, shown before the built policy "
+        "Text file with your own words about personal data, shown before the built-in policy "
         "and its tables, which always stay.",
     )
     privacy_versions: tuple[str, ...] = knobs.versions(
@@ -405,7 +405,7 @@ class Settings:
         is_url=True,
     )
     otlp_headers: Secret = knobs.secret("Headers for it: name=value,name=value, percent-encoded.")
-    traces_ratio: float = knobs.ratio("1", "Which part of all calls is traced.")
+    traces_ratio: float = knobs.ratio("1", "Fraction of all calls that is traced.")
     log_level: str = knobs.choice(
         "info", "Lowest level that is logged.", "debug", "info", "warning", "error"
     )
@@ -414,7 +414,7 @@ class Settings:
     @property
     def origin(self) -> str:
         """The public origin, or the one that follows from host and port."""
-        # The wildcards can be listened on, but not be connected to.
+        # A server can listen on the wildcards, but clients cannot connect to them.
         host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104
         scheme = "https" if self.tls_certificate else "http"
         port = "" if self.port == knobs.SCHEME_PORTS[scheme] else f":{self.port}"
@@ -422,14 +422,14 @@ class Settings:
 
     @property
     def is_twilio(self) -> bool:
-        """Whether the carrier is Twilio itself, and no service in its place."""
+        """Whether the carrier is Twilio itself, not a service in its place."""
         return (urlsplit(self.carrier_url).hostname or "").endswith(".twilio.com")
 
     @property
     def carrier_origin(self) -> str:
-        """The origin of the carrier's REST API, at the region and edge that are set.
+        """The origin of the carrier's REST API, at the configured region and edge.
 
-        Twilio takes a region and an edge together only ("Using the Twilio REST API in a non-US
+        Twilio accepts a region and an edge only together ("Using the Twilio REST API in a non-US
         Region").
         """
         if not (self.twilio_region or self.twilio_edge):
@@ -446,7 +446,8 @@ class Settings:
     def own_origins(self) -> frozenset[str]:
         """The origins of our own pages."""
         origins = {self.origin}
-        # On this machine a page may be opened by either name, which to a browser are two origins.
+        # On this machine a page may be opened under either name, which are two origins to a
+        # browser.
         host = urlsplit(self.origin).hostname
         if host in ("127.0.0.1", "localhost"):
             origins |= {self.origin.replace(host, name) for name in ("127.0.0.1", "localhost")}

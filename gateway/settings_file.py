@@ -1,7 +1,8 @@
-r"""Reads and writes the text of a settings file: `CALLER_*=value`, one a line. Touches no disk.
+r"""Reads and writes the text of a settings file: `CALLER_*=value`, one per line. Opens no file.
 
 The syntax is that of systemd's EnvironmentFile (systemd.exec(5)); a POSIX shell reads what is
-written here the same (2.2.3, Double-Quotes). What readers of such files disagree about is refused.
+written here the same way (2.2.3, Double-Quotes). Whatever readers of such files disagree about is
+refused.
 
     # a comment, from the beginning of a line
     NAME=plain text
@@ -23,9 +24,9 @@ BYTES_MAX: Final = 256 * 1024
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_./:+@,=%^-]*", re.ASCII)
-"""What every reader takes as it stands."""
+"""Characters that every reader takes literally."""
 _AMBIGUOUS: Final = re.compile(r"[\"'\\`$]|(?:^|\s)#")
-"""What some readers take as it stands without quotes, and others do not."""
+"""Characters that only some readers take literally without quotes."""
 _ESCAPED: Final = '"\\$`'
 _DOUBLE: Final = re.compile(r'"((?:[^"\\]|\\.)*)"[^\S\n]*(?:\n|\Z)', re.DOTALL)
 _SINGLE: Final = re.compile(r"'([^']*)'[^\S\n]*(?:\n|\Z)")
@@ -33,7 +34,7 @@ _SINGLE: Final = re.compile(r"'([^']*)'[^\S\n]*(?:\n|\Z)")
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """One assignment with all its lines, or one line that is none."""
+    """One assignment with all its lines, or one line that is not an assignment."""
 
     text: str
     name: str = ""
@@ -41,9 +42,10 @@ class _Piece:
 
 
 def parse(text: str) -> dict[str, str]:
-    """Return the settings of a file by their names; of one that is named twice, the last.
+    """Return the settings of a file by name; of one that occurs twice, the last.
 
-    Variables of others are left out. Raises SettingsError, which names the line and no value.
+    Variables of other programs are left out. Raises SettingsError, which names the line and no
+    value.
     """
     return {piece.name: piece.value for piece in _pieces(text) if piece.name.startswith(PREFIX)}
 
@@ -51,11 +53,11 @@ def parse(text: str) -> dict[str, str]:
 def updated(text: str, values: Mapping[str, str]) -> str:
     """Return a file with these values; comments, the order and other settings stay.
 
-    An empty value ends its setting. Raises SettingsError where the text cannot be read, or a value
+    An empty value removes its setting. Raises SettingsError if the text cannot be read, or a value
     cannot be written.
     """
     pieces = list(_pieces(text))
-    # The last one counts, so that is the one that is replaced.
+    # The last one counts, so it is the one replaced.
     last = {piece.name: place for place, piece in enumerate(pieces)}
     lines = []
     for place, piece in enumerate(pieces):
@@ -85,7 +87,7 @@ def _is_encodable(value: str) -> bool:
 
 
 def _pieces(text: str) -> Iterator[_Piece]:
-    """Yield the whole file in its order."""
+    """Yield the whole file in order."""
     at, line_number = 0, 1
     while at < len(text):
         piece = _piece(text, at, line_number)
@@ -97,7 +99,7 @@ def _pieces(text: str) -> Iterator[_Piece]:
 def _piece(text: str, at: int, line_number: int) -> _Piece:
     end = text.find("\n", at) + 1 or len(text)
     line = text[at:end]
-    # Of more than one line those that follow are looked at with its end.
+    # If there are several lines, the following ones are checked together with the end.
     if "\0" in line:
         raise _unreadable(line_number, "has a NUL")
     shown = line.strip()
@@ -111,7 +113,7 @@ def _piece(text: str, at: int, line_number: int) -> _Piece:
             raise _unreadable(line_number, "has a value that needs quotes around it")
         return _Piece(line, name, rest.strip())
     pattern = _DOUBLE if rest[0] == '"' else _SINGLE
-    # From the first quote on: the value may go on over the next lines.
+    # From the first quote on: the value may continue over the next lines.
     found = pattern.match(text, text.index("=", at) + 1)
     if found is None or "\0" in found[1]:
         raise _unreadable(line_number, "has a value whose quotes do not end it")
@@ -120,7 +122,7 @@ def _piece(text: str, at: int, line_number: int) -> _Piece:
 
 
 def _unescaped(quoted: str) -> str:
-    # Before any other character a backslash stands for itself; at the end of a line both go.
+    # Before any other character a backslash is literal; at the end of a line both are dropped.
     return re.sub(r'\\(["\\$`\n])', lambda found: found[1].strip("\n"), quoted)
 
 

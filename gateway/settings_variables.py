@@ -1,4 +1,4 @@
-"""Reads the settings from the variables `CALLER_*`, and says which of them cannot hold together."""
+"""Reads the settings from the variables `CALLER_*`, and reports contradictions between them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gateway.errors import SettingsError
 from gateway.settings import KNOBS, PREFIX, SETTINGS_FILE, Settings
 
 _KEY_CHARS_MIN = 32
-"""Of a key that secrets are sealed under: in base64 they have 192 random bits."""
+"""Of a key that secrets are sealed under: in base64 that is 192 random bits."""
 _DOCUMENTED_ELSEWHERE = frozenset(
     {
         SETTINGS_FILE,
@@ -22,18 +22,18 @@ _DOCUMENTED_ELSEWHERE = frozenset(
         "CALLER_REMOTE_KEY_FILE",
     }
 )
-"""What the gateway itself does not read: the file of settings, a variable of the tests, and those
-of `caller-remote`."""
+"""Variables that the gateway itself does not read: the settings file, a variable of the tests, and
+those of `caller-remote`."""
 
 
 def from_mapping(environ: Mapping[str, str]) -> Settings:
     """Read the settings from `CALLER_*` variables. Raises SettingsError naming the variable."""
     values: dict[str, Any] = {}
-    # Sorted, so that of several faults the same one is named each time.
+    # Sorted, so that of several faults the same one is reported each time.
     for name in sorted(n for n in environ if n.startswith(PREFIX)):
         if name in _DOCUMENTED_ELSEWHERE:
             continue
-        # A misspelt name would leave the default in force, and nobody would notice.
+        # A misspelt name would leave the default in force, unnoticed.
         if name not in KNOBS:
             raise SettingsError(f"{name} is not a setting of Caller.{_nearest(name, KNOBS)}")
         knob = KNOBS[name]
@@ -51,7 +51,7 @@ def from_mapping(environ: Mapping[str, str]) -> Settings:
 
 
 def _contradictions(read: Settings) -> Iterator[str]:
-    """Yield what cannot hold together, although each setting by itself is within its bounds."""
+    """Yield contradictions between settings that are valid by themselves."""
     if bool(read.twilio_api_key_sid) != bool(read.twilio_api_key_secret):
         yield "CALLER_TWILIO_API_KEY_SID and CALLER_TWILIO_API_KEY_SECRET need each other."
     if (read.twilio_region or read.twilio_edge) and read.carrier_url != Settings().carrier_url:
@@ -60,9 +60,9 @@ def _contradictions(read: Settings) -> Iterator[str]:
             " CALLER_CARRIER_URL out."
         )
     if read.top_up_min > read.top_up_max:
-        yield "CALLER_TOP_UP_MIN is above CALLER_TOP_UP_MAX: nobody could top up."
+        yield "CALLER_TOP_UP_MIN is above CALLER_TOP_UP_MAX, so no top-up is possible."
     if not read.top_up_min:
-        yield "CALLER_TOP_UP_MIN must be more than 0: a top-up of nothing is none."
+        yield "CALLER_TOP_UP_MIN must be more than 0."
     if beyond := [amount for amount in read.top_up_amounts if amount > read.top_up_max]:
         yield (
             f"CALLER_TOP_UP_AMOUNTS offers {in_units(max(beyond))}, which is above"
@@ -75,7 +75,7 @@ def _contradictions(read: Settings) -> Iterator[str]:
             f" {read.currency}: amounts have at most {digits} decimals there."
         )
     if read.stripe_webhook_secrets and not read.stripe_api_key:
-        yield "CALLER_STRIPE_WEBHOOK_SECRETS needs CALLER_STRIPE_API_KEY: nobody pays without it."
+        yield "CALLER_STRIPE_WEBHOOK_SECRETS needs CALLER_STRIPE_API_KEY: no card pays without it."
     yield from _of_posts(read)
     yield from _of_documents(read)
     if everyone := knobs.much_of_the_internet(read.trusted_proxies):
@@ -86,7 +86,7 @@ def _contradictions(read: Settings) -> Iterator[str]:
 
 
 def _of_documents(read: Settings) -> Iterator[str]:
-    """Yield the same of texts that people accept."""
+    """Yield the same for texts that people accept."""
     for name, file, versions in (
         ("TERMS", read.terms_file, read.terms_versions),
         ("PRIVACY", read.privacy_file, read.privacy_versions),
@@ -99,9 +99,9 @@ def _of_documents(read: Settings) -> Iterator[str]:
 
 
 def _of_posts(read: Settings) -> Iterator[str]:
-    """Yield the same of mails, events and who writes them."""
+    """Yield the same for mails, events and who writes them."""
     if read.operator_address and not read.operator:
-        yield "CALLER_OPERATOR_ADDRESS needs CALLER_OPERATOR: an address of nobody says nothing."
+        yield "CALLER_OPERATOR_ADDRESS needs CALLER_OPERATOR: an address alone says nothing."
     if read.smtp_url and not read.mail_from:
         yield "CALLER_MAIL_FROM must be a mail address; CALLER_SMTP_URL needs it."
     for name, value in (("MAIL_FROM", read.mail_from), ("ALARM_EMAIL", read.alarm_email)):
@@ -110,7 +110,7 @@ def _of_posts(read: Settings) -> Iterator[str]:
     if any(len(key.reveal()) < _KEY_CHARS_MIN for key in read.second_factor_keys):
         yield f"CALLER_SECOND_FACTOR_KEYS has a key of less than {_KEY_CHARS_MIN} characters."
     if read.otlp_headers and not read.otlp_url:
-        yield "CALLER_OTLP_HEADERS needs CALLER_OTLP_URL: without a collector nobody gets them."
+        yield "CALLER_OTLP_HEADERS needs CALLER_OTLP_URL: without a collector they are not sent."
     if bool(read.events_url) != bool(read.events_secret):
         yield "CALLER_EVENTS_URL and CALLER_EVENTS_SECRET need each other: posts are signed."
 

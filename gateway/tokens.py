@@ -1,6 +1,6 @@
-"""Reads the design tokens, for what no style sheet of ours reaches: mails, and colours to judge by.
+"""Reads the design tokens, for mails, which no style sheet reaches, and for contrast checks.
 
-They lie in `tokens.css` beside the pages, which are served it as it is. Knows no page and no mail.
+They are in `tokens.css` beside the pages, which are served it as it is.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from importlib import resources
 from typing import Final
 
 _ROOT_PX: Final = 16
-"""Of one rem, where nobody has set another size of letters."""
+"""Pixels per rem, unless a reader has set another font size."""
 _DECLARATION: Final = re.compile(r"--([\w-]+):\s*([^;]+);")
 _REM: Final = re.compile(r"([\d.]+)rem\b")
 
@@ -28,5 +28,5 @@ LIGHT, DARK = _read()
 
 
 def in_pixels(value: str) -> str:
-    """Return a value of CSS with pixels in place of rem, which not every mail program knows."""
+    """Return a CSS value with pixels in place of rem, which not every mail program supports."""
     return _REM.sub(lambda found: f"{float(found[1]) * _ROOT_PX:g}px", value)

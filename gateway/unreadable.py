@@ -1,4 +1,4 @@
-"""Names what reading JSON of somebody else may raise."""
+"""Lists what reading somebody else's JSON may raise."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from typing import Final
 import msgspec
 
 UNREADABLE: Final = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
-"""No JSON or not the shape that is wanted, nested too deep, text inside that is not UTF-8: all the
-sender's fault. msgspec raises the last two as they are."""
+"""Not JSON or not the expected shape, nested too deep, or text that is not UTF-8: all the sender's
+fault. msgspec raises the last two as they are."""

@@ -66,22 +66,22 @@ class ActRequest(msgspec.Struct, kw_only=True):
 
 
 class AlarmView(msgspec.Struct, kw_only=True):
-    """An alarm that stands."""
+    """An active alarm."""
 
     name: str
-    """By which it is acknowledged and silenced."""
+    """Used to acknowledge and silence it."""
     rule: str
     subject: str
     title: str
     action: str
     """What to do first."""
     value: float
-    """As it is now, in `unit`; the title says it."""
+    """The current value, in `unit`; the title includes it."""
     unit: str
     since: datetime
     state: str
     by: str
-    """Who acknowledged or silenced it, and why; empty for nobody."""
+    """Who acknowledged or silenced it, and why; empty if no one did."""
     reason: str
     until: datetime | None
     """When a silence ends."""
@@ -256,7 +256,7 @@ class CallRow(msgspec.Struct, kw_only=True):
     """E.164."""
     country: str
     prefix: str = ""
-    """By which the rate deck prices it, such as +4915; empty of a call without a price."""
+    """Prefix that prices it in the rate deck, such as +4915; empty for a call without a price."""
     origin: str
     state: str
     created_at: datetime
@@ -266,7 +266,7 @@ class CallRow(msgspec.Struct, kw_only=True):
     seconds: int = 0
     """Charged so far."""
     cost_micros: int = 0
-    """Their price."""
+    """The price of those seconds."""
     currency: str = ""
     per_minute_micros: int = 0
     cause: int | None = None
@@ -274,11 +274,11 @@ class CallRow(msgspec.Struct, kw_only=True):
     cause_name: str = ""
     ended_by: str = ""
     carrier_code: int | None = None
-    """The carrier's own, where it has refused or failed the call; told to operators only."""
+    """The carrier's own, if it refused or failed the call; shown to operators only."""
     path: str = ""
     """`webrtc` or `websocket`; empty before the legs are joined."""
     pdd_ms: int | None = None
-    """Post-dial delay: from the request to the first word of the carrier that the phone rings."""
+    """Post-dial delay: from the request until the carrier first reports that the phone rings."""
     mos: float | None = None
     """Of the worse direction, 1 to 4.5 (ITU-T G.107)."""
     rtt_ms: float | None = None
@@ -366,10 +366,10 @@ class CountryRow(msgspec.Struct, kw_only=True):
     pdd_ms: int | None
     mos: float | None
     failed: int
-    """Attempts that neither were answered nor ended by their caller."""
+    """Attempts that were neither answered nor ended by their caller."""
     country: str
     prefixes: list[PrefixRow] = msgspec.field(default_factory=list)
-    """Those of its prefixes that are shown, the one with the most attempts first."""
+    """Those of its prefixes that are shown, the ones with the most attempts first."""
 
 
 class CreditLeftView(msgspec.Struct, kw_only=True):
@@ -507,18 +507,18 @@ class DoneBody(msgspec.Struct, kw_only=True):
 
 
 class FeedDelta(msgspec.Struct, kw_only=True):
-    """What is new; what is left out has not changed."""
+    """What is new; anything left out has not changed."""
 
     at: datetime
     calls: list[CallRow] = msgspec.field(default_factory=list)
-    """Those that are new or have changed, whole."""
+    """New and changed ones, complete."""
     gone: list[str] = msgspec.field(default_factory=list)
     """Ids of calls that are no longer shown: a minute after their end."""
     totals: Totals | None = None
     nodes: list[NodeRow] | None = None
-    """All nodes, where anything of them has changed."""
+    """All nodes, if anything about them has changed."""
     alarms: list[AlarmView] | None = None
-    """All alarms that stand, the same."""
+    """All active alarms, if anything about them has changed."""
     warnings: list[Warned] = msgspec.field(default_factory=list)
     """New ones."""
     samples: list[Sample] = msgspec.field(default_factory=list)
@@ -526,27 +526,27 @@ class FeedDelta(msgspec.Struct, kw_only=True):
 
 
 class FeedEnd(msgspec.Struct, kw_only=True):
-    """Why the stream is closed for good: its reader may not watch any more."""
+    """Why the stream is closed for good: its reader may no longer watch."""
 
     code: str
-    """Of the problem that the same request is answered with now."""
+    """Code of the problem that the same request would be answered with now."""
 
 
 class FeedSnapshot(msgspec.Struct, kw_only=True):
-    """All there is to see: it replaces whatever came before."""
+    """All there is to see: it replaces everything sent before."""
 
     at: datetime
     audience: str
-    """Whose calls: everybody's, those of one account, or one call."""
+    """Whose calls: everyone's, those of one account, or one call."""
     calls: list[CallRow]
     totals: Totals | None
     """Null in a stream about one call."""
     nodes: list[NodeRow]
-    """Like alarms and warnings, of everybody's calls only; empty otherwise."""
+    """Like alarms and warnings, only in a stream of everyone's calls; empty otherwise."""
     alarms: list[AlarmView]
     warnings: list[Warned]
     samples: list[Sample]
-    """Of one call only."""
+    """Only in a stream about one call."""
 
 
 class Feedback(msgspec.Struct, kw_only=True):
@@ -591,19 +591,19 @@ class FoundView(msgspec.Struct, kw_only=True):
 
 
 class FraudReport(msgspec.Struct, kw_only=True):
-    """What the rules refused in the last hours, and who may place no calls now."""
+    """What the rules refused in the last hours, and which accounts may place no calls now."""
 
     at: datetime
     since: datetime
-    """The first hour's beginning; hours are whole, and the last one goes on."""
+    """Start of the first hour; hours are whole, and the last one is still running."""
     rules: list[RefusingRule]
-    """Those that refused most first."""
+    """The rules with the most refusals first."""
     accounts: list[RefusedAccount]
-    """Those that were refused most first."""
+    """The accounts with the most refusals first."""
     accounts_total: int
     """How many were refused; those beyond a hundred are not listed."""
     frozen: list[FrozenAccount]
-    """Those that were frozen last first, without deleted accounts."""
+    """The most recently frozen first, without deleted accounts."""
     frozen_total: int
     """How many there are; those beyond a hundred are not listed."""
 
@@ -613,9 +613,9 @@ class FrozenAccount(msgspec.Struct, kw_only=True):
 
     account_id: str
     reasons: list[str]
-    """`operator`, `dispute` (a payment was taken back), `locked` (its holder is locked out), `leaving` (its holder has asked for its deletion) or `restricted` (its holder wants their data kept and not used)."""
+    """`operator`, `dispute` (a payment was taken back), `locked` (its holder is locked out), `leaving` (its holder has asked for its deletion) or `restricted` (its holder has restricted the use of their data)."""
     since: datetime
-    """Of the newest reason."""
+    """When the newest reason began."""
 
 
 class GrantRequest(msgspec.Struct, kw_only=True):
@@ -774,7 +774,7 @@ class LogPage(msgspec.Struct, kw_only=True):
 
 
 class Minute(msgspec.Struct, kw_only=True):
-    """How all calls stood at the end of a minute; None where there was nothing to say."""
+    """All calls at the end of a minute; None where there was nothing to measure."""
 
     at: datetime
     calls: int
@@ -798,11 +798,11 @@ class Money(msgspec.Struct, kw_only=True):
 
 
 class NodeFacts(msgspec.Struct, kw_only=True):
-    """What a node says of itself."""
+    """What a node reports about itself."""
 
     node: str
     process: str
-    """Random name of its process, by which it is asked."""
+    """Random name of its process, used to ask it."""
     origin: str
     """Public origin at which `/n/<node>/` leads to it."""
     release: str
@@ -813,11 +813,11 @@ class NodeFacts(msgspec.Struct, kw_only=True):
     is_draining: bool
     """Whether it takes no new calls."""
     lag_ms: float
-    """How late its heartbeat was at most, of late."""
+    """The most that its heartbeat was recently late."""
     log_level: str = ""
-    """From which level on it logs, such as `info`; empty: a release that does not say."""
+    """From which level on it logs, such as `info`; empty if its release does not say."""
     log_level_until: str | None = None
-    """RFC 3339, in UTC: until when it is another one than the node's setting; null: it is that."""
+    """RFC 3339, in UTC: until when that differs from the node's setting; null: it does not."""
 
 
 class NodeRow(msgspec.Struct, kw_only=True):
@@ -833,9 +833,9 @@ class NodeRow(msgspec.Struct, kw_only=True):
     started_at: str
     is_lost: bool = False
     log_level: str = ""
-    """From which level on it logs; empty: a release that does not say."""
+    """From which level it logs; empty if its release does not say."""
     log_level_until: str | None = None
-    """RFC 3339: until when it is another one than the node's setting."""
+    """RFC 3339: until when that differs from the node's setting."""
 
 
 class Nodes(msgspec.Struct, kw_only=True):
@@ -947,7 +947,7 @@ class PrefixRow(msgspec.Struct, kw_only=True):
     pdd_ms: int | None
     mos: float | None
     failed: int
-    """Attempts that neither were answered nor ended by their caller."""
+    """Attempts that were neither answered nor ended by their caller."""
     prefix: str
     """With its plus sign."""
 
@@ -1073,7 +1073,7 @@ class RefusedAccount(msgspec.Struct, kw_only=True):
     rules: dict[str, int]
     """The same by rule."""
     last_hour: datetime
-    """The hour in which a call was refused last."""
+    """The hour in which a call was last refused."""
 
 
 class RefusingRule(msgspec.Struct, kw_only=True):
@@ -1082,7 +1082,7 @@ class RefusingRule(msgspec.Struct, kw_only=True):
     rule: str
     count: int
     by_hour: list[int]
-    """One count for each hour (UTC) of the report, the oldest first."""
+    """One count for each hour (UTC) of the report, oldest first."""
     accounts: int
     """How many accounts it has refused."""
 
@@ -1240,13 +1240,13 @@ class TopUpRequest(msgspec.Struct, kw_only=True):
 
 
 class Totals(msgspec.Struct, kw_only=True):
-    """All calls of an audience in figures; None where there is nothing to say."""
+    """All calls of an audience in figures; None where there is nothing to measure."""
 
     calls: int
     by_state: dict[str, int]
     begun_per_minute: int
     spend_micros_per_minute: dict[str, int]
-    """By currency, of calls that run."""
+    """By currency, of running calls."""
     asr_percent: float | None
     acd_s: float | None
     pdd_ms: int | None
@@ -1254,7 +1254,7 @@ class Totals(msgspec.Struct, kw_only=True):
     rtt_p95_ms: int | None
     mos: float | None
     talk_percent: float | None
-    """Of the seconds of calls, those in which either side spoke."""
+    """Share of the seconds of calls in which either side spoke."""
     durations: list[int]
     countries: list[CountryRow]
 

@@ -1,4 +1,4 @@
-"""What operators see of all nodes, and do with them. Asks nobody who they are."""
+"""What operators see of all nodes, and do with them. The caller checks permissions."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from gateway.ports import LiveCall
 
 
 class NodeStoppingError(Exception):
-    """A node is about to stop, and takes no new calls any more."""
+    """A node is about to stop, and no longer takes new calls."""
 
 
 class NotStartedAgainError(Exception):
-    """Nobody would start a node again that ends."""
+    """No one would restart the node if it ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +41,9 @@ class FoundCalls:
 
     calls: Sequence[LiveCall]
     more: int
-    """How many were left out, because their node has too many."""
+    """How many were left out because their node has too many."""
     silent: Sequence[str]
-    """Nodes that hold such calls, or may, and did not answer: theirs are missing."""
+    """Nodes that may hold such calls and did not answer: their calls are missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +53,12 @@ class FleetControl:
     roster: Roster
     exchange: Exchange
     gate: SpendGate
-    """Tells whose calls are open: those of a node that is gone are until they are settled."""
+    """Tells whose calls are open; those of a lost node are open until they are settled."""
 
     async def calls(
         self, *, account_id: str | None = None, call_id: str | None = None
     ) -> FoundCalls:
-        """Return the live calls of an account or of all, or one of them."""
+        """Return the live calls of an account or of all, or a single one."""
         question = FindCalls(account_id=account_id, call_id=call_id)
 
         async def ask(facts: NodeFacts) -> Calls | None:
@@ -73,7 +73,7 @@ class FleetControl:
         found = [reply for reply in replies if reply is not None]
         calls = [call for reply in found for call in reply.calls]
         silent = [facts.node for facts, reply in zip(nodes, replies, strict=True) if reply is None]
-        # Where the call that is asked for was found, nothing can be missing.
+        # If the requested call was found, nothing can be missing.
         holders = await self._holders(account_id, call_id) if call_id is None or not calls else ()
         gone = set(holders) - {facts.node for facts in nodes}
         return FoundCalls(
@@ -83,14 +83,14 @@ class FleetControl:
         )
 
     async def _holders(self, account_id: str | None, call_id: str | None) -> Collection[str]:
-        """Return the nodes that hold the calls that are asked for, or some of them."""
+        """Return the nodes that hold the requested calls, or some of them."""
         try:
             if account_id is not None:
                 held = await self.gate.nodes_of(account_id)
             else:
                 held = {call.call_id: call.node for call in await self.gate.open_calls()}
         except StoreUnavailableError:
-            # A part of the gate is away: what nodes have said is not kept back for that.
+            # A part of the gate is away: that must not hold back what nodes have answered.
             return ()
         return {node for held_id, node in held.items() if call_id in (None, held_id)}
 
@@ -98,7 +98,7 @@ class FleetControl:
         """Return a node's answer. Raises NodeSilentError."""
         facts = self.roster.find(node)
         if facts is None:
-            # It is gone, or began within the last second.
+            # It is gone, or started within the last second.
             raise NodeSilentError
         return await self.exchange.ask(facts.process, question)
 
@@ -107,7 +107,7 @@ class FleetControl:
         await self.ask(call.opened.node, EndCall(call_id=call.opened.call_id))
 
     async def take_calls(self, node: str, *, takes: bool) -> None:
-        """Let a node take new calls, or none until it is told otherwise, or started again.
+        """Make a node take new calls, or none until the next such order or a restart.
 
         Raises LookupError for no such node, NodeStoppingError, NodeSilentError.
         """
@@ -117,10 +117,10 @@ class FleetControl:
             raise NodeStoppingError
 
     async def restart(self, node: str) -> Restarting:
-        """Let a node end once its calls have ended, and be started again.
+        """Make a node end once its calls have ended, and be restarted.
 
         Raises LookupError for no such node, NodeStoppingError for one that ends for good,
-        NotStartedAgainError, NodeSilentError, also for one of a release that cannot.
+        NotStartedAgainError, NodeSilentError, also for a release that does not support it.
         """
         self.require(node)
         match await self.ask(node, Restart()):
@@ -134,14 +134,15 @@ class FleetControl:
                 raise NodeSilentError
 
     async def set_log_level(self, node: str, level: LogLevel, minutes: int) -> None:
-        """Let a node log from a level on, for at most `LEVEL_MINUTES_MAX`, or as it is set.
+        """Make a node log from a level on, for at most `LEVEL_MINUTES_MAX`, or as configured.
 
-        Raises LookupError for no such node, NodeSilentError, also for one of a release that cannot.
+        Raises LookupError for no such node, NodeSilentError, also for a release that does not
+        support it.
         """
         self.require(node)
         await self.ask(node, SetLogLevel(level=level, minutes=minutes))
 
     def require(self, node: str) -> None:
-        """Raise LookupError for a node that does not run."""
+        """Raise LookupError for a node that is not running."""
         if self.roster.find(node) is None:
             raise LookupError(node)

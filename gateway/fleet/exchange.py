@@ -1,6 +1,6 @@
-"""Asks other processes, and answers what they ask: each has one mailbox in the store they share.
+"""Asks other processes, and answers their questions: each has one mailbox in the shared store.
 
-Knows no store and no call: what is answered is given as a function.
+Store and answers are passed in as arguments.
 """
 
 from __future__ import annotations
@@ -29,32 +29,32 @@ from gateway.heartbeat.cancelling import cancelled
 from gateway.unreadable import UNREADABLE
 
 ANSWER_S: Final = 2.0
-"""How long an answer is waited for: a busy node answers within milliseconds."""
+"""How long to wait for an answer: even a busy node answers within milliseconds."""
 WAITING_MAX: Final = 1000
-"""Questions of one process that wait for their answers at once."""
+"""Questions of one process that may wait for their answers at once."""
 ANSWERING_MAX: Final = 64
-"""Questions of others that are being answered at once."""
+"""Questions of others that are answered at once."""
 QUEUED_MAX: Final = 1000
-"""Questions that wait for their turn; more are dropped, and asked again."""
+"""Questions that may wait for their turn; more are dropped, and asked again."""
 _RETRY_S: Final = 0.5
 _SAID_EVERY_S: Final = 60.0
-"""How often letters that nobody understands are logged: whoever sends one may send many."""
+"""How often unintelligible letters are logged: one sender may send many."""
 
 log = structlog.get_logger(__name__)
 
 
 class NodeSilentError(Exception):
-    """A process did not answer: it is gone, stands still, or is overloaded."""
+    """A process did not answer: it is gone, stuck, or overloaded."""
 
 
 class Mailboxes(Protocol):
-    """Where letters wait for a process. Both raise StoreUnavailableError."""
+    """Where letters wait for a process. Both methods raise StoreUnavailableError."""
 
     async def send(self, to: str, letter: bytes) -> bool:
-        """Put a letter into a mailbox; False where it is full."""
+        """Put a letter into a mailbox; False if it is full."""
 
     async def receive(self, own: str) -> Sequence[bytes]:
-        """Wait for letters, and take some; none where none has come for some seconds."""
+        """Wait for letters, and take some; empty if none has come for some seconds."""
 
 
 class Exchange:
@@ -68,7 +68,7 @@ class Exchange:
         *,
         answer_s: float = ANSWER_S,
     ) -> None:
-        """Exchange letters under a name that no other process has, nor had before."""
+        """Exchange letters under a name that no other process has, or ever had."""
         self._mailboxes = mailboxes
         self._own = own
         self._answer = answer
@@ -78,7 +78,7 @@ class Exchange:
         self._answering: set[asyncio.Task[None]] = set()
         self._queued: deque[Asked] = deque()
         self._unread = 0
-        """Letters not understood that are still to be logged."""
+        """Unintelligible letters that are still to be logged."""
         self._said_s: float | None = None
         self._taking: asyncio.Task[None] | None = None
         self._is_failing = False
@@ -105,14 +105,14 @@ class Exchange:
         return reply
 
     def start(self) -> None:
-        """Begin to take what comes."""
+        """Begin to take letters."""
         self._taking = asyncio.get_running_loop().create_task(self._run())
 
     async def stop(self) -> None:
-        """Take nothing more; what is being answered has the time of an answer."""
+        """Take no more letters; questions being answered have the time of an answer."""
         has_ended = self._taking is None or await cancelled(self._taking)
         self._queued.clear()
-        # Who has asked this process to end is told so.
+        # For example, the process that asked this one to end still gets its answer.
         if self._answering:
             await asyncio.wait(self._answering, timeout=self._answer_s)
         if not all([has_ended, *await asyncio.gather(*map(cancelled, self._answering))]):
@@ -168,8 +168,8 @@ class Exchange:
             task.add_done_callback(self._answer_next)
 
     def _note_unread(self) -> None:
-        # Of another release, or of somebody who may write to the store. The text stays out of the
-        # log: it may name a number.
+        # From another release, or from anyone who may write to the store. The text is not logged,
+        # because it may contain a number.
         self._unread += 1
         now_s = asyncio.get_running_loop().time()
         if self._said_s is None or now_s - self._said_s >= _SAID_EVERY_S:

@@ -1,4 +1,4 @@
-"""Follows a node that restarts, by what the roster shows of it. Pure."""
+"""Follows a restarting node by what the roster shows of it. Pure."""
 
 from __future__ import annotations
 
@@ -9,39 +9,39 @@ from typing import Final
 from gateway.fleet.roster import NodeFacts
 
 BACK_S_MAX: Final = 120.0
-"""How long a node is waited for that has ended: several starts, of which each may fail."""
+"""How long to wait for a node that has ended: several starts, each of which may fail."""
 
 
 class Stage(Enum):
-    """How far a node's restart has come."""
+    """The progress of a node's restart."""
 
     ENDING = "ending"
     LATE = "late"
-    """It has not ended in its time."""
+    """It has not ended in time."""
     STARTING = "starting"
     MISSING = "missing"
-    """It has ended, and has not come back in its time."""
+    """It has ended, and has not come back in time."""
     BACK = "back"
 
 
 @dataclass(slots=True)
 class Following:
-    """One restart; seconds of one clock."""
+    """One restart; all times are seconds of one clock."""
 
     process: str
     """The process that is to end."""
     due_s: float
-    """When it is to have ended."""
+    """When it should have ended."""
     _gone_s: float | None = field(default=None, init=False)
-    """Since when the node shows nothing of itself."""
+    """Since when the node has shown nothing of itself."""
 
     def see(self, facts: NodeFacts | None, now_s: float) -> Stage:
-        """Return how far it is, by what the node says of itself now; None: nothing."""
+        """Return the progress, given what the node reports now; None: nothing."""
         if facts is None:
             if self._gone_s is None:
                 self._gone_s = now_s
             return Stage.STARTING if now_s - self._gone_s < BACK_S_MAX else Stage.MISSING
-        # It may have been silent for a moment only.
+        # It may have been silent only for a moment.
         self._gone_s = None
         if facts.process != self.process:
             return Stage.BACK

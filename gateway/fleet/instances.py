@@ -1,6 +1,6 @@
-"""Tells which process answers an origin, without telling everybody what processes call themselves.
+"""Tells which process answers at an origin, without revealing the instance names of processes.
 
-Whoever asks sends a random word, and gets a digest of it that only the process's own name makes.
+The client sends a random word, and gets a digest of it that only the process's own name makes.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from collections.abc import Iterable
 from typing import Final
 
 NONCE: Final = "nonce"
-"""Parameter of the question."""
+"""Parameter of the request."""
 PROOF: Final = "proof"
-"""Member of the answer."""
+"""Member of the response."""
 NONCE_PATTERN: Final = "[0-9a-f]{32}"
 _NONCE_BYTES: Final = 16
 
 
 def new_nonce() -> str:
-    """Return a word for one question."""
+    """Return a random word for one request."""
     return secrets.token_hex(_NONCE_BYTES)
 
 
@@ -29,7 +29,7 @@ def proof_of(instance: str, nonce: str) -> str:
 
 
 def found_in(instances: Iterable[str], nonce: str, proof: str) -> str:
-    """Return which of some processes has answered so; empty for none of them."""
+    """Return which of some processes has answered this; empty for none of them."""
     for instance in instances:
         if hmac.compare_digest(proof_of(instance, nonce).encode(), proof.encode()):
             return instance

@@ -1,7 +1,7 @@
 """Defines what processes ask one another, and what they answer. Pure.
 
-JSON, each message with its kind, so that a process of another release can tell what it does not
-know. Every question may be asked twice.
+JSON, each message with its kind, so that a process of another release can recognise what it does
+not support. Every question may be asked twice.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from gateway.ports import LiveCall
 
 LETTER_BYTES_MAX: Final = 1 << 20
 LEVEL_MINUTES: Final = 15
-"""How long a node's log level is changed if nobody says for how long."""
+"""How long a changed log level lasts by default."""
 LEVEL_MINUTES_MAX: Final = 24 * 60
-"""What nobody looks at again would fill the disk."""
+"""A change that is forgotten would fill the disk."""
 CALLS_MAX: Final = 1000
 """Calls in one reply: some 600 bytes each."""
 
@@ -29,35 +29,35 @@ class FindCalls(msgspec.Struct, frozen=True, kw_only=True, tag="find_calls"):
     """Which live calls a node holds."""
 
     account_id: str | None = None
-    """Whose; None: anybody's, for who may see all."""
+    """The account; None for any, if the asker may see all."""
     call_id: str | None = None
-    """This one only."""
+    """Only this call."""
     since: datetime | None = None
-    """Those only that began then or later; a node of an earlier release returns older ones, too."""
+    """Only calls begun then or later; a node of an earlier release returns older ones, too."""
 
 
 class EndCall(msgspec.Struct, frozen=True, kw_only=True, tag="end_call"):
-    """End a call; one that has ended stays so."""
+    """End a call; does nothing if it has ended."""
 
     call_id: str
     account_id: str | None = None
-    """Whose it has to be; None: anybody's."""
+    """The account it must belong to; None for any."""
 
 
 class ChargeNow(msgspec.Struct, frozen=True, kw_only=True, tag="charge_now"):
-    """Charge an account's calls now, as its credit has changed or it is frozen."""
+    """Charge an account's calls now, because its credit has changed or it is frozen."""
 
     account_id: str
 
 
 class TakeCalls(msgspec.Struct, frozen=True, kw_only=True, tag="take_calls"):
-    """Take new calls, or take none until told otherwise; those that run go on."""
+    """Take new calls, or take none until further notice; running ones continue."""
 
     takes: bool
 
 
 class Restart(msgspec.Struct, frozen=True, tag="restart"):
-    """Take no new calls, end once those that run have ended, and be started again."""
+    """Take no new calls, end once the running ones have ended, and be restarted."""
 
 
 class LogLevel(StrEnum):
@@ -68,41 +68,41 @@ class LogLevel(StrEnum):
     WARNING = "warning"
     ERROR = "error"
     SETTING = "setting"
-    """As it is set, at once."""
+    """As configured, at once."""
 
 
 LevelMinutes = Annotated[int, msgspec.Meta(ge=1, le=LEVEL_MINUTES_MAX)]
 
 
 class SetLogLevel(msgspec.Struct, frozen=True, kw_only=True, tag="set_log_level"):
-    """Log from a level on, for so many minutes, and then as it is set."""
+    """Log from a level on, for this many minutes, and then as configured."""
 
     level: LogLevel
     minutes: LevelMinutes
 
 
 class CarrierNews(msgspec.Struct, frozen=True, kw_only=True, tag="carrier_news"):
-    """What a verified callback of the carrier has said of a call, at whichever process it came."""
+    """The content of a verified callback of the carrier, whichever process received it."""
 
     call_id: str
     """The call in the callback's address."""
     carrier_call_id: str
     is_running: bool
-    """Whether it shows that the carrier's call goes on."""
+    """Whether it shows that the carrier's call is still running."""
     status: CarrierStatus | None = None
-    """None where it was about the media stream."""
+    """None if it was about the media stream."""
     has_stream_failed: bool = False
     refusal: CarrierRefusal | None = None
-    """What it said of a stream that has failed."""
+    """What it said about a failed stream."""
 
 
 def level_said(level: LogLevel, minutes: int) -> str:
-    """Return what is written down of a level that was asked for."""
+    """Return the text that records a requested level."""
     return level if level is LogLevel.SETTING else f"{level} for {minutes} minutes"
 
 
 class Calls(msgspec.Struct, frozen=True, kw_only=True, tag="calls"):
-    """The calls that were found, or the one that was ended as it stands then."""
+    """The calls that were found, or the call that was ended, in its state then."""
 
     calls: tuple[LiveCall, ...] = ()
     more: int = 0
@@ -110,22 +110,22 @@ class Calls(msgspec.Struct, frozen=True, kw_only=True, tag="calls"):
 
 
 class Done(msgspec.Struct, frozen=True, tag="done"):
-    """What was asked for is so."""
+    """The request is fulfilled."""
 
 
 class Stopping(msgspec.Struct, frozen=True, tag="stopping"):
-    """The node is about to stop, and takes no new calls any more."""
+    """The node is about to stop, and no longer takes new calls."""
 
 
 class Restarting(msgspec.Struct, frozen=True, kw_only=True, tag="restarting"):
-    """The node takes no new calls, and will end and be started again."""
+    """The node takes no new calls, and will end and be restarted."""
 
     calls_s: int
-    """How long its calls may go on from when it was told first; then they are ended."""
+    """How long its calls may continue after the first such order; then they are ended."""
 
 
 class NotStartedAgain(msgspec.Struct, frozen=True, tag="not_started_again"):
-    """The node goes on as before: nobody that it knows of would start it again."""
+    """The node continues as before: it knows of nothing that would restart it."""
 
 
 class Failed(msgspec.Struct, frozen=True, tag="failed"):
@@ -142,14 +142,14 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True, tag="asked"):
     """A letter with a question."""
 
     number: int
-    """Chosen by who asks, for the answer."""
+    """Chosen by the asker, for the answer."""
     sender: str
     """The mailbox that the answer goes to."""
     question: Question
 
 
 class Answered(msgspec.Struct, frozen=True, kw_only=True, tag="answered"):
-    """A letter with the answer to a question of this number."""
+    """A letter with the answer to the question with this number."""
 
     number: int
     reply: Reply

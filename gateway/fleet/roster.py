@@ -1,6 +1,6 @@
-"""Keeps in view which nodes there are and how full, and chooses one for a new call.
+"""Tracks which nodes there are and how full, and chooses one for a new call.
 
-What is known is a second old. Whose the calls of a node are is decided elsewhere, by its lease.
+The data are a second old. A node's lease, not the roster, decides whose its calls are.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ import msgspec
 from database.errors import StoreUnavailableError
 
 INTERVAL_S: Final = 1.0
-"""How often a node says how full it is, and each process looks."""
+"""How often a node reports how full it is, and each process looks."""
 UNEVEN: Final = 0.1
-"""By how much of its room a node may be fuller than the emptiest one and still take a call."""
+"""How much fuller, as a share of its room, a node may be than the emptiest to still take a call."""
 
 
 class NodeFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What a node says of itself."""
+    """What a node reports about itself."""
 
     node: str
     process: str
-    """Random name of its process, by which it is asked."""
+    """Random name of its process, used to ask it."""
     origin: str
     """Public origin at which `/n/<node>/` leads to it."""
     release: str
@@ -35,11 +35,11 @@ class NodeFacts(msgspec.Struct, frozen=True, kw_only=True):
     is_draining: bool
     """Whether it takes no new calls."""
     lag_ms: float
-    """How late its heartbeat was at most, of late."""
+    """The most that its heartbeat was recently late."""
     log_level: str = ""
-    """From which level on it logs, such as `info`; empty: a release that does not say."""
+    """From which level on it logs, such as `info`; empty if its release does not say."""
     log_level_until: str | None = None
-    """RFC 3339, in UTC: until when it is another one than the node's setting; null: it is that."""
+    """RFC 3339, in UTC: until when that differs from the node's setting; null: it does not."""
 
     @property
     def share(self) -> float:
@@ -48,13 +48,13 @@ class NodeFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NodeDirectory(Protocol):
-    """Where nodes write their facts. Both raise StoreUnavailableError."""
+    """Where nodes write their facts. Both methods raise StoreUnavailableError."""
 
     async def write(self, facts: NodeFacts) -> None:
-        """Replace a node's facts, which lapse by themselves."""
+        """Replace a node's facts, which expire by themselves."""
 
     async def read(self) -> Sequence[NodeFacts]:
-        """Return the facts of all nodes that have lately written any."""
+        """Return the facts of all nodes that have recently written any."""
 
 
 @dataclass(slots=True)
@@ -64,20 +64,20 @@ class Roster:
     directory: NodeDirectory
     origin: str
     own: Callable[[], NodeFacts] | None
-    """Returns the facts of this process's own node; None where it is none."""
+    """Returns the facts of this process's own node; None if it is not a node."""
     pick: Callable[[Sequence[NodeFacts]], NodeFacts]
-    """Picks one of several by chance, such as `random.choice`."""
+    """Picks one of several at random, such as `random.choice`."""
     takes: Callable[[str], bool] = lambda _node: True
-    """Tells of a node whether connections for it arrive, where this process knows sooner than facts
-    lapse."""
+    """Tells whether connections for a node arrive, if this process knows that sooner than facts
+    expire."""
     _seen: Sequence[NodeFacts] = field(default=(), init=False)
     _was_away: bool = field(default=False, init=False)
     """Whether the store was away, and nothing has been seen since."""
 
     async def look(self) -> None:
-        """Say how full the own node is, and see the others. Raises StoreUnavailableError.
+        """Report how full the own node is, and read the others. Raises StoreUnavailableError.
 
-        While the store is away, what was seen last stays.
+        While the store is away, the last known state stays.
         """
         try:
             if self.own is not None:
@@ -90,11 +90,11 @@ class Roster:
 
     @property
     def is_unheard(self) -> bool:
-        """Whether no node is known only because none has spoken since the store is back."""
+        """Whether no node is known only because none has reported since the store is back."""
         return self._was_away and not self.nodes()
 
     def nodes(self) -> Sequence[NodeFacts]:
-        """Return all nodes, by name; the own one as it is now."""
+        """Return all nodes, by name; the own one in its current state."""
         own = self.own() if self.own is not None else None
         others = [each for each in self._seen if own is None or each.node != own.node]
         return sorted([*others, *([own] if own else [])], key=lambda facts: facts.node)
@@ -104,7 +104,7 @@ class Roster:
         return next((each for each in self.nodes() if each.node == node), None)
 
     def choose(self) -> NodeFacts | None:
-        """Return the node that is to hold a new call; None where none takes any."""
+        """Return the node that is to hold a new call; None if none takes any."""
         own = self.own() if self.own is not None else None
         reachable = [
             each for each in self.nodes() if each.origin == self.origin and self.takes(each.node)
@@ -116,7 +116,7 @@ class Roster:
 
 
 def emptiest(nodes: Collection[NodeFacts]) -> Sequence[NodeFacts]:
-    """Return the nodes that take calls and are no fuller than the emptiest by `UNEVEN`."""
+    """Return the nodes that take calls and are at most `UNEVEN` fuller than the emptiest."""
     open_ones = [each for each in nodes if not each.is_draining and each.calls < each.calls_max]
     least = min((each.share for each in open_ones), default=0.0)
     return [each for each in open_ones if each.share <= least + UNEVEN]

@@ -1,6 +1,6 @@
-"""Tells operators of alarms, each once: whichever process holds the duty does it for all.
+"""Notifies operators of alarms, each once: the process that holds the duty does it for all.
 
-Knows no store, no mail and no clock: they are given.
+Store, mail and clock are passed in.
 """
 
 from __future__ import annotations
@@ -16,69 +16,69 @@ from database.errors import StoreUnavailableError
 from gateway.monitor.alarms import Alarm, Alarms, Change, Figures, Seconds
 
 REMINDED_S: Final = 4 * 3600.0
-"""How long after an alarm was told it is told again, while it lasts and nobody is at it."""
+"""When an alarm is sent again while it lasts and no one has acknowledged it."""
 SETTLING_S: Final = 10.0
-"""How long a process judges nothing but the store when it has just started, or the store is back:
-nodes have yet to speak."""
+"""How long a process judges only the store after it has started, or after the store is back:
+nodes have yet to report."""
 STALE_S: Final = 5.0
-"""How long after it was asked for the duty may be somebody else's: half of what a lease lasts."""
+"""Age of a check of the duty from which it may be somebody else's: half of the lease's length."""
 ORDERS_MAX: Final = 500
 
 log = structlog.get_logger(__name__)
 
 
 class AlarmOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """What an operator has said of an alarm."""
+    """An operator's order on an alarm."""
 
     name: str
     kind: Literal["acknowledged", "silenced"]
     until_s: Seconds | None
-    """Of what is silenced; None for as long as the alarm lasts."""
+    """When a silence ends; None for as long as the alarm lasts."""
     by: str
     reason: str
     at_s: Seconds
 
     def holds(self, now_s: float) -> bool:
-        """Return whether it is not over."""
+        """Return whether it still applies."""
         return self.until_s is None or now_s < self.until_s
 
 
 class Duty(Enum):
-    """Whose it is to tell."""
+    """Which process has the duty to notify."""
 
     OTHERS = auto()
     TAKEN = auto()
     """This process's from now on; in the meantime another one may have had it."""
     KEPT = auto()
-    """This process's since it was asked last."""
+    """This process's since the last check."""
 
 
 class AlarmStore(Protocol):
-    """What all processes know of alarms. Everything raises StoreUnavailableError."""
+    """What all processes know about alarms. Everything raises StoreUnavailableError."""
 
     async def hold(self) -> Duty:
         """Take or keep the duty, unless another process has it."""
 
     async def read(self) -> tuple[Sequence[Alarm] | None, Mapping[str, AlarmOrder]]:
-        """Return the alarms that stand, and what was said of which.
+        """Return the active alarms, and operators' orders on them.
 
-        None where nothing is written that can be read.
+        The alarms are None if nothing readable is stored.
         """
 
     async def write(self, alarms: Sequence[Alarm]) -> None:
-        """Replace the alarms that stand."""
+        """Replace the active alarms."""
 
     async def forget(self, names: Sequence[str]) -> None:
-        """Forget what was said of alarms."""
+        """Delete the orders on these alarms."""
 
 
 class Tell(Protocol):
-    """Tells operators of a change."""
+    """Notifies operators of a change."""
 
     def __call__(
-        self, change: Change, *, is_reminder: bool, on_told: Callable[[], None] | None
+        self, change: Change, *, is_reminder: bool, on_sent: Callable[[], None] | None
     ) -> None:
-        """Tell it soon; return at once. `on_told` is called once it has left, or is given up."""
+        """Send it soon; return at once. `on_sent` is called once it is sent or given up."""
 
 
 class AlarmDesk:
@@ -92,7 +92,7 @@ class AlarmDesk:
         show: Callable[[Sequence[Alarm], Mapping[str, AlarmOrder]], None],
         clock_s: Callable[[], float],
     ) -> None:
-        """Look at what `figures` returns; `show` is told what stands. `clock_s` is the wall's."""
+        """Check what `figures` returns; `show` gets the active alarms. `clock_s` is the wall's."""
         self._store = store
         self._figures = figures
         self._tell = tell
@@ -104,16 +104,16 @@ class AlarmDesk:
         self._is_holder = False
         self._is_alone = False
         """Whether alarms of the store are this process's own."""
-        self._telling: set[tuple[str, float]] = set()
-        """Names and beginnings of alarms that are on their way to an operator."""
+        self._sending: set[tuple[str, float]] = set()
+        """Names and beginnings of alarms whose notice is on its way to an operator."""
 
     @property
     def is_holder(self) -> bool:
-        """Whether the duty was this process's when it looked last."""
+        """Whether this process had the duty at its last look."""
         return self._is_holder
 
     async def look(self) -> None:
-        """Judge, tell and write down, or see what the process found that does; once a second."""
+        """Judge, notify and store, or read what the process on duty has found; once a second."""
         now_s = self._clock_s()
         try:
             duty = await self._store.hold()
@@ -121,18 +121,18 @@ class AlarmDesk:
                 self._is_holder = False
             alarms, self._orders = await self._store.read()
         except StoreUnavailableError:
-            # Told by each process for itself: nobody can hold the duty, and all else is old.
+            # Every process notifies for itself: no one can hold the duty, and all else is old.
             self._judge(now_s, only_store=True)
             self._is_alone = self._alarms.is_store_told_of
             self._show(self._alarms.standing(), self._orders)
             return
-        # The process was stopped in between: the duty has lapsed, or will before this is done.
+        # The process was stopped in between: the duty has expired, or will before this is done.
         if self._clock_s() - now_s >= STALE_S:
             self._is_holder = False
             return
         if not self._is_holder and alarms is not None:
-            # Whoever has just taken the duty goes on from what the last holder knew. Where that is
-            # gone, from what this process has seen of it.
+            # A process that has just taken the duty continues from what the last holder knew; if
+            # that is gone, from what it has seen itself.
             self._alarms.adopt(alarms, keeps_away=self._is_alone)
         self._is_holder = duty is not Duty.OTHERS
         await self._work(now_s)
@@ -145,11 +145,11 @@ class AlarmDesk:
             await self._store.write(self._alarms.standing())
             await self._tidy(now_s)
         elif self._is_alone:
-            # What this process has told by itself, it ends by itself.
+            # An alarm that this process sent by itself is ended by itself.
             self._judge(now_s, only_store=True)
 
     def _judge(self, now_s: float, *, only_store: bool = False) -> None:
-        # A clock that was set back begins the wait again.
+        # If the clock was set back, the wait starts over.
         since_s = self._settling_since_s = min(self._settling_since_s, now_s)
         is_settling = now_s - since_s < SETTLING_S
         figures = self._figures()
@@ -157,45 +157,45 @@ class AlarmDesk:
             alarm = change.alarm
             if change.is_over:
                 log.info("alarm over", alarm=alarm.rule, subject=alarm.subject)
-                self._tell_over(alarm, now_s)
+                self._send_end(alarm, now_s)
                 continue
             log.info("alarm raised", alarm=alarm.rule, subject=alarm.subject)
             if not self._is_silenced(alarm, now_s):
-                self._tell_of(alarm, is_reminder=False)
+                self._send(alarm, is_reminder=False)
         if self._alarms.is_store_away:
             self._settling_since_s = now_s
         if not self._alarms.is_store_told_of:
             self._is_alone = False
 
-    def _tell_of(self, alarm: Alarm, *, is_reminder: bool) -> None:
+    def _send(self, alarm: Alarm, *, is_reminder: bool) -> None:
         key = alarm.name, alarm.since_s
-        self._telling.add(key)
+        self._sending.add(key)
 
-        def told() -> None:
-            # Only now: who takes over the duty tells of what has not left.
-            self._telling.discard(key)
+        def sent() -> None:
+            # Only now: a process that takes over the duty sends what has not been sent.
+            self._sending.discard(key)
             self._alarms.note_told(alarm, self._clock_s())
 
-        self._tell(Change(alarm, is_over=False), is_reminder=is_reminder, on_told=told)
+        self._tell(Change(alarm, is_over=False), is_reminder=is_reminder, on_sent=sent)
 
-    def _is_on_its_way(self, alarm: Alarm) -> bool:
-        return (alarm.name, alarm.since_s) in self._telling
+    def _is_being_sent(self, alarm: Alarm) -> bool:
+        return (alarm.name, alarm.since_s) in self._sending
 
-    def _tell_over(self, alarm: Alarm, now_s: float) -> None:
-        # Whoever was not told of its beginning need not hear of its end.
-        is_told = alarm.told_s is not None or self._is_on_its_way(alarm)
-        if is_told and not self._is_silenced(alarm, now_s):
-            self._tell(Change(alarm, is_over=True), is_reminder=False, on_told=None)
+    def _send_end(self, alarm: Alarm, now_s: float) -> None:
+        # An operator who was not notified of its beginning need not hear of its end.
+        was_notified = alarm.told_s is not None or self._is_being_sent(alarm)
+        if was_notified and not self._is_silenced(alarm, now_s):
+            self._tell(Change(alarm, is_over=True), is_reminder=False, on_sent=None)
 
     def _remind(self, now_s: float) -> None:
         for alarm in self._alarms.standing():
             told_s = alarm.told_s
-            if self._order(alarm, now_s) is not None or self._is_on_its_way(alarm):
+            if self._order(alarm, now_s) is not None or self._is_being_sent(alarm):
                 continue
-            # One that was silenced when it began is told when the silence is over. A clock may have
-            # been set back for long.
+            # An alarm that began silenced is sent when the silence ends. A clock may have been set
+            # far back.
             if told_s is None or abs(now_s - told_s) >= REMINDED_S:
-                self._tell_of(alarm, is_reminder=told_s is not None)
+                self._send(alarm, is_reminder=told_s is not None)
 
     def _order(self, alarm: Alarm, now_s: float) -> AlarmOrder | None:
         order = self._orders.get(alarm.name)
@@ -206,7 +206,7 @@ class AlarmDesk:
         return order is not None and order.kind == "silenced"
 
     async def _tidy(self, now_s: float) -> None:
-        """Forget orders that have run out, and of alarms that are over what was acknowledged."""
+        """Delete expired orders, and acknowledgements of alarms that are over."""
         standing = {alarm.name for alarm in self._alarms.standing()}
         gone = [
             name

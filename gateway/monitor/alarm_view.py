@@ -13,22 +13,22 @@ from gateway.monitor.alarms import Alarm, action_of
 
 
 class AlarmView(msgspec.Struct, frozen=True, kw_only=True):
-    """An alarm that stands."""
+    """An active alarm."""
 
     name: str
-    """By which it is acknowledged and silenced."""
+    """Used to acknowledge and silence it."""
     rule: str
     subject: str
     title: str
     action: str
     """What to do first."""
     value: float
-    """As it is now, in `unit`; the title says it."""
+    """The current value, in `unit`; the title includes it."""
     unit: str
     since: datetime
     state: Literal["raised", "acknowledged", "silenced"]
     by: str
-    """Who acknowledged or silenced it, and why; empty for nobody."""
+    """Who acknowledged or silenced it, and why; empty if no one did."""
     reason: str
     until: datetime | None
     """When a silence ends."""
@@ -37,7 +37,7 @@ class AlarmView(msgspec.Struct, frozen=True, kw_only=True):
 def alarm_views(
     alarms: Sequence[Alarm], orders: Mapping[str, AlarmOrder], now_s: float
 ) -> list[AlarmView]:
-    """Return alarms with what was said of them, the oldest first."""
+    """Return alarms with the orders on them, oldest first."""
     return [_view(alarm.as_now(), orders.get(alarm.name), now_s) for alarm in alarms]
 
 

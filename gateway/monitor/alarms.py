@@ -1,7 +1,7 @@
-"""Decides what is wrong enough to tell an operator, and when it is over. Pure: time is an argument.
+"""Decides what is bad enough to notify an operator, and when it is over. Pure: time is an argument.
 
-A rule reads a figure of each of its subjects. It is raised by one bound and over by another, each
-held for a while, so that a figure that swings about a bound rings once.
+A rule reads a figure for each of its subjects. One bound raises the alarm and another ends it, each
+held for a while, so that a figure that swings around a bound rings once.
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ from gateway.monitor.rows import NodeRow
 from gateway.monitor.totals import Health, LastMinute, Totals
 
 ALARMS_MAX: Final = 200
-"""Alarms that stand at once; the first ones stay."""
+"""Alarms active at once; the first ones stay."""
 ATTEMPTS_MIN: Final = 20
-"""Attempts of which a share says something."""
+"""Attempts from which a share is meaningful."""
 CALLS_MIN: Final = 5
 PERCENT: Final = 100
 SUBJECT_MAX: Final = 200
 TITLE_MAX: Final = SUBJECT_MAX + 100
 PARTS_AFTER_S: Final = 120.0
-"""How long a prefix is bad before it is told of beside its country: long enough that the country
-comes first where all its prefixes are bad, for their figures cross a bound minutes apart."""
+"""How long a prefix must be bad to be reported beside its country: long enough that the country
+comes first if all its prefixes are bad, because their figures cross a bound minutes apart."""
 LEFT_CLEAR_S: Final = 180.0
-"""More than `left_calls.ORPHAN_NS`, and the pause between two counts."""
+"""More than `left_calls.ORPHAN_NS`, plus the pause between two counts."""
 AT_CARRIER: Final = "at the carrier"
 OF_LOST_NODES: Final = "of lost nodes"
 UNAUDITED: Final = "not done for days"
 UNAUDITED_DAYS_MIN: Final = 3
-"""Days without an audit, which is made once a day."""
+"""Days without an audit, which should run once a day."""
 _DAY_S: Final = 86_400
 _SECOND_MS: Final = 1000
 
-# What is kept lies where others may write, too: it stays within what can be shown as a time.
+# Others can write to the store too: values must stay within what can be shown as a time.
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e10)]
 """Since the epoch."""
 
@@ -54,34 +54,34 @@ class Figures:
     silent_calls: int
     """Calls in which people should talk and one side cannot be heard."""
     errors: Mapping[str, int]
-    """Lines of the log that are errors, by their words, within the last minutes."""
+    """Error lines in the log within the last minutes -> their number."""
     store_away_s: float
-    """How long nothing can be heard of the nodes."""
+    """How long nothing has been heard from the nodes."""
     spend_micros_max: int | None = None
-    """What calls may cost a minute in all, in each currency; None for any."""
+    """Limit on what all calls may cost per minute, in each currency; None for no limit."""
     left: LeftCalls = field(default_factory=LeftCalls)
     last_minute: LastMinute = field(default_factory=LastMinute)
     audit: Audited | None = None
-    """The last audit of the book; None where none is known."""
+    """The last audit of the book; None if none is known."""
     at_s: float = 0.0
     """When that was read; since the epoch."""
     lacking: str = ""
     """The rights that our user lacks at Valkey, as access lists write them; empty for none."""
     standing: Collection[str] = ()
-    """Subjects of the rule that reads whose alarm stands, if it is one with parts."""
+    """Subjects of the current rule whose alarm is active, if it is a rule with parts."""
 
 
 Reading = Mapping[str, float]
-"""A figure by subject; one that is missing is as good as the bound at which an alarm is over."""
+"""Figure by subject; a missing one counts as the bound at which an alarm is over."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What is bad, and how bad it has to be for how long."""
+    """What is bad, how bad it has to be, and for how long."""
 
     name: str
     title: str
-    """What an operator is told, with the subject in it."""
+    """What an operator reads, with the subject in it."""
     action: str
     """What to do first."""
     read: Callable[[Figures], Reading]
@@ -91,10 +91,10 @@ class Rule:
     clear_after_s: float = 30.0
     unit: str = ""
     scale: float = 1.0
-    """What a figure is divided by before it is told."""
+    """What a figure is divided by before it is shown."""
     has_parts: bool = False
-    """Whether subjects are countries and, as parts of these, prefixes. A part is not told of while
-    its country's alarm stands."""
+    """Whether subjects are countries and, as parts of these, prefixes. A part is not reported while
+    its country's alarm is active."""
 
     def whole_of(self, subject: str) -> str:
         """Return what a subject is a part of; empty for nothing."""
@@ -105,7 +105,7 @@ class Rule:
         return PARTS_AFTER_S if self.whole_of(subject) else self.raise_after_s
 
     def is_bad(self, value: float) -> bool:
-        """Return whether a figure raises the alarm; less is worse where the bounds say so."""
+        """Return whether a figure raises the alarm; lower is worse if the bounds say so."""
         is_rising = self.raise_at >= self.clear_at
         return value >= self.raise_at if is_rising else value <= self.raise_at
 
@@ -116,7 +116,7 @@ class Rule:
 
 
 def _lost(figures: Figures) -> Reading:
-    # One that was told to stop is gone because it was.
+    # A node that was asked to stop is gone for that reason.
     return {row.node: float(row.is_lost and not row.is_draining) for row in figures.nodes}
 
 
@@ -133,7 +133,7 @@ _PART: Final = " +"
 
 
 def _subjects(figures: Figures) -> Iterator[tuple[str, Health, Sequence[Health]]]:
-    """Yield countries and prefixes, and of a country the prefixes whose own alarm stands."""
+    """Yield countries and prefixes, and for a country the prefixes whose own alarm is active."""
     for row in figures.totals.countries:
         country = row.country or "no country"
         parts = {f"{country} {part.prefix}": part for part in row.prefixes}
@@ -143,10 +143,11 @@ def _subjects(figures: Figures) -> Iterator[tuple[str, Health, Sequence[Health]]
 
 def _failures(figures: Figures) -> Reading:
     reading = {}
-    for name, row, told in _subjects(figures):
-        # What is told of a prefix is not told again of its country, whose other calls may be well.
-        attempts = row.attempts - sum(part.attempts for part in told)
-        failed = row.failed - sum(part.failed for part in told)
+    for name, row, reported in _subjects(figures):
+        # What is reported for a prefix is not repeated for its country, whose other calls may be
+        # fine.
+        attempts = row.attempts - sum(part.attempts for part in reported)
+        failed = row.failed - sum(part.failed for part in reported)
         if attempts >= ATTEMPTS_MIN:
             reading[name] = PERCENT * failed / attempts
     return reading
@@ -159,9 +160,9 @@ def _no_network(figures: Figures) -> Reading:
 
 def _delay(figures: Figures) -> Reading:
     reading = {}
-    for name, row, told in _subjects(figures):
-        # The same, as far as a median can say: of half of the calls and more it may be theirs.
-        attempts = sum(part.attempts for part in told)
+    for name, row, reported in _subjects(figures):
+        # The same, as far as a median allows: half of the calls and more may be theirs.
+        attempts = sum(part.attempts for part in reported)
         is_theirs = 2 * attempts >= row.attempts and name not in figures.standing
         if row.attempts >= ATTEMPTS_MIN and row.pdd_ms is not None and not is_theirs:
             reading[name] = float(row.pdd_ms)
@@ -195,7 +196,7 @@ def _errors(figures: Figures) -> Reading:
 
 
 def _left(figures: Figures) -> Reading:
-    # Given up, or never noted, they are in no list any more.
+    # Calls that were given up, or never recorded, are no longer in any list.
     lines = sum(figures.errors.get(line, 0) for line in LEFT_LINES)
     return {AT_CARRIER: figures.left.at_carrier + lines, OF_LOST_NODES: figures.left.of_lost_nodes}
 
@@ -216,7 +217,7 @@ def _lacking(figures: Figures) -> Reading:
 
 
 def _away(figures: Figures) -> Reading:
-    # It answers, and says itself why nobody speaks.
+    # The store answers, and itself tells why no node is heard.
     return {"": 0.0 if figures.lacking else figures.store_away_s}
 
 
@@ -229,7 +230,8 @@ RULES: Final = (
         "node_lost",
         "Node {subject} is gone.",
         "Look whether its process runs and reaches Valkey; its calls are settled by another node.",
-        # What is kept of nodes may have been emptied: each speaks again within a second or two.
+        # The stored node data may have been deleted: each node reports again within a second or
+        # two.
         read=_lost,
         raise_at=1,
         clear_at=0,
@@ -240,7 +242,7 @@ RULES: Final = (
         "loop_lag",
         "Node {subject} is late: {value} ms.",
         "Something else takes its processor: drain it, and look at the machine.",
-        # A gap that everybody hears, in every call.
+        # A gap that everyone hears, in every call.
         read=_lag,
         raise_at=250,
         clear_at=100,
@@ -267,7 +269,7 @@ RULES: Final = (
         unit="%",
         has_parts=True,
     ),
-    # A carrier that is away is told of within a minute, however well calls went before.
+    # An unreachable carrier is reported within a minute, however well calls went before.
     Rule(
         "no_network",
         "{value} % of the calls of the last minute found no phone network.",
@@ -338,7 +340,7 @@ RULES: Final = (
         " there. Their carrier_call_id is in the log: of those at the carrier in the lines"
         " `ghost not ended`, `ghost given up`, `ghost dropped` and `ghost list full`, of those of"
         " lost nodes in that node's `call placed`. A node that runs settles the latter.",
-        # Who takes over the duty counts from the beginning how long calls have been left.
+        # A process that takes over the duty restarts the count of how long calls have been left.
         read=_left,
         raise_at=1,
         clear_at=0,
@@ -349,14 +351,14 @@ RULES: Final = (
         "audit_failure",
         "The audit of the ledger: {subject} ({value}).",
         "Run `caller ledger audit`: it names whose money it is, and what to do.",
-        # What is found was there at two audits in a row.
+        # A finding must be present in two audits in a row.
         read=_audit,
         raise_at=1,
         clear_at=0,
     ),
     Rule(
         "deletions_wait",
-        "No account can be deleted: who is erased cannot be written down ({value} times).",
+        "No account can be deleted: erasures cannot be recorded ({value} times).",
         "Make the folder of CALLER_DATA_DIR writable, or free its disk, where the log has a line of"
         " that name; `caller check` says what is wrong. Deletions then go on by themselves.",
         read=_journal,
@@ -391,33 +393,33 @@ RULES: Final = (
 )
 """All rules; `docs/operations.md` says what to do about each."""
 _OF_STORE: Final = tuple(rule for rule in RULES if rule.name in (STORE_RIGHTS, STORE_AWAY))
-"""Those that are judged whatever is known of calls and nodes."""
+"""Those judged whether or not calls and nodes are known."""
 BY_NAME: Final[Mapping[str, Rule]] = {rule.name: rule for rule in RULES}
 
 
 class Alarm(msgspec.Struct, frozen=True, kw_only=True):
-    """An alarm that stands."""
+    """An active alarm."""
 
     rule: str
     subject: Annotated[str, msgspec.Meta(max_length=SUBJECT_MAX)]
     title: Annotated[str, msgspec.Meta(max_length=TITLE_MAX)]
     value: float
-    """As it was when it began, in `unit`; `title` says it."""
+    """Its value when it began, in `unit`; `title` includes it."""
     unit: str
     since_s: Seconds
     now: float | None = None
-    """As it was when it was judged last; None: no more is known."""
+    """Its value when it was last judged; None: no longer known."""
     told_s: Seconds | None = None
-    """When an operator was told of it last; None where nobody has been: it is silenced, or on its
-    way."""
+    """When an operator was last notified of it; None if no one was: it is silenced, or the notice
+    on its way."""
 
     @property
     def name(self) -> str:
-        """By which it is acknowledged and silenced."""
+        """Used to acknowledge and silence it."""
         return f"{self.rule}:{self.subject}"
 
     def as_now(self) -> Alarm:
-        """Return the same with the figure of now, where one is known, as its own."""
+        """Return the same alarm with its current figure, if known."""
         if self.now is None:
             return self
         rule = BY_NAME.get(self.rule)
@@ -439,7 +441,7 @@ class _Watched:
 
     alarm: Alarm | None = None
     since_s: float | None = None
-    """Since when it has been bad, or good while the alarm stands."""
+    """Since when it has been bad, or good while the alarm is active."""
 
 
 @dataclass(slots=True)
@@ -449,18 +451,18 @@ class Alarms:
     _watched: dict[tuple[str, str], _Watched] = field(default_factory=dict)
 
     def standing(self) -> list[Alarm]:
-        """Return the alarms that stand, the oldest first."""
+        """Return the active alarms, oldest first."""
         found = [each.alarm for each in self._watched.values() if each.alarm is not None]
         return sorted(found, key=lambda alarm: (alarm.since_s, alarm.name))
 
     @property
     def is_store_away(self) -> bool:
-        """Whether that alarm stands."""
+        """Whether that alarm is active."""
         return any(alarm.rule == STORE_AWAY for alarm in self.standing())
 
     @property
     def is_store_told_of(self) -> bool:
-        """Whether any alarm of the store stands."""
+        """Whether any alarm of the store is active."""
         return any(each.alarm is not None for each in self._of_store().values())
 
     def _of_store(self) -> dict[tuple[str, str], _Watched]:
@@ -468,7 +470,7 @@ class Alarms:
         return {key: each for key, each in self._watched.items() if key[0] in names}
 
     def adopt(self, alarms: Sequence[Alarm], *, keeps_away: bool = False) -> None:
-        """Go on from what another process has found; keep by wish what is said of the store."""
+        """Continue from what another process has found; on request keep our own store alarms."""
         own = self._of_store() if keeps_away else {}
         found = {
             (each.rule, each.subject): _Watched(each)
@@ -478,8 +480,8 @@ class Alarms:
         self._watched = found | own
 
     def look(self, figures: Figures, now_s: float, *, only_store: bool = False) -> list[Change]:
-        """Judge the figures; return what has begun and what is over. `now_s` is the wall's time."""
-        # What is known of everything else is old then.
+        """Judge the figures; return what has begun and what is over. `now_s` is wall-clock time."""
+        # Everything else that is known is out of date then.
         is_away = only_store or BY_NAME[STORE_AWAY].is_bad(figures.store_away_s)
         rules = _OF_STORE if is_away else RULES
         return [change for rule in rules for change in self._judge(rule, figures, now_s)]
@@ -499,14 +501,14 @@ class Alarms:
             self._note_figure(rule, subject, value)
         for name, subject in tuple(self._watched):
             if name == rule.name and subject not in reading:
-                # Not at once: the calls of which a figure is made may be too few for a moment.
+                # Not at once: for a moment there may be too few calls for a figure.
                 changes += self._step(rule, subject, rule.clear_at, now_s)
         return changes
 
     def _has_room(self, rule: Rule, subject: str) -> bool:
-        # Of names nobody has but who may write to the store.
+        # A subject that no real name has was written by someone else with access to the store.
         is_name = len(subject) <= SUBJECT_MAX and subject.isprintable()
-        # That nothing can be heard is told whatever else stands.
+        # That nothing can be heard is reported whatever else is active.
         return is_name and (len(self._watched) < ALARMS_MAX or rule in _OF_STORE)
 
     def _step(self, rule: Rule, subject: str, value: float, now_s: float) -> list[Change]:
@@ -517,7 +519,7 @@ class Alarms:
             if not is_on:
                 del self._watched[rule.name, subject]
             return []
-        # A clock that was set back begins the wait again.
+        # If the clock was set back, the wait starts over.
         if watched.since_s is None or watched.since_s > now_s:
             watched.since_s = now_s
         held_s = rule.clear_after_s if is_on else rule.held_s(subject)
@@ -532,19 +534,19 @@ class Alarms:
     def _note_figure(self, rule: Rule, subject: str, value: float) -> None:
         watched = self._watched.get((rule.name, subject))
         if watched is not None and watched.alarm is not None:
-            watched.alarm = msgspec.structs.replace(watched.alarm, now=_told(rule, value))
+            watched.alarm = msgspec.structs.replace(watched.alarm, now=_shown(rule, value))
 
     def _standing(self, rule: Rule) -> Collection[str]:
         watched = self._watched.items()
         return {subject for (name, subject), w in watched if name == rule.name and w.alarm}
 
     def _is_told(self, rule: Rule, subject: str) -> bool:
-        """Whether a part's alarm would tell of what its whole's tells already."""
+        """Return whether a part's alarm would only repeat its whole's."""
         whole = self._watched.get((rule.name, rule.whole_of(subject)))
         return whole is not None and whole.alarm is not None
 
     def note_told(self, alarm: Alarm, now_s: float) -> None:
-        """Note that an operator was told of an alarm, if that still stands."""
+        """Record that an operator was notified of an alarm, if it is still active."""
         watched = self._watched.get((alarm.rule, alarm.subject))
         if watched is None or watched.alarm is None or watched.alarm.since_s != alarm.since_s:
             return
@@ -552,18 +554,18 @@ class Alarms:
 
 
 def _alarm(rule: Rule, subject: str, value: float, now_s: float) -> Alarm:
-    told = _told(rule, value)
+    shown = _shown(rule, value)
     return Alarm(
         rule=rule.name,
         subject=subject,
-        title=_title(rule, subject, told),
-        value=told,
+        title=_title(rule, subject, shown),
+        value=shown,
         unit=rule.unit,
         since_s=now_s,
     )
 
 
-def _told(rule: Rule, value: float) -> float:
+def _shown(rule: Rule, value: float) -> float:
     return round(value / rule.scale, 1)
 
 
@@ -575,9 +577,9 @@ def action_of(alarm: Alarm) -> str:
     return "" if rule is None else rule.action
 
 
-def _title(rule: Rule, subject: str, told: float) -> str:
+def _title(rule: Rule, subject: str, shown: float) -> str:
     words = rule.title
-    if rule.unit == "ms" and told >= _SECOND_MS:
-        words, told = words.replace("{value} ms", "{value} s"), round(told / _SECOND_MS, 1)
+    if rule.unit == "ms" and shown >= _SECOND_MS:
+        words, shown = words.replace("{value} ms", "{value} s"), round(shown / _SECOND_MS, 1)
     # Not in powers of ten, as six digits would be.
-    return words.format(subject=subject, value=f"{told:.12g}")
+    return words.format(subject=subject, value=f"{shown:.12g}")

@@ -1,4 +1,4 @@
-"""The result of the last audit of the book, as alarms go by it. Pure."""
+"""The result of the last audit of the book, as the alarms use it. Pure."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Annotated, Final
 import msgspec
 
 RULES_MAX: Final = 100
-"""Rules of one result: there are fewer. Half of the alarms that may stand."""
+"""Rules of one result: there are fewer. Half of the alarms that may be active."""
 
 _Rule = Annotated[str, msgspec.Meta(max_length=200)]
 _Count = Annotated[int, msgspec.Meta(ge=0, le=10**9)]
 
 
 class Audited(msgspec.Struct, frozen=True, kw_only=True):
-    """How an audit ended: whose money it is, the audit's own output alone says."""
+    """How an audit ended; only the audit's own output says whose money is affected."""
 
     at_s: Annotated[float, msgspec.Meta(ge=0, le=1e10)]
     """When it ended; since the epoch."""
     findings: Annotated[dict[_Rule, _Count], msgspec.Meta(max_length=RULES_MAX)]
-    """By rule, how many."""
+    """Rule -> number of findings."""
 
 
 def by_rule(findings: Iterable[str]) -> dict[str, int]:

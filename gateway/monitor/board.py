@@ -1,6 +1,6 @@
-"""Keeps one process's view of all calls: what nodes said of them last. Pure: time is an argument.
+"""Holds one process's view of all calls: what nodes last reported. Pure: time is an argument.
 
-Two clocks are given: a monotonic one for what is late, and the wall's for what is shown.
+It takes two clocks: a monotonic one for what is late, and wall-clock time for what is shown.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from gateway.monitor.totals import LastMinute, LiveSums, Totals, Window
 from gateway.nanoseconds import SECOND_NS
 
 CALLS_MAX: Final = 20_000
-"""Rows of one process; a call beyond them is not shown."""
+"""Rows of one process; calls beyond them are not shown."""
 LOST_NS: Final = 5 * SECOND_NS
-"""Silence about a call, each of which is spoken of once a second, after which it is lost."""
+"""Silence after which a call is lost; each call is reported once a second."""
 ENDED_SHOWN_NS: Final = 60 * SECOND_NS
 COST_SHOWN_NS: Final = 30 * SECOND_NS
-"""How old the price of a call may be that goes on and changes in nothing else."""
+"""How old the shown price of a call may be if nothing else about the call changes."""
 NODE_KEPT_NS: Final = 600 * SECOND_NS
 NODES_MAX: Final = 200
 WARNINGS_MAX: Final = 256
 ERRORS_NS: Final = 300 * SECOND_NS
-"""How long an error of the log counts."""
+"""How long an error in the log counts."""
 SUMMED_AT_ONCE: Final = 200
-"""Rows that are summed up in one go: some 0.3 ms."""
+"""Rows summed up at a time: some 0.3 ms."""
 
 
 class _Held:
@@ -44,22 +44,22 @@ class _Held:
         self.row = row
         self.seen_ns = self.told_ns = now_ns
         self.gone_ns: int | None = None
-        """When it is shown no more; None while it is live."""
+        """When it is no longer shown; None while it is live."""
         self.samples = Samples(row.created_at)
 
 
 class News:
-    """What has changed since it was taken last."""
+    """What has changed since it was last taken."""
 
     def __init__(self) -> None:
         self.calls: dict[str, CallRow] = {}
         """New rows and changed ones."""
         self.gone: dict[str, str] = {}
-        """Calls that are no longer shown, and whose they were."""
+        """Calls that are no longer shown -> their accounts."""
         self.nodes: Sequence[NodeRow] | None = None
-        """All nodes, where anything of them has changed."""
+        """All nodes, if anything about them has changed."""
         self.alarms: Sequence[AlarmView] | None = None
-        """All alarms, the same."""
+        """All alarms, if anything about them has changed."""
         self.warnings: list[Warned] = []
 
     def __bool__(self) -> bool:
@@ -68,18 +68,18 @@ class News:
 
 
 class Board:
-    """All calls, nodes and warnings that are known of."""
+    """All known calls, nodes and warnings."""
 
     def __init__(self) -> None:
         self._held: dict[str, _Held] = {}
         self._of_account: dict[str, dict[str, None]] = {}
         self._nodes: dict[str, tuple[NodeRow, int]] = {}
-        """By name: what is known of each, and when it was last there."""
+        """By name: the last report of each, and when it came."""
         self.warnings: deque[Warned] = deque(maxlen=WARNINGS_MAX)
         self.alarms: Sequence[AlarmView] = ()
         self._errors: dict[str, tuple[int, int]] = {}
-        """By their words: when an error was logged last, and how often since it was not for long.
-        One that is logged all the time pushes no other out."""
+        """By line: when an error was last logged, and how often since its last longer pause. One
+        that is logged all the time pushes no other out."""
         self._heard_ns: int | None = None
         self._news = News()
         self._window = Window()
@@ -91,26 +91,26 @@ class Board:
     def __len__(self) -> int:
         return len(self._held)
 
-    # What nodes say.
+    # Reports from nodes.
 
     def apply(self, batch: Batch, now_ns: int, at: datetime) -> None:
-        """Take what a process says."""
+        """Take a process's report."""
         self._heard_ns = now_ns
         for row in batch.calls:
-            # Whoever may write to the store may write anything.
+            # Anyone who may write to the store may write anything.
             if row.node == batch.node:
                 self._take(row, batch.sounds.get(row.id), now_ns, at)
         self.warnings.extend(batch.warnings)
         for each in batch.warnings:
             if each.level == "error":
                 self._count_error(each.event, now_ns)
-        # Bounded like the ring: whoever begins to watch gets that.
+        # Bounded like the ring: a new viewer gets that.
         self._news.warnings = [*self._news.warnings, *batch.warnings][-WARNINGS_MAX:]
 
     def _count_error(self, event: str, now_ns: int) -> None:
         last_ns, count = self._errors.pop(event, (now_ns, 0))
         count = count if now_ns - last_ns < ERRORS_NS else 0
-        # Behind all others: the first is the one that was logged the longest ago.
+        # Moved to the end, so that the first is the one logged longest ago.
         self._errors[event] = now_ns, count + 1
         if len(self._errors) > WARNINGS_MAX:
             del self._errors[next(iter(self._errors))]
@@ -122,7 +122,7 @@ class Board:
                 return
             held = self._held[row.id] = _Held(row, now_ns)
             self._of_account.setdefault(row.account_id, {})[row.id] = None
-            # One that is older was begun before this process looked.
+            # An older one was begun before this process started to listen.
             if (at - row.created_at).total_seconds() < LOST_NS / SECOND_NS:
                 for window in self._windows_of(row):
                     window.begun(now_ns)
@@ -152,12 +152,12 @@ class Board:
     def _tell(self, held: _Held, now_ns: int) -> None:
         held.told_ns = now_ns
         self._news.calls[held.row.id] = held.row
-        # Back before anybody was told that it is gone.
+        # Back before anyone was told that it is gone.
         if self._news.gone.get(held.row.id) == held.row.account_id:
             del self._news.gone[held.row.id]
 
     def see_nodes(self, found: Collection[NodeFacts], now_ns: int) -> None:
-        """Take which nodes there are; one that is gone stays for a while, as lost."""
+        """Take the current nodes; one that is gone stays for a while, as lost."""
         before = [row for row, _ in self._nodes.values()]
         for facts in found:
             if facts.node in self._nodes or len(self._nodes) < NODES_MAX:
@@ -171,12 +171,12 @@ class Board:
             self._news.nodes = self.nodes()
 
     def see_alarms(self, alarms: Sequence[AlarmView]) -> None:
-        """Take which alarms stand."""
+        """Take the active alarms."""
         if list(alarms) != list(self.alarms):
             self.alarms = self._news.alarms = alarms
 
     def sweep(self, now_ns: int) -> None:
-        """Let go of calls that ended, and mark those that nobody speaks of; once a second."""
+        """Drop calls that ended, and mark those that no node reports any more; once a second."""
         for call_id, held in tuple(self._held.items()):
             if held.gone_ns is None:
                 if now_ns - held.seen_ns >= LOST_NS:
@@ -195,7 +195,7 @@ class Board:
         self._news.calls.pop(call_id, None)
         self._news.gone[call_id] = held.row.account_id
 
-    # What viewers get.
+    # Output to viewers.
 
     def take_news(self) -> News:
         """Return what is new, once."""
@@ -203,11 +203,11 @@ class Board:
         return news
 
     def told_warnings(self) -> list[Warned]:
-        """Return the warnings that have been taken as news: what is new follows them."""
+        """Return the warnings already taken as news: new ones follow them."""
         return list(self.warnings)[: len(self.warnings) - len(self._news.warnings)]
 
     def rows(self, account_id: str | None) -> list[CallRow]:
-        """Return the calls of an account; None: everybody's."""
+        """Return the calls of an account; None: of all."""
         if account_id is None:
             return [held.row for held in self._held.values()]
         return [self._held[each].row for each in self._of_account.get(account_id, ())]
@@ -226,15 +226,15 @@ class Board:
         """Return the nodes, by name."""
         return sorted((row for row, _ in self._nodes.values()), key=lambda row: row.node)
 
-    # What alarms look at.
+    # Input to alarms.
 
     @property
     def silent_calls(self) -> int:
-        """How many calls there are in which one side is not heard that should be."""
+        """Number of calls in which one side should be heard and is not."""
         return self._sums.silent
 
     def errors(self, now_ns: int) -> dict[str, int]:
-        """Return the errors that were logged lately, by their words."""
+        """Return recently logged errors -> their number."""
         return {
             event: count
             for event, (last_ns, count) in self._errors.items()
@@ -242,7 +242,7 @@ class Board:
         }
 
     def silence_s(self, now_ns: int) -> float:
-        """Return how long no process has said anything; each does so every second."""
+        """Return for how long no process has reported; each does so every second."""
         if self._heard_ns is None:
             self._heard_ns = now_ns
         return (now_ns - self._heard_ns) / SECOND_NS
@@ -250,15 +250,15 @@ class Board:
     # Totals.
 
     def watch(self, account_id: str) -> None:
-        """Begin to count what an account's calls do."""
+        """Begin to count the calls of an account."""
         self._windows[account_id] = Window()
 
     def unwatch(self, account_id: str) -> None:
-        """Count it no more."""
+        """Stop counting them."""
         self._windows.pop(account_id, None)
 
     def sum_up_some(self, at: datetime) -> bool:
-        """Add some calls to the sums of all; return whether that was the last of them."""
+        """Add some calls to the sums of all; return whether those were the last."""
         if self._summing is None:
             self._summing = _summing([held.row for held in self._held.values()], at)
         sums = next(self._summing, None)
@@ -267,11 +267,11 @@ class Board:
         return self._summing is None
 
     def last_minute(self, now_ns: int) -> LastMinute:
-        """Return how the calls of all have ended of late."""
+        """Return how calls have ended within the last minute."""
         return self._window.last_minute(now_ns)
 
     def totals(self, account_id: str | None, now_ns: int, at: datetime) -> Totals:
-        """Return the totals of an account that is watched, or of all as they were last summed."""
+        """Return the totals of a watched account, or of all as last summed up."""
         if account_id is None:
             return self._window.sum_up(self._sums, now_ns)
         sums = LiveSums()
@@ -288,10 +288,10 @@ def _summing(rows: list[CallRow], at: datetime) -> Iterator[LiveSums | None]:
 
 
 def _shown(row: CallRow) -> tuple[object, ...]:
-    """Return what of a row has to be told at once.
+    """Return what must be reported at once when it changes in a row.
 
-    Its figures are rounded: what nobody sees is no news. What a call that goes on costs follows
-    from the clock.
+    Figures are rounded: an invisible change is no news. The cost of a running call follows from the
+    clock.
     """
     charged = () if row.state in TALKING else (row.seconds, row.cost_micros)
     return (

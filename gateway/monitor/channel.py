@@ -1,7 +1,7 @@
-"""Keeps the last texts of one audience, numbered, for viewers who each have a place in them. Pure.
+"""Holds the last texts for one audience, numbered; each viewer has a position in them. Pure.
 
-A viewer who comes back says which text was the last (`epoch:offset`), and goes on behind it while
-it is kept.
+A viewer who comes back names its last text (`epoch:offset`), and continues after it while it is
+still held.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ COMMENT: Final = b":\n\n"
 
 
 class Audience(NamedTuple):
-    """What some viewers see alike."""
+    """What a group of viewers sees alike."""
 
     account_id: str | None
-    """Whose calls; None: everybody's."""
+    """Whose calls; None: everyone's."""
     call_id: str | None = None
     """This call only, with its samples."""
 
@@ -42,7 +42,7 @@ class Channel:
         self._texts: deque[bytes] = deque()
         self._bytes = 0
         self._snapshot = b""
-        """The one that stands before the next text; empty unless it was wanted."""
+        """The snapshot before the next text; empty unless one was requested."""
         self.next = 0
         """Number of the next text."""
 
@@ -51,7 +51,7 @@ class Channel:
         self._add(self._event(kind, self.next, data))
 
     def add_comment(self) -> None:
-        """Add what tells viewers and proxies only that the stream goes on."""
+        """Add a comment, which only tells viewers and proxies that the stream is alive."""
         self._add(COMMENT)
 
     def _add(self, text: bytes) -> None:
@@ -63,16 +63,16 @@ class Channel:
             self._bytes -= len(self._texts.popleft())
 
     def after(self, place: int) -> list[bytes] | None:
-        """Return the texts from number `place` on; None where some are gone."""
+        """Return the texts from number `place` on; None if some are gone."""
         missing = self.next - place
         if not 0 <= missing <= len(self._texts):
             return None
         return list(self._texts)[len(self._texts) - missing :] if missing else []
 
     def place_of(self, last_event_id: str) -> int | None:
-        """Return where somebody goes on who had this event last; None where that is unknown."""
+        """Return where a viewer continues whose last event this is; None if that is unknown."""
         epoch, _, offset = last_event_id.partition(":")
-        # Decimals alone: `int` takes more, and twenty digits are no offset of ours.
+        # Only decimals: `int` accepts more, and twenty digits are no offset of ours.
         if epoch != self._epoch or not (offset.isascii() and offset.isdigit() and len(offset) < 16):
             return None
         place = int(offset) + 1
@@ -80,12 +80,12 @@ class Channel:
 
     @property
     def snapshot(self) -> bytes:
-        """The snapshot that stands for all texts so far; empty until it is kept."""
+        """The snapshot that replaces all texts so far; empty until one is kept."""
         return self._snapshot
 
     def keep_snapshot(self, data: object) -> bytes:
         """Write a snapshot, and keep it until the next text."""
-        # Numbered as the last text: who has it goes on with the next.
+        # Numbered as the last text: a viewer who has it continues with the next.
         self._snapshot = self._event("snapshot", self.next - 1, data)
         return self._snapshot
 

@@ -1,4 +1,4 @@
-"""Says how long the credit of accounts with live calls lasts. Pure: knows no store and no clock."""
+"""Computes how long the credit of accounts with live calls lasts. Pure."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Final
 from gateway.monitor.rows import LIVE, TALKING, CallRow
 
 READ_MAX: Final = 5000
-"""Accounts whose balance is read for one answer, those that spend most first."""
+"""Accounts whose balance is read for one answer; those that spend most come first."""
 
 
 @dataclass(slots=True)
 class Calling:
-    """What the live calls of one account come to."""
+    """The sum of one account's live calls."""
 
     account_id: str
     calls: int = 0
@@ -24,13 +24,13 @@ class Calling:
 
 @dataclass(frozen=True, slots=True)
 class CreditLeft:
-    """How long the credit of an account lasts if its calls go on and no other begins."""
+    """How long the credit of an account lasts if its calls continue and no other begins."""
 
     calling: Calling
     currency: str
     balance_micros: int
     lasts_s: int | None
-    """None where nothing is spent: its calls ring, or cost nothing."""
+    """None if nothing is spent: its calls ring, or cost nothing."""
 
 
 def calling_of(rows: Iterable[CallRow]) -> Sequence[Calling]:
@@ -51,9 +51,10 @@ def calling_of(rows: Iterable[CallRow]) -> Sequence[Calling]:
 def least_lasting(
     calling: Iterable[Calling], balances: Mapping[str, tuple[str, int]], most: int
 ) -> Sequence[CreditLeft]:
-    """Return whose credit lasts least, at most so many; `balances` are currency and micros by id.
+    """Return the accounts whose credit lasts least, at most `most`.
 
-    Accounts without a balance are left out: they are unknown, or were erased meanwhile.
+    `balances` has currency and micros by account id. Accounts without a balance are left out: they
+    are unknown, or were erased meanwhile.
     """
     left = [
         CreditLeft(each, *balances[each.account_id], _lasts_s(each, balances[each.account_id][1]))

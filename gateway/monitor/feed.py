@@ -1,7 +1,7 @@
-"""Gives viewers what is new: one text for each audience, and for each viewer a place in it.
+"""Sends viewers what is new: one text for each audience, and a position in it for each viewer.
 
-Pure: time is an argument, and a viewer is whatever takes bytes. Viewers are served in turns, a part
-of them at each beat, so that a thousand are never served at once.
+Pure: time is an argument, and a viewer is anything that takes bytes. Viewers are served in turns, a
+part of them at each beat, so that a thousand are never served at once.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ from gateway.monitor.totals import Totals
 from gateway.nanoseconds import SECOND_NS
 
 TURNS: Final = 25
-"""Parts of the viewers, each served in its turn: at 50 beats a second all of them twice."""
+"""Parts of the viewers, each served in its turn: at 50 beats a second, all of them twice."""
 VIEWERS_MAX: Final = 2000
-"""Of one process."""
+"""Viewers of one process."""
 ACCOUNT_VIEWERS_MAX: Final = 50
 UNREAD_NS: Final = 60 * SECOND_NS
 """How long a viewer may read nothing of what it was sent."""
 QUIET_NS: Final = 15 * SECOND_NS
-"""How long a stream may say nothing: proxies close what is idle for longer."""
+"""How long a stream may be silent: proxies close what is idle for longer."""
 KEPT_NS: Final = 30 * SECOND_NS
 """How long an audience outlives its last viewer, who may come back."""
 AUDIENCES_MAX: Final = VIEWERS_MAX + 500
-"""Those without viewers included."""
+"""Including those without viewers."""
 
 
 class FeedFullError(Exception):
-    """No more viewers are taken."""
+    """No more viewers are accepted."""
 
 
 class AccountFullError(FeedFullError):
-    """No more viewers are taken of this account."""
+    """No more viewers of this account are accepted."""
 
 
 class _Room:
@@ -60,7 +60,7 @@ class _Room:
         self.audience = audience
         self.channel = channel
         self.samples = samples
-        """How many samples of its call were told."""
+        """How many samples of its call were sent."""
         self.shows_call = False
         """Whether its viewers may see the one call that it is about."""
         self.totals: Totals | None = None
@@ -70,7 +70,7 @@ class _Room:
 
 
 class Viewer:
-    """One who watches, and how far."""
+    """A viewer and its position."""
 
     __slots__ = ("behind_ns", "handed_on", "place", "room", "stream", "turn")
 
@@ -81,7 +81,7 @@ class Viewer:
         """Number of the next text; None: a snapshot is due."""
         self.turn = turn
         self.behind_ns: int | None = None
-        """Since when it has read nothing of what it was sent; None where it has read all."""
+        """Since when it has read nothing of what it was sent; None if it has read everything."""
         self.handed_on = 0
 
 
@@ -102,13 +102,13 @@ class Feed:
 
     @property
     def is_watched(self) -> bool:
-        """Whether anybody watches, or did a moment ago."""
+        """Whether there are viewers, or were a moment ago."""
         return bool(self._rooms)
 
     # Viewers come and go.
 
     def check_room(self, audience: Audience) -> None:
-        """Raise FeedFullError where no viewer more is taken."""
+        """Raise FeedFullError if no more viewers are accepted."""
         if len(self) >= VIEWERS_MAX:
             raise FeedFullError
         # Operators are few, and hold a key that can do worse.
@@ -119,7 +119,7 @@ class Feed:
     def join(
         self, audience: Audience, last_event_id: str, stream: Stream, now_ns: int, at: datetime
     ) -> Viewer:
-        """Take a viewer, and serve it what it has missed. Raises FeedFullError."""
+        """Accept a viewer, and send it what it has missed. Raises FeedFullError."""
         self.check_room(audience)
         room = self._rooms.get(audience) or self._open(audience, now_ns)
         turn = min(range(TURNS), key=lambda each: len(self._turns[each]))
@@ -149,7 +149,7 @@ class Feed:
         viewer.stream.close()
 
     def close(self) -> None:
-        """Close all streams; browsers come back to whoever is there then."""
+        """Close all streams; browsers reconnect to any process that is there then."""
         for viewers in self._turns:
             for viewer in tuple(viewers):
                 viewer.stream.close()
@@ -158,7 +158,7 @@ class Feed:
         if len(self._rooms) >= AUDIENCES_MAX:
             self._close_emptiest()
         if not self._rooms:
-            # Nobody is left to tell it to, and the snapshot has it all.
+            # There is no one left to send it to, and a snapshot has it all.
             self._board.take_news()
         self._made += 1
         channel = Channel(f"{self._epoch}.{self._made}")
@@ -190,7 +190,7 @@ class Feed:
                 self._add(room, content, now_ns, at)
 
     def _addressed(self, news: News) -> Mapping[Audience, dict[str, Any]]:
-        """Return what is new by audience, as a delta holds it."""
+        """Return what is new by audience, in the form of a delta."""
         found: dict[Audience, dict[str, Any]] = {}
 
         def put(account_id: str | None, key: str, value: Any) -> None:
@@ -201,7 +201,7 @@ class Feed:
             put(row.account_id, "calls", for_its_account(row))
         for call_id, account_id in news.gone.items():
             put(account_id, "gone", call_id)
-            # It may be somebody else's by now.
+            # It may belong to somebody else by now.
             if call_id not in news.calls:
                 put(None, "gone", call_id)
         if news.warnings:
@@ -212,10 +212,10 @@ class Feed:
         return found
 
     def refresh(self, now_ns: int, at: datetime) -> Iterator[None]:
-        """Tell each audience its totals, or its call's samples; once a second, a room at a time."""
+        """Send each audience its totals, or its call's samples; once a second, a room at a time."""
         for room in tuple(self._rooms.values()):
             if not room.viewers:
-                # Shut meanwhile, it may have been opened anew: that is another room.
+                # Shut meanwhile, it may have been opened again: that is another room.
                 is_open = self._rooms.get(room.audience) is room
                 if is_open and now_ns - room.empty_ns >= KEPT_NS:
                     self._shut(room)
@@ -253,15 +253,15 @@ class Feed:
             rows = [row] if row and audience.account_id in {None, row.account_id} else []
         return rows if audience.account_id is None else [for_its_account(each) for each in rows]
 
-    # Who gets it.
+    # Output to viewers.
 
     def viewers(self, turn: int | None = None) -> list[Viewer]:
-        """Return the viewers of a turn; of all without one."""
+        """Return the viewers of a turn; all without one."""
         turns = self._turns if turn is None else [self._turns[turn % TURNS]]
         return [viewer for viewers in turns for viewer in viewers]
 
     def serve(self, viewer: Viewer, now_ns: int, at: datetime) -> None:
-        """Send a viewer what it has not got; one that reads nothing for long is dropped."""
+        """Send a viewer what it has not received; drop one that has read nothing for long."""
         if not viewer.stream.is_behind:
             viewer.behind_ns = None
             self._serve(viewer, now_ns, at)
@@ -285,7 +285,7 @@ class Feed:
         is_for_operators = account_id is None and call_id is None
         rows = self._visible(room.audience)
         room.shows_call = room.shows_call or bool(rows)
-        # The last may come once more behind this: a reader keeps each by its time.
+        # The last one may come again after this: a reader stores samples by their time.
         samples = board.samples(call_id, 0)[0] if call_id and rows else []
         totals = None if call_id else room.totals or board.totals(account_id, now_ns, at)
         return FeedSnapshot(

@@ -18,35 +18,35 @@ from gateway.monitor.totals import Totals
 
 
 class FeedSnapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """All there is to see: it replaces whatever came before."""
+    """All there is to see: it replaces everything sent before."""
 
     at: datetime
     audience: Literal["all", "account", "call"]
-    """Whose calls: everybody's, those of one account, or one call."""
+    """Whose calls: everyone's, those of one account, or one call."""
     calls: Sequence[CallRow]
     totals: Totals | None
     """Null in a stream about one call."""
     nodes: Sequence[NodeRow]
-    """Like alarms and warnings, of everybody's calls only; empty otherwise."""
+    """Like alarms and warnings, only in a stream of everyone's calls; empty otherwise."""
     alarms: Sequence[AlarmView]
     warnings: Sequence[Warned]
     samples: Sequence[Sample]
-    """Of one call only."""
+    """Only in a stream about one call."""
 
 
 class FeedDelta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What is new; what is left out has not changed."""
+    """What is new; anything left out has not changed."""
 
     at: datetime
     calls: Sequence[CallRow] = ()
-    """Those that are new or have changed, whole."""
+    """New and changed ones, complete."""
     gone: Sequence[str] = ()
     """Ids of calls that are no longer shown: a minute after their end."""
     totals: Totals | None = None
     nodes: Sequence[NodeRow] | None = None
-    """All nodes, where anything of them has changed."""
+    """All nodes, if anything about them has changed."""
     alarms: Sequence[AlarmView] | None = None
-    """All alarms that stand, the same."""
+    """All active alarms, if anything about them has changed."""
     warnings: Sequence[Warned] = ()
     """New ones."""
     samples: Sequence[Sample] = ()
@@ -54,10 +54,10 @@ class FeedDelta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class FeedEnd(msgspec.Struct, frozen=True, kw_only=True):
-    """Why the stream is closed for good: its reader may not watch any more."""
+    """Why the stream is closed for good: its reader may no longer watch."""
 
     code: str
-    """Of the problem that the same request is answered with now."""
+    """Code of the problem that the same request would be answered with now."""
 
 
 EVENTS: Final[Mapping[str, type[msgspec.Struct]]] = {

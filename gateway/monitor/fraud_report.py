@@ -1,4 +1,4 @@
-"""What operators see of refused calls and of frozen accounts: shapes only. Knows no store."""
+"""What operators see of refused calls and of frozen accounts: shapes only."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import msgspec
 HOURS_MAX: Final = 24
 RULES_MAX: Final = 40
 ACCOUNTS_MAX: Final = 100
-"""Of each list: the rest is only counted."""
+"""Length of each list: the rest is only counted."""
 
 
 class RefusingRule(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,7 +20,7 @@ class RefusingRule(msgspec.Struct, frozen=True, kw_only=True):
     rule: str
     count: int
     by_hour: Sequence[int]
-    """One count for each hour (UTC) of the report, the oldest first."""
+    """One count for each hour (UTC) of the report, oldest first."""
     accounts: int
     """How many accounts it has refused."""
 
@@ -33,7 +33,7 @@ class RefusedAccount(msgspec.Struct, frozen=True, kw_only=True):
     rules: dict[str, int]
     """The same by rule."""
     last_hour: datetime
-    """The hour in which a call was refused last."""
+    """The hour in which a call was last refused."""
 
 
 class FrozenAccount(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,25 +42,25 @@ class FrozenAccount(msgspec.Struct, frozen=True, kw_only=True):
     account_id: str
     reasons: Sequence[str]
     """`operator`, `dispute` (a payment was taken back), `locked` (its holder is locked out),
-    `leaving` (its holder has asked for its deletion) or `restricted` (its holder wants their data
-    kept and not used)."""
+    `leaving` (its holder has asked for its deletion) or `restricted` (its holder has restricted the
+    use of their data)."""
     since: datetime
-    """Of the newest reason."""
+    """When the newest reason began."""
 
 
 class FraudReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What the rules refused in the last hours, and who may place no calls now."""
+    """What the rules refused in the last hours, and which accounts may place no calls now."""
 
     at: datetime
     since: datetime
-    """The first hour's beginning; hours are whole, and the last one goes on."""
+    """Start of the first hour; hours are whole, and the last one is still running."""
     rules: Sequence[RefusingRule]
-    """Those that refused most first."""
+    """The rules with the most refusals first."""
     accounts: Sequence[RefusedAccount]
-    """Those that were refused most first."""
+    """The accounts with the most refusals first."""
     accounts_total: int
     """How many were refused; those beyond a hundred are not listed."""
     frozen: Sequence[FrozenAccount]
-    """Those that were frozen last first, without deleted accounts."""
+    """The most recently frozen first, without deleted accounts."""
     frozen_total: int
     """How many there are; those beyond a hundred are not listed."""

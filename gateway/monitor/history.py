@@ -1,6 +1,6 @@
-"""Defines what is kept of a minute of all calls, for a day. Pure.
+"""Defines the summary of all calls that is stored for each minute of a day. Pure.
 
-Figures of everybody together, and of no person.
+Figures of all calls together, nothing personal.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ MINUTES_KEPT: Final = 1440
 
 
 class Minute(msgspec.Struct, frozen=True, kw_only=True):
-    """How all calls stood at the end of a minute; None where there was nothing to say."""
+    """All calls at the end of a minute; None where there was nothing to measure."""
 
     at: datetime
     calls: int
@@ -33,7 +33,7 @@ class Minute(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def minute_of(totals: Totals, at: datetime) -> Minute:
-    """Return a minute that has just ended."""
+    """Return the minute that has just ended."""
     return Minute(
         at=at.replace(second=0, microsecond=0),
         calls=totals.calls,

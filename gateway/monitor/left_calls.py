@@ -1,6 +1,6 @@
-"""Counts calls that nobody looks after, once their repair has had its time. Pure: time is given.
+"""Counts calls that no one looks after, once their repair has had its time. Pure: time is given.
 
-A ghost is a call at the carrier that no call here lives on, an orphan a call whose node is gone
+A ghost is a call at the carrier that belongs to no call here, an orphan a call whose node is gone
 (`docs/GLOSSARY.md`). Both are usually over within seconds: nodes end the one and settle the other.
 """
 
@@ -16,14 +16,14 @@ from gateway.nanoseconds import SECOND_NS
 GHOST_S: Final = 60.0
 """How long a ghost may be in the list: several attempts at ending it."""
 ORPHAN_NS: Final = 120 * SECOND_NS
-"""How long a call may be without a node that lives: twice as long as it waits for its carrier."""
+"""How long a call may be without a live node: twice as long as it waits for its carrier."""
 ORPHANS_MAX: Final = 10_000
-"""Calls whose age is kept; of more the rest is not counted."""
+"""Calls whose age is tracked; any beyond them are not counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class LeftCalls:
-    """How many there are."""
+    """The number of calls left."""
 
     at_carrier: int = 0
     """Ghosts that have not been ended."""
@@ -37,7 +37,7 @@ def ghosts_left(ghosts: Iterable[Ghost], wall_s: float) -> int:
 
 
 class Orphans:
-    """Since when calls have been without a node that lives."""
+    """Since when calls have been without a live node."""
 
     def __init__(self) -> None:
         self._since_ns: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""Says what to do first about lines of the log that ring as errors. Pure."""
+"""Says what to do first about error lines of the log that raise an alarm. Pure."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Defines what nodes say of their calls, and what viewers get of it. Pure.
+"""Defines what nodes report about their calls, and what viewers get of it. Pure.
 
-One row is a call as it stands, whole: whoever missed the last knows everything with the next.
+One row is the complete state of a call: a reader who missed one knows everything with the next.
 Times are in UTC, money is integer micros of the row's currency.
 """
 
@@ -15,17 +15,17 @@ import msgspec
 from gateway.unreadable import UNREADABLE
 
 BATCH_BYTES_MAX: Final = 1 << 20
-"""A longer message is no batch."""
+"""A longer message is not a batch."""
 ROWS_MAX: Final = 500
-"""Rows of a batch that is taken."""
+"""Rows of a batch that are accepted."""
 COUNTED_BYTES_MAX: Final = (16 << 10) - 1
-"""Of a message. One of 16 KiB and more Valkey 9 does not count among what it keeps for a listener:
-whoever stands still would never be cut off, and take all its memory (valkey issue 2396)."""
+"""Per message. Valkey 9 does not count messages of 16 KiB and more in what it buffers for a
+listener: a stuck listener would never be cut off, and take all its memory (valkey issue 2396)."""
 WARNINGS_MAX: Final = 64
-"""Warnings of one batch; who has more says the newest."""
+"""Warnings per batch; if there are more, the newest are sent."""
 
-# Whoever may write to the store may write anything: figures that are rounded, summed and sent on
-# stay within what those can do, and times can be compared.
+# Anyone who may write to the store may write anything: figures that are rounded, summed and sent on
+# are kept within bounds, and times must be comparable.
 _Time = Annotated[datetime, msgspec.Meta(tz=True)]
 _Whole = Annotated[int, msgspec.Meta(ge=-(10**14), le=10**14)]
 _Figure = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]
@@ -39,7 +39,7 @@ LIVE: Final = frozenset({"connecting", "ringing", "answered", "held", "ending"})
 TALKING: Final = frozenset({"answered", "held"})
 
 Tag = Literal["silence", "high_jitter", "high_latency", "high_pdd", "high_packet_loss"]
-"""What is wrong with a call, in the words of Twilio's Voice Insights."""
+"""What is wrong with a call, in the terms of Twilio's Voice Insights."""
 
 
 class CallRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +53,7 @@ class CallRow(msgspec.Struct, frozen=True, kw_only=True):
     """E.164."""
     country: _Name
     prefix: _Prefix = ""
-    """By which the rate deck prices it, such as +4915; empty of a call without a price."""
+    """Prefix that prices it in the rate deck, such as +4915; empty for a call without a price."""
     origin: _Origin
     state: CallState
     created_at: _Time
@@ -63,7 +63,7 @@ class CallRow(msgspec.Struct, frozen=True, kw_only=True):
     seconds: _Whole = 0
     """Charged so far."""
     cost_micros: _Whole = 0
-    """Their price."""
+    """The price of those seconds."""
     currency: _Name = ""
     per_minute_micros: _Whole = 0
     cause: _Whole | None = None
@@ -71,11 +71,11 @@ class CallRow(msgspec.Struct, frozen=True, kw_only=True):
     cause_name: _Name = ""
     ended_by: _Name = ""
     carrier_code: _Whole | None = None
-    """The carrier's own, where it has refused or failed the call; told to operators only."""
+    """The carrier's own, if it refused or failed the call; shown to operators only."""
     path: _Name = ""
     """`webrtc` or `websocket`; empty before the legs are joined."""
     pdd_ms: _Whole | None = None
-    """Post-dial delay: from the request to the first word of the carrier that the phone rings."""
+    """Post-dial delay: from the request until the carrier first reports that the phone rings."""
     mos: _Figure | None = None
     """Of the worse direction, 1 to 4.5 (ITU-T G.107)."""
     rtt_ms: _Figure | None = None
@@ -93,12 +93,12 @@ def for_its_account(row: CallRow) -> CallRow:
 
 
 class Sound(msgspec.Struct, frozen=True, array_like=True):
-    """How one second of a call sounded, beside what its row says. Sent as an array."""
+    """How one second of a call sounded, in addition to its row. Sent as an array."""
 
     caller_dbov: int
     phone_dbov: int
     backlog_ms: int
-    """Audio that waits to be heard, in the direction with more of it."""
+    """Audio waiting to be played, in the direction that has more of it."""
 
 
 class Warned(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,13 +112,13 @@ class Warned(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
-    """What one process has to say at a time."""
+    """One report of a process."""
 
     node: _Name
-    """Or what the process is that holds no calls."""
+    """For a process that holds no calls: its kind."""
     calls: Sequence[CallRow] = ()
     sounds: dict[str, Sound] = {}
-    """By call id, of the calls among `calls` in which people talk."""
+    """By call id, for those of `calls` in which people talk."""
     warnings: Sequence[Warned] = ()
 
 
@@ -135,9 +135,9 @@ class NodeRow(msgspec.Struct, frozen=True, kw_only=True):
     started_at: str
     is_lost: bool = False
     log_level: str = ""
-    """From which level on it logs; empty: a release that does not say."""
+    """From which level it logs; empty if its release does not say."""
     log_level_until: str | None = None
-    """RFC 3339: until when it is another one than the node's setting."""
+    """RFC 3339: until when that differs from the node's setting."""
 
 
 ENCODER: Final = msgspec.json.Encoder()
@@ -145,12 +145,12 @@ _DECODER: Final = msgspec.json.Decoder(Batch)
 
 
 def encode(batch: Batch) -> bytes:
-    """Return a batch as it travels."""
+    """Return an encoded batch."""
     return ENCODER.encode(batch)
 
 
 def decode(text: bytes) -> Batch:
-    """Return a batch. Raises ValueError for anything else."""
+    """Return a decoded batch. Raises ValueError for anything else."""
     if len(text) > BATCH_BYTES_MAX:
         raise ValueError("longer than a batch may be")
     try:

@@ -1,7 +1,7 @@
-"""Keeps the last samples of one call in as little memory as they need. Pure.
+"""Stores the last samples of one call in as little memory as possible. Pure.
 
-An operator who opens a call sees how it got there, so the samples of every call are kept, of which
-there may be thousands: packed, two minutes are 3 KB.
+An operator who opens a call sees how it got there, so the samples of every call are stored, and
+there may be thousands of calls: packed, two minutes take 3 KB.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Samples:
-    """The last samples of a call, the oldest first."""
+    """The last samples of a call, oldest first."""
 
     __slots__ = ("_since", "_texts", "count")
 
@@ -45,10 +45,10 @@ class Samples:
         self._since = since
         self._texts = bytearray()
         self.count = 0
-        """How many there have been, those that are gone included."""
+        """How many there have been, including dropped ones."""
 
     def add(self, at: datetime, row: CallRow, sound: Sound) -> None:
-        """Add one; the oldest goes where there are too many."""
+        """Add one; drop the oldest if there are too many."""
         self._texts += _PACKED.pack(
             _within((at - self._since) // timedelta(milliseconds=1), 0xFFFFFFFF),
             _NO_MOS if row.mos is None else _within(row.mos * 50, 0xFF),
@@ -63,7 +63,7 @@ class Samples:
         del self._texts[: -KEPT * _PACKED.size]
 
     def after(self, count: int) -> list[Sample]:
-        """Return those that came after the first `count`, as far as they are kept."""
+        """Return those after the first `count`, as far as they are still stored."""
         kept = len(self._texts) // _PACKED.size
         skipped = max(0, kept - (self.count - count))
         return [self._sample(text) for text in _PACKED.iter_unpack(self._texts)][skipped:]

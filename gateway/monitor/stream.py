@@ -1,4 +1,4 @@
-"""Declares what a viewer's connection is, and how a request becomes one. Shapes only."""
+"""Declares a viewer's connection, and how a request becomes one. Shapes only."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 HAND_OVER: Final = "caller.hand_over"
-"""The extension of an ASGI scope that gives an authorised connection to another protocol.
+"""The extension of an ASGI scope that hands an authorised connection to another protocol.
 
-A function: the application calls it with an `asyncio.Protocol`, which then answers, and sends
-nothing itself where that returns True."""
+A function: the application calls it with an `asyncio.Protocol`, which then answers; if it returns
+True, the application itself sends nothing."""
 
 
 class Stream(Protocol):
@@ -18,17 +18,17 @@ class Stream(Protocol):
     on_close: Callable[[], None]
     """Called once, when it has ended."""
     handed_on: int
-    """Grows whenever it has read a part of what it was behind with."""
+    """Increases whenever it has read a part of its backlog."""
 
     @property
     def is_behind(self) -> bool:
         """Whether it has yet to read what it was sent."""
 
     def send(self, text: bytes) -> None:
-        """Send a text whole, however long that takes."""
+        """Send a text completely, however long that takes."""
 
     def close(self) -> None:
-        """Close it once all is read."""
+        """Close it once everything is read."""
 
     def abort(self) -> None:
         """Close it now."""

@@ -1,7 +1,7 @@
 """Sums up live calls, and those that ended within a quarter of an hour. Pure: time is an argument.
 
-ASR and ACD are those of ITU-T E.425: the share of attempts that were answered, those that are on
-among them, and the mean length of answered calls that have ended.
+ASR and ACD are those of ITU-T E.425: the share of attempts that were answered, including calls
+still in progress, and the mean length of answered calls that have ended.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from gateway.nanoseconds import SECOND_NS
 
 WINDOW_S: Final = 900
 STEP_S: Final = 10
-"""How exactly the window ends."""
+"""The precision with which the window ends."""
 COUNTRIES_MAX: Final = 30
 """Countries that are shown: those with the most attempts."""
 COUNTRIES_KEPT_MAX: Final = 300
-"""There are fewer; more are somebody's invention."""
+"""There are fewer; further ones are somebody's invention."""
 PREFIXES_MAX: Final = 30
 """Prefixes that are shown, of all countries together: those with the most attempts. All others
-count in the figures of their country alone."""
+count only in the figures of their country."""
 PREFIXES_KEPT_MAX: Final = 1000
-"""Those that come later count in the figures of their country alone, until one has lapsed."""
+"""Further ones count only in the figures of their country, until another has expired."""
 DURATIONS_S: Final = (10, 30, 60, 180, 600, 1800, 3600)
-"""Bounds of the counts of live calls by their length; one more is above the last."""
+"""Bounds of the counts of live calls by their length; one more count is above the last."""
 SPOKEN_DBOV: Final = -45
-"""Level from which somebody speaks: quieter is a room (ITU-T P.56 has speech some 20 dB above)."""
+"""Level from which somebody speaks: a room is quieter (ITU-T P.56 has speech some 20 dB above)."""
 NO_NETWORK: Final = frozenset(
     {
         Cause.NORMAL_CIRCUIT_CONGESTION,
@@ -44,22 +44,22 @@ NO_NETWORK: Final = frozenset(
         Cause.GATEWAY_DOWN,
     }
 )
-"""Causes of calls for which there was no phone network, whomever they were to."""
+"""Causes of calls that found no phone network, whatever their destination."""
 _PDD_STEP_MS: Final = 250
 _PDD_STEPS_MAX: Final = 240
-"""A minute: longer than any phone rings before the carrier says so."""
+"""A minute: longer than any phone rings before the carrier reports it."""
 _RTT_STEPS_MAX: Final = 2000
 
 _Prefix = tuple[str, str]
-"""Country and prefix: +1 alone is priced alike in two dozen countries."""
+"""Country and prefix: +1 alone has the same price in two dozen countries."""
 _Key = TypeVar("_Key", str, _Prefix)
 _Live = tuple[int, int, int, float]
-"""Calls that run, those that are answered, those with a MOS, and the sum of it."""
+"""Running calls, answered ones, those with a MOS, and the sum of it."""
 _NOBODY: Final[_Live] = 0, 0, 0, 0.0
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
-    """Some calls: those that run, and those that ended within the window."""
+    """Some calls: running ones, and those that ended within the window."""
 
     calls: int
     attempts: int
@@ -67,7 +67,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     pdd_ms: int | None
     mos: float | None
     failed: int
-    """Attempts that neither were answered nor ended by their caller."""
+    """Attempts that were neither answered nor ended by their caller."""
 
 
 class PrefixRow(Health, frozen=True, kw_only=True):
@@ -82,17 +82,17 @@ class CountryRow(Health, frozen=True, kw_only=True):
 
     country: str
     prefixes: tuple[PrefixRow, ...] = ()
-    """Those of its prefixes that are shown, the one with the most attempts first."""
+    """Those of its prefixes that are shown, the ones with the most attempts first."""
 
 
 class Totals(msgspec.Struct, frozen=True, kw_only=True):
-    """All calls of an audience in figures; None where there is nothing to say."""
+    """All calls of an audience in figures; None where there is nothing to measure."""
 
     calls: int
     by_state: dict[str, int]
     begun_per_minute: int
     spend_micros_per_minute: dict[str, int]
-    """By currency, of calls that run."""
+    """By currency, of running calls."""
     asr_percent: float | None
     acd_s: float | None
     pdd_ms: int | None
@@ -100,7 +100,7 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
     rtt_p95_ms: int | None
     mos: float | None
     talk_percent: float | None
-    """Of the seconds of calls, those in which either side spoke."""
+    """Share of the seconds of calls in which either side spoke."""
     durations: tuple[int, ...]
     countries: tuple[CountryRow, ...]
 
@@ -114,7 +114,7 @@ class LastMinute(NamedTuple):
 
 
 class _Ended:
-    """Attempts of one step of the window, of all countries, one, or a prefix."""
+    """Attempts of one step of the window: of all countries, one country, or a prefix."""
 
     __slots__ = ("answered", "attempts", "failed", "pdd", "seconds")
 
@@ -138,11 +138,11 @@ class _Ended:
         self.answered -= other.answered
         self.failed -= other.failed
         self.seconds -= other.seconds
-        # What has come to nothing goes.
+        # Counts that have dropped to zero are removed.
         self.pdd -= other.pdd
 
     def asr_percent(self, on: int) -> float | None:
-        """Return the share that was answered, with so many that are and go on."""
+        """Return the share that was answered, including `on` calls still in progress."""
         attempts = self.attempts + on
         return round(100 * (self.answered + on) / attempts, 1) if attempts else None
 
@@ -174,8 +174,8 @@ class Window:
 
     def __init__(self) -> None:
         self._steps: deque[_Step] = deque()
-        # Kept as calls end and steps lapse: added up at each look, a thousand steps of countries
-        # would stand in the way of the calls of the same process.
+        # Updated as calls end and steps expire: adding up a thousand steps of countries at each
+        # look would delay the calls of the same process.
         self._ended = _Ended()
         self._countries: dict[str, _Ended] = {}
         self._prefixes: dict[_Prefix, _Ended] = {}
@@ -208,14 +208,14 @@ class Window:
         step.spoken += max(sound.caller_dbov, sound.phone_dbov) >= SPOKEN_DBOV
 
     def last_minute(self, now_ns: int) -> LastMinute:
-        """Return how calls have ended of late, to the step."""
+        """Return how calls have ended within the last minute, to the step."""
         ended = [step.ended for step in self._of_late(now_ns)]
         return LastMinute(
             sum(each.attempts for each in ended), sum(each.without_network for each in ended)
         )
 
     def sum_up(self, live: LiveSums, now_ns: int) -> Totals:
-        """Return the totals, with these sums of live calls."""
+        """Return the totals, including these sums of live calls."""
         self._expire(now_ns // (STEP_S * SECOND_NS))
         ended = self._ended
         seconds = sum(step.seconds for step in self._steps)
@@ -261,7 +261,7 @@ class LiveSums:
 
     def __init__(self) -> None:
         self.calls = self.silent = 0
-        """`silent` are those in which one side is not heard that should be."""
+        """`silent` are those in which one side should be heard and is not."""
         self.by_state: Counter[str] = Counter()
         self.spend: Counter[str] = Counter()
         self.rtt: Counter[int] = Counter()
@@ -271,7 +271,7 @@ class LiveSums:
         self.prefixes: dict[_Prefix, _Live] = {}
 
     def add(self, rows: Iterable[CallRow], at: datetime) -> None:
-        """Add calls that are live; others are passed over."""
+        """Add live calls; others are skipped."""
         for row in rows:
             if row.state not in LIVE:
                 continue
@@ -330,8 +330,8 @@ def _busiest(
     count: int,
     within: Container[str] | None = None,
 ) -> list[_Key]:
-    """Return those with the most attempts, calls that run included; of these countries."""
-    # Negative, so that equal ones stand by their name.
+    """Return those with the most attempts, including running calls; only of these countries."""
+    # Negative, so that equal ones are ordered by name.
     weighed = [(-each.attempts - live.get(key, _NOBODY)[0], key) for key, each in past.items()]
     weighed += [(-each[0], key) for key, each in live.items() if key not in past]
     if within is not None:
@@ -357,7 +357,7 @@ def _mean(count: int, total: float) -> float | None:
 
 
 def _quantile(counts: Counter[int], share: float) -> int | None:
-    """Return the least value that this share of all does not exceed; None of nothing."""
+    """Return the least value that this share of all does not exceed; None for no values."""
     left = share * sum(counts.values())
     for value in sorted(counts):
         left -= counts[value]

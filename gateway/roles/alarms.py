@@ -1,4 +1,4 @@
-"""Composes alarms: what is looked at, who is told, and what operators say of them."""
+"""Composes alarms: what is checked, who is notified, and operators' orders on them."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ from gateway.webhooks.queue import WebhookQueue
 
 LOOKS_EVERY_S: Final = 1.0
 HISTORY_EVERY_S: Final = 20.0
-"""A minute is written once, whoever comes first."""
+"""A minute is written once, by whichever process comes first."""
 LEFT_LOOKED_EVERY_S: Final = 15.0
 """It asks every partition for its open calls."""
 _MICROS: Final = 1_000_000
 
 
 class Alarming:
-    """The alarms of one process: it tells of them, or another one does."""
+    """The alarms of one process; either it or another process sends the notifications."""
 
     def __init__(
         self, settings: Settings, stores: Stores, instance: str, board: Board, events: WebhookQueue
     ) -> None:
-        """Look at a board; `instance` is a name that no other process has. Raises SettingsError."""
+        """Watch a board; `instance` is a name unique to this process. Raises SettingsError."""
         self._board = board
         self._events = events
         self._mails = _mails(settings)
@@ -66,47 +66,47 @@ class Alarming:
         self._desk = AlarmDesk(self._store, self._figures, self._tell, self._show, time.time)
 
     def routes(self, routing: AdminRoutes) -> Sequence[DeclaredRoute]:
-        """Return what operators ask and say."""
+        """Return the routes for operators."""
         return [
             *AlarmsApi(routing, self._store, time.time).routes(),
             *HistoryApi(routing, self._minutes.read).routes(),
         ]
 
     def tasks(self) -> Sequence[PeriodicTask]:
-        """Return the looking."""
+        """Return the periodic checks."""
         return (
             PeriodicTask("look for alarms", self._desk.look, LOOKS_EVERY_S),
             PeriodicTask("history of calls", self._write_history, HISTORY_EVERY_S),
-            PeriodicTask("look for calls of nobody", self._look_for_left, LEFT_LOOKED_EVERY_S),
+            PeriodicTask("look for ghosts and orphans", self._look_for_left, LEFT_LOOKED_EVERY_S),
             PeriodicTask("look at the rights at the store", self._look_at_rights, LOOKS_EVERY_S),
         )
 
     async def _look_for_left(self) -> None:
-        """Count calls that nobody looks after, and read how the last audit has ended."""
-        # By every process: whoever takes over the duty must not take its alarm for over.
+        """Count calls that no one looks after, and read the result of the last audit."""
+        # In every process: one that takes over the duty must not consider its alarm to be over.
         self._audit = await self._audited.read()
         if not self._desk.is_holder:
             return
         ghosts = (await self._ghosts.all()).values()
-        # First: phones ring also where a partition of the spend gate cannot be asked.
+        # First: phones may ring even if a partition of the spend gate cannot be asked.
         self._left = replace(self._left, at_carrier=ghosts_left(ghosts, time.time()))
         calls = [(call.call_id, call.node) for call in await self._open_calls()]
         left = self._orphans.left(calls, await self._leases.alive(), time.monotonic_ns())
         self._left = replace(self._left, of_lost_nodes=left)
 
     async def _look_at_rights(self) -> None:
-        """See whether nodes are silent because they may not speak."""
+        """Check whether nodes are silent because they lack rights."""
         await self._rights.watch(self._board.silence_s(time.monotonic_ns()))
 
     async def _write_history(self) -> None:
-        """Keep how calls stand once a minute, for all processes."""
+        """Store a summary of all calls once a minute, for all processes."""
         if self._desk.is_holder:
             at = utc_now()
             totals = self._board.totals(None, time.monotonic_ns(), at)
             await self._minutes.add(minute_of(totals, at))
 
     async def stop(self) -> None:
-        """Tell nobody more."""
+        """Stop sending notifications."""
         if self._mails is not None:
             await self._mails.stop()
 
@@ -130,7 +130,7 @@ class Alarming:
         self._board.see_alarms(alarm_views(alarms, orders, time.time()))
 
     def _tell(
-        self, change: Change, *, is_reminder: bool, on_told: Callable[[], None] | None
+        self, change: Change, *, is_reminder: bool, on_sent: Callable[[], None] | None
     ) -> None:
         alarm = change.alarm.as_now() if is_reminder else change.alarm
         kind = "over" if change.is_over else "reminder" if is_reminder else "raised"
@@ -147,13 +147,13 @@ class Alarming:
         }
         self._events.notify(f"alarm.{kind}", data)
         if self._mails is None:
-            if on_told is not None:
-                on_told()
+            if on_sent is not None:
+                on_sent()
             return
         words = {"over": "Over", "reminder": "Lasts", "raised": "Began"}[kind]
         at = utc_now() if change.is_over else since
         action = "" if change.is_over else action_of(alarm)
-        self._mails.tell(AlarmLine(words, at, alarm.title, action), on_told)
+        self._mails.tell(AlarmLine(words, at, alarm.title, action), on_sent)
 
 
 def _mails(settings: Settings) -> AlarmMails | None:

@@ -60,23 +60,23 @@ class Process:
         self.on_read = lambda: None
         self.desk = AlarmDesk(self, lambda: self.figures, self.tell, self.show, store.clock)
 
-    def tell(self, change, *, is_reminder, on_told):
+    def tell(self, change, *, is_reminder, on_sent):
         kind = "over" if change.is_over else "reminder" if is_reminder else "raised"
         if self.mails_leave:
             self.told.append((kind, change.alarm.name))
-            if on_told is not None:
-                on_told()
+            if on_sent is not None:
+                on_sent()
         else:
-            self.on_its_way.append(((kind, change.alarm.name), on_told))
+            self.on_its_way.append(((kind, change.alarm.name), on_sent))
 
     def show(self, alarms, orders):
         self.shown = [alarm.name for alarm in alarms]
 
     def mails_left(self):
-        for told, on_told in self.on_its_way:
+        for told, on_sent in self.on_its_way:
             self.told.append(told)
-            if on_told is not None:
-                on_told()
+            if on_sent is not None:
+                on_sent()
         self.on_its_way = []
 
     def _reach(self):

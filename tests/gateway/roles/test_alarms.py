@@ -102,7 +102,7 @@ async def test_a_reminder_says_the_figure_of_now(new):
         (lasting, True),
         (replace(lasting, is_over=True), False),
     ):
-        alarming._tell(change, is_reminder=is_reminder, on_told=None)
+        alarming._tell(change, is_reminder=is_reminder, on_sent=None)
     told = [(data["title"], data["value"]) for _, data in events.posted]
     began = CHANGE.alarm.title, 120.0
     assert told == [
@@ -116,7 +116,7 @@ async def test_a_reminder_says_the_figure_of_now(new):
 async def test_an_event_says_all_of_an_alarm_and_a_mail_what_to_do(new, mailbox):
     alarming, events = new(**mailed_at(mailbox))
     told = []
-    alarming._tell(CHANGE, is_reminder=False, on_told=lambda: told.append(1))
+    alarming._tell(CHANGE, is_reminder=False, on_sent=lambda: told.append(1))
     assert events.posted == [
         (
             "alarm.raised",
@@ -148,9 +148,9 @@ async def test_an_event_says_all_of_an_alarm_and_a_mail_what_to_do(new, mailbox)
 async def test_each_kind_of_change_has_its_own_event(new):
     alarming, events = new()
     told = []
-    alarming._tell(CHANGE, is_reminder=False, on_told=lambda: told.append("raised"))
-    alarming._tell(CHANGE, is_reminder=True, on_told=lambda: told.append("reminder"))
-    alarming._tell(replace(CHANGE, is_over=True), is_reminder=False, on_told=None)
+    alarming._tell(CHANGE, is_reminder=False, on_sent=lambda: told.append("raised"))
+    alarming._tell(CHANGE, is_reminder=True, on_sent=lambda: told.append("reminder"))
+    alarming._tell(replace(CHANGE, is_over=True), is_reminder=False, on_sent=None)
     assert [name for name, _ in events.posted] == ["alarm.raised", "alarm.reminder", "alarm.over"]
     # Nothing but the event is to be waited for where no mail is asked for.
     assert told == ["raised", "reminder"]
