@@ -83,7 +83,7 @@ COMMANDS: Final = {
     ),
     "top": Command(
         "gateway.cli.top",
-        "Show live calls, nodes and alarms of all processes; it changes nothing.",
+        "Show live calls, nodes and alarms of all processes; read-only.",
     ),
     "fraud": Command(
         "gateway.cli.fraud",
@@ -111,7 +111,7 @@ COMMANDS: Final = {
     ),
     "retention": Command(
         "gateway.cli.retention",
-        "Forget what is older than people are promised.",
+        "Delete data that have passed their retention period.",
     ),
 }
 """The commands by their names, in the order of the help."""
