@@ -391,7 +391,8 @@ async def test_a_second_signal_ends_running_calls_at_once(house: Any) -> None:
     assert world.gateway.popen.wait(40) == 0
 
 
-async def test_children_end_with_a_supervisor_that_is_killed(house: Any) -> None:
+@pytest.mark.parametrize("valkey", ["ends first", "ends as it comes"])
+async def test_children_end_with_a_supervisor_that_is_killed(house: Any, valkey: str) -> None:
     world, customer = house
     async with call_on(customer, "n1-1") as phone:
         call_id = (await phone.wait("ready"))["call_id"]
@@ -400,29 +401,49 @@ async def test_children_end_with_a_supervisor_that_is_killed(house: Any) -> None
         await eventually(lambda: _has_confirmed(world, call_id), 20)
         family = world.gateway.family()
         assert len(family) >= 5
+        if valkey == "ends first":
+            (server,) = [pid for pid in family if _program(pid) == "valkey-server"]
+            # Who would start it again does not come to that.
+            world.gateway.popen.send_signal(signal.SIGSTOP)
+            os.kill(server, signal.SIGKILL)
         world.gateway.popen.kill()
         world.gateway.popen.wait()
-        assert (await phone.wait("disconnect"))["ended_by"] == "gateway"
+        told = await phone.wait("disconnect")
+        assert told["ended_by"] == "gateway"
 
     async def gone() -> bool:
         return not any(Path(f"/proc/{pid}").exists() for pid in family[1:])
 
     await eventually(gone, 40)
-    # The bundled Valkey was gone first: the phone is hung up all the same, and what the call costs
-    # is settled at the next start, however late that comes.
+    # The phone is hung up even where the bundled Valkey was gone first, and what the call costs is
+    # then settled at the next start, however late that comes.
     assert await world.is_over(carrier_call_id)
     log = world.gateway.log.read_text()
-    assert '"call not settled yet"' in log
-    assert '"call settled"' not in log
+    settled = log.count('"call settled"')
+    # On a busy machine the node may be done before Valkey has ended.
+    assert settled <= (valkey == "ends as it comes")
+    assert settled or '"call not settled yet"' in log
     world.gateway = again = Process(
         ["serve", "--media", "2"], world.environ, world.folder / "again.log"
     )
     again.wait_for(world.base + "/healthz")
     record = await customer.record(call_id)
-    assert (record["cause"], record["ended_by"]) == (41, "gateway")
+    assert record["ended_by"] == "gateway"
+    if settled:
+        assert (record["cause"], record["cost"]) == (told["cause"], told["cost"])
+    elif valkey == "ends first":
+        assert record["cause"] == 41
+    else:
+        # Valkey may have settled it and ended before it could say so.
+        assert record["cause"] in {41, told["cause"]}
     assert record["answered_at"] < record["ended_at"]
     await world.assert_books_balance()
     assert again.terminate() == 0
+
+
+def _program(pid: int) -> str:
+    """Return the name of the program that a process runs."""
+    return Path(f"/proc/{pid}/comm").read_text().strip()
 
 
 async def test_a_start_right_after_a_kill_waits_until_what_was_left_has_ended(house: Any) -> None:
