@@ -246,6 +246,7 @@ async def test_calls_are_recorded_late_when_the_database_is_away(new_world: Call
         record = await customer.record(one["call_id"])
         assert (record["cost"], record["cause"]) == (one["cost"], 16)
     assert (await customer.http.get(address)).json() == shown
+    await customer.http.aclose()
 
 
 async def seconds_of_failure(world: World) -> None:
