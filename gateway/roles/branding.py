@@ -28,7 +28,7 @@ def _logo(file: str) -> Logo | None:
     try:
         return read_logo(regular_files.read(Path(file), LOGO_BYTES_MAX))
     except regular_files.NotRegularError:
-        text = "CALLER_LOGO names what is no regular file, and cannot be read."
+        text = "CALLER_LOGO does not name a regular file, so it cannot be read."
         raise SettingsError(text) from None
     except LogoError as error:
         raise SettingsError(f"CALLER_LOGO names a file that {error}.") from None

@@ -144,7 +144,7 @@ def number_finding(number: Number, *, is_trial: bool = False) -> Finding:
             )
         case Number.FOREIGN:
             text = (
-                "CALLER_CALLER_ID is no number of the account, and not verified there. Buy one, or"
+                "CALLER_CALLER_ID is not a number of the account, nor verified there. Buy one, or"
                 " verify it: Twilio's console, Phone Numbers, Verified Caller IDs."
             )
     return wrong("number", text)

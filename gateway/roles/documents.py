@@ -61,7 +61,7 @@ def _text(name: str, file: Path) -> OwnText:
     try:
         return read_own_text(regular_files.read(file, BYTES_MAX))
     except regular_files.NotRegularError:
-        fault = "is no regular file"
+        fault = "is not a regular file"
     except OwnTextError as error:
         fault = str(error)
     except OSError:

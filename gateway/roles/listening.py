@@ -34,6 +34,6 @@ def refusal(host_name: str, port_name: str, address: str, error: OSError) -> Ref
         text = f"this user may not listen on {address}. Choose a port from {FREE_TO_USE_MIN} on."
         return Refusal(f"{port_name}: {text}", EXIT_SETTINGS)
     if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
-        return Refusal(f"{host_name} is no address of this machine.", EXIT_SETTINGS)
+        return Refusal(f"{host_name} is not an address of this machine.", EXIT_SETTINGS)
     text = f"{address} cannot be listened on ({error.strerror})."
     return Refusal(f"{port_name}: {text}", EXIT_SETTINGS)

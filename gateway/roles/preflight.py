@@ -286,7 +286,9 @@ def home_countries(settings: Settings) -> list[Finding]:
     """Check that people can only call countries chosen by the operator, and that those exist."""
     if unknown := [code for code in settings.home_countries if code not in number.countries()]:
         named = ", ".join(unknown)
-        text = f"CALLER_HOME_COUNTRIES names {named}, where no number is. The United Kingdom is GB."
+        text = (
+            f"CALLER_HOME_COUNTRIES names {named}, which has no numbers. The United Kingdom is GB."
+        )
         return [wrong("countries", text)]
     if settings.sign_up != "open" or settings.home_countries:
         return []

@@ -25,7 +25,7 @@ def load_deck(settings: Settings) -> RateDeck:
     try:
         text = regular_files.read(Path(settings.rate_deck)).decode()
     except regular_files.NotRegularError:
-        text = "CALLER_RATE_DECK names what is no regular file, and cannot be read."
+        text = "CALLER_RATE_DECK does not name a regular file, so it cannot be read."
         raise SettingsError(text) from None
     except (OSError, UnicodeDecodeError) as error:
         # Errors inside the deck are RateDeckError, with line and column.

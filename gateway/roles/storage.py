@@ -80,7 +80,7 @@ def no_file(settings: Settings) -> str:
     """Return the message for something at SQLite's path that is not a file."""
     named = "CALLER_DATABASE_URL" if settings.database_url else "CALLER_DATA_DIR"
     where = "" if settings.database_url else f" in its {private_files.DATABASE}"
-    return f"{named} names what is no regular file{where}, and cannot be a database."
+    return f"{named} does not name a regular file{where}, so it cannot be a database."
 
 
 def database_url(settings: Settings) -> str:

@@ -146,7 +146,7 @@ def _read(file: Path, setting: str) -> bytes:
         return regular_files.read(file)
     except regular_files.NotRegularError:
         raise SettingsError(
-            f"{setting} names what is no regular file, and cannot be read."
+            f"{setting} does not name a regular file, so it cannot be read."
         ) from None
     except OSError:
         raise SettingsError(f"{setting} names a file that cannot be read.") from None

@@ -76,7 +76,7 @@ def _version(path: Path) -> tuple[int, int, int]:
         raise _unusable(path, error.strerror or "it cannot be read") from error
     if not stat.S_ISREG(status.st_mode):
         # Opening a pipe would block.
-        raise _unusable(path, "it is no regular file")
+        raise _unusable(path, "it is not a regular file")
     return status.st_mtime_ns, status.st_ino, status.st_size
 
 
@@ -97,7 +97,7 @@ def _read(path: Path) -> tuple[Reader, tuple[int, int, int]]:
         raise _unusable(path, error.strerror or "it cannot be read") from error
     except Exception as error:
         # The library raises whatever a damaged file leads to: KeyError, TypeError, struct.error.
-        raise _unusable(path, "it is no database in MaxMind's format") from error
+        raise _unusable(path, "it is not a database in MaxMind's format") from error
     if not has_country:
         raise _unusable(path, "its records name no country")
     return reader, version

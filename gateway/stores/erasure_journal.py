@@ -142,7 +142,7 @@ class ErasureJournal:
         try:
             return await asyncio.to_thread(work)
         except OSError as error:
-            why = error.strerror or "no regular file"
+            why = error.strerror or "not a regular file"
             # Every time, so that its alarm lasts as long as the failure.
             log.error(  # noqa: TRY400 - no fault of the program
                 JOURNAL_LINE, file=str(self.path.absolute()), reason=why, hint=HINT

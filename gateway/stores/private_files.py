@@ -172,7 +172,7 @@ def _lacks(folder: Path) -> str:
     """Return why nothing can be stored in a folder, or in the one where it would be created."""
     nearest = _nearest(folder)
     if not nearest.is_dir():
-        return _unusable(folder, f"{nearest} is no folder")
+        return _unusable(folder, f"{nearest} is not a folder")
     if not os.access(nearest, os.W_OK | os.X_OK):
         return _unusable(folder, f"{nearest} may not be written by this user")
     return ""

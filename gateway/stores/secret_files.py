@@ -40,10 +40,10 @@ def _read(variable: str, file: Path) -> str:
     try:
         data = regular_files.read(file, BYTES_MAX)
     except regular_files.NotRegularError:
-        raise SettingsError(f"{variable} names what is no file.") from None
+        raise SettingsError(f"{variable} does not name a file.") from None
     except (OSError, ValueError) as error:
         # A name with a NUL byte in it is a ValueError.
-        why = getattr(error, "strerror", None) or "that is no name of a file"
+        why = getattr(error, "strerror", None) or "that is not a valid file name"
         raise SettingsError(f"{variable} names a file that cannot be read: {why}.") from None
     if len(data) > BYTES_MAX:
         raise SettingsError(f"{variable} names a file of more than {BYTES_MAX} bytes: no secret.")

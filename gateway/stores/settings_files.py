@@ -48,7 +48,7 @@ def read(path: Path, *, is_named: bool) -> str:
         found = path.stat()
         data = regular_files.read(path, settings_file.BYTES_MAX)
     except OSError as error:
-        why = error.strerror or "it is no file"
+        why = error.strerror or "it is not a file"
         raise SettingsError(f"{SETTINGS_FILE}: {path} cannot be read: {why}.") from None
     if found.st_mode & stat.S_IWOTH:
         raise SettingsError(f"{path} can be written by everyone. Set its mode to 600.")
@@ -81,7 +81,7 @@ def refusal(path: Path) -> str:
     if not folder.is_dir():
         return f"There is no folder {folder}. Make it, or choose another file with --file."
     if regular_files.is_other(path):
-        return f"{path} is no file. Choose another one with --file."
+        return f"{path} is not a file. Choose another one with --file."
     if folder.stat().st_mode & stat.S_IWOTH:
         return f"Everyone may write to {folder}. Choose a file in a folder of yours with --file."
     try:

@@ -145,7 +145,7 @@ async def test_what_fails_is_corrected_or_kept(tmp_path):
             (NUMBER_ASKED, "5550111"),
             ("CALLER_CALLER_ID must", None),
             (NUMBER_ASKED, "+15005550999"),
-            ("✗ failed  number: CALLER_CALLER_ID is no number of the account", None),
+            ("✗ failed  number: CALLER_CALLER_ID is not a number of the account", None),
             ("✗ failed  permissions: No country may be called. Switch some on", None),
             (FAILED, "x"),
             (FAILED, "k"),

@@ -32,7 +32,7 @@ def test_all_that_is_set_is_shown(tmp_path):
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("/dev/null", "no regular file"),
+        ("/dev/null", "does not name a regular file"),
         ("missing.png", "cannot be read"),
         ("text.png", "neither PNG nor SVG"),
     ],

@@ -63,7 +63,7 @@ async def test_a_text_that_cannot_be_shown_is_named_with_its_file(folder, name, 
 
 def test_what_is_no_file_is_said(tmp_path):
     (tmp_path / "terms.txt").symlink_to("/dev/null")
-    with pytest.raises(SettingsError, match="is no regular file"):
+    with pytest.raises(SettingsError, match="is not a regular file"):
         load_documents(settings_of(tmp_path))
 
 

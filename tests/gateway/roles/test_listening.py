@@ -25,7 +25,10 @@ def test_a_port_that_another_process_has():
 
 
 def test_a_host_that_is_another_machine():
-    assert refused("192.0.2.1", 8090) == ("--host is no address of this machine.", EXIT_SETTINGS)
+    assert refused("192.0.2.1", 8090) == (
+        "--host is not an address of this machine.",
+        EXIT_SETTINGS,
+    )
 
 
 @pytest.mark.parametrize("number", [13, 97])

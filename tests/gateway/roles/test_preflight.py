@@ -142,7 +142,7 @@ def test_a_pipe_for_a_file_is_a_sentence(tmp_path, valkey_url, name, value):
     given = {"DATA_DIR": tmp_path, "REDIS_URL": valkey_url, name: value.format(pipe)}
     if name == "TLS_CERTIFICATE":
         given["TLS_KEY"] = pipe
-    assert_both_say(2, f"CALLER_{name} names what is no regular file", **given)
+    assert_both_say(2, f"CALLER_{name} does not name a regular file", **given)
 
 
 def test_a_parameter_of_the_database_that_is_not_known_is_named(tmp_path, valkey_url):
@@ -192,8 +192,10 @@ def test_a_port_that_is_taken_is_named(tmp_path):
 
 @pytest.mark.parametrize("host", ["203.0.113.7", "not-a-host.invalid"])
 def test_a_host_of_another_machine_is_named(tmp_path, host):
-    assert_both_say(2, "CALLER_HOST is no address of this machine", DATA_DIR=tmp_path, HOST=host)
-    assert run("serve", DATA_DIR=tmp_path, HOST=host)[1].count("CALLER_HOST is no address") == 1
+    assert_both_say(
+        2, "CALLER_HOST is not an address of this machine", DATA_DIR=tmp_path, HOST=host
+    )
+    assert run("serve", DATA_DIR=tmp_path, HOST=host)[1].count("CALLER_HOST is not an address") == 1
 
 
 async def test_the_ports_of_a_node_that_runs_are_its_own(tmp_path, valkey_url):

@@ -319,8 +319,8 @@ def test_each_fault_names_its_setting(authority, pair, tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     for certificate, key, named, words in (
-        (pipe, pair.key, "CALLER_TLS_CERTIFICATE", "no regular file"),
-        (pair.certificate, pipe, "CALLER_TLS_KEY", "no regular file"),
+        (pipe, pair.key, "CALLER_TLS_CERTIFICATE", "does not name a regular file"),
+        (pair.certificate, pipe, "CALLER_TLS_KEY", "does not name a regular file"),
         (tmp_path / "none", pair.key, "CALLER_TLS_CERTIFICATE", "cannot be read"),
         (tmp_path, pair.key, "CALLER_TLS_CERTIFICATE", "cannot be read"),
         (text, pair.key, "CALLER_TLS_CERTIFICATE", "without a certificate"),

@@ -47,10 +47,13 @@ def test_records_of_each_publisher_are_understood(tmp_path, record, code):
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        (b"", "no database in MaxMind's format"),
-        (b"<html>Not found</html>", "no database in MaxMind's format"),
-        (mmdb.database({"203.0.113.0/24": {"country": {"iso_code": "DE"}}})[:-40], "no database"),
-        (mmdb.MARKER + mmdb.encoded({"a": "b"}), "no database in MaxMind's format"),
+        (b"", "not a database in MaxMind's format"),
+        (b"<html>Not found</html>", "not a database in MaxMind's format"),
+        (
+            mmdb.database({"203.0.113.0/24": {"country": {"iso_code": "DE"}}})[:-40],
+            "not a database",
+        ),
+        (mmdb.MARKER + mmdb.encoded({"a": "b"}), "not a database in MaxMind's format"),
         (mmdb.database({"203.0.113.0/24": {"asn": "AS1"}}), "name no country"),
         (mmdb.database({"203.0.113.0/24": {"country": "Germany"}}), "name no country"),
         (None, "No such file or directory"),
@@ -66,7 +69,7 @@ def test_a_file_that_cannot_be_used_is_said_with_what_to_do(tmp_path, content, w
 
 def test_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(SettingsError, match="no regular file"):
+    with pytest.raises(SettingsError, match="not a regular file"):
         AddressCountries(tmp_path / "pipe")
 
 

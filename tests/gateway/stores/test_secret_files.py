@@ -94,8 +94,8 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     for place, said in (
         ("missing", "No such file"),
         (".", "Is a directory"),
-        ("pipe", "no file"),
-        ("a\0b", "no name of a file"),
+        ("pipe", "does not name a file"),
+        ("a\0b", "not a valid file name"),
         ("x" * 5000, "too long"),
     ):
         with pytest.raises(SettingsError, match=said):

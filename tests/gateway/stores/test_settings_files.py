@@ -138,7 +138,7 @@ def test_where_it_cannot_be_written_is_told_before_anything_is_asked(folder):
     assert refusal(folder / "caller.env") == ""
     assert "There is no folder" in refusal(folder / "none/caller.env")
     (folder / "is-a-folder").mkdir()
-    assert "is no file" in refusal(folder / "is-a-folder")
+    assert "is not a file" in refusal(folder / "is-a-folder")
     assert "cannot be written to" in refusal(Path("/proc/caller.env"))
     (folder / "open").mkdir()
     (folder / "open").chmod(0o777)
