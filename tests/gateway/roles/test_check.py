@@ -529,8 +529,8 @@ async def test_a_right_that_is_missing_at_the_credit_store_is_named(own_valkey, 
     assert (channel.is_fatal, channel.is_away) == (True, True)
     assert channel.text == (
         "The user of CALLER_REDIS_URL lacks rights at the server: add &caller/watch/* to its line"
-        " in the access list, or run ACL SETUSER with its name and &caller/watch/*. Nobody sees"
-        " live calls until then."
+        " in the access list, or run ACL SETUSER with its name and &caller/watch/*. Live calls"
+        " cannot be watched until then."
     )
     own_valkey.command("ACL", "SETUSER", "caller", "&caller/watch/*", "-bgrewriteaof")
     spared = (await found(**given))["redis rights"]
