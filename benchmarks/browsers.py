@@ -1,7 +1,7 @@
 """Generates WebRTC load: simulated browsers, paced and checked packet by packet.
 
 Runs in the calling process, on the core it is pinned to: one loop that spins for the length of a
-window, so that a latency is the server's own. Takes connected legs; knows no servers. The audio
+window, so that a latency is the server's own. Takes legs that are already connected. The audio
 encodes its call, its position and its time, so that what is received can be verified by itself.
 """
 

@@ -1,6 +1,6 @@
 """Selects the gateway to measure: the installed, compiled one before the source tree's.
 
-`make bench` installs what the tree holds. Knows no server.
+`make bench` installs what the tree holds.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Measures processes: CPU time and memory from /proc, and the core they run on. Linux only.
-
-Knows nothing of what the processes do.
-"""
+"""Measures processes: CPU time and memory from /proc, and the core they run on. Linux only."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The price of calls and who pays it; knows no audio and no HTTP."""
+"""The price of calls and who pays it."""

@@ -1,4 +1,4 @@
-"""Says which of an account's calls are asked for. Knows no store and no carrier."""
+"""Says which of an account's calls are asked for."""
 
 from __future__ import annotations
 

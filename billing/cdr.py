@@ -1,7 +1,7 @@
 """Defines the call detail record: what is kept of a call. Metadata only, never audio.
 
 A record is written once, when the call has ended, and travels as JSON through the spend gate's
-outbox into the book of record. Knows no store.
+outbox into the book of record.
 """
 
 from __future__ import annotations

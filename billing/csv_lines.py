@@ -1,6 +1,6 @@
 """Writes CSV (RFC 4180) that a spreadsheet reads as what it is: the one writer of all CSV here.
 
-Pure. Knows no file and no request.
+Pure.
 """
 
 from __future__ import annotations

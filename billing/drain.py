@@ -1,8 +1,8 @@
 """Drains the spend gate's outbox into the book of record.
 
 At least once: an entry is trimmed only after the transaction that booked it, and booking it again
-changes nothing, so a crash in between, or a second drainer, does no harm. Knows both sides only by
-their ports; knows neither what an entry means nor where it is kept.
+changes nothing, so a crash in between, or a second drainer, does no harm. Both sides are behind
+ports.
 """
 
 from __future__ import annotations

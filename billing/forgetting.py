@@ -4,7 +4,7 @@ Who was called, from where and how it sounded goes. Its times become those that 
 anyway: the date of the booking, and before it the seconds that were charged. So the audit computes
 its charge like any other, and a call that is forgotten twice is the same as one forgotten once.
 
-Pure. Knows no store and no period.
+Pure.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Names why an account is frozen: each reason is set and taken back by itself. Knows no store."""
+"""Names why an account is frozen: each reason is set and taken back by itself."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """Reads the raw rows of a partition of the spend gate and checks them against one another.
 
 Counters must match the open calls, each hold must have its owner, and every row must be one that
-the gate's scripts write. Knows no store and no book: what the book must agree with is checked by
-`reconcile`.
+the gate's scripts write. Agreement with the book is checked by `reconcile`.
 """
 
 from __future__ import annotations

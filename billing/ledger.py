@@ -2,8 +2,8 @@
 
 A transfer moves an amount from one ledger account to another: what one loses the other gains, so
 entries always sum to zero. Transfers are never changed; a wrong one is undone by its mirror image.
-The hold of a live call is not a transfer; it becomes one, once, when the call has ended. Knows no
-store and no clock. Amounts are micros: integer millionths of the account's currency.
+The hold of a live call is not a transfer; it becomes one, once, when the call has ended. Amounts
+are micros: integer millionths of the account's currency.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Each partition's outbox numbers its entries in ascending order, and each entry names the one that
 was written before it. The book keeps the id of the last entry it has booked. A partition that has
 written nothing as new as that is an older copy; so is one that wrote a newer entry straight after
-an older one, for in its history the booked entry never was. Knows no store.
+an older one, for in its history the booked entry never was.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Meters one call: how much to hold each second, and when the money runs out.
 
-Knows no store and no clock: the caller of this module sends what `tick` returns, reports the
-answer, and ends the call at `cut_off_ns`. Times are nanoseconds of a monotonic clock.
+Pure: the caller of this module sends what `tick` returns, reports the answer, and ends the call at
+`cut_off_ns`. Times are nanoseconds of a monotonic clock.
 
 Theory of operation. Money runs ahead of the call: each tick asks the spend gate to hold the price
 of the seconds begun and of a horizon beyond them. The horizon shrinks while little credit is left,

@@ -1,7 +1,7 @@
 """Parses and formats amounts of money, which are integer micros everywhere else.
 
-A micro is a millionth of a currency's unit, so a price per second still has digits to spare. Knows
-no exchange rates: an amount without its currency is only a number.
+A micro is a millionth of a currency's unit, so a price per second still has digits to spare. There
+is no conversion: an amount without its currency is only a number.
 """
 
 from __future__ import annotations

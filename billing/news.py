@@ -1,6 +1,6 @@
-"""Declares what programs are told of a fact that is booked, and what may keep it from being so.
+"""Declares the events that report booked facts to programs, and what may veto a booking.
 
-Shapes only; knows no program.
+Shapes only.
 """
 
 from __future__ import annotations

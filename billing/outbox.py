@@ -1,8 +1,8 @@
 """Folds outbox entries into what they say about each call.
 
 Entries carry state, not deltas, so folding does not depend on repetition or order: of two holds the
-larger is newer, and an end is final and outranks every hold. Knows no store: the book of record
-compares the result with what it holds (`BookedCall.advanced_by`) and books the difference.
+larger is newer, and an end is final and outranks every hold. The book of record compares the result
+with what it holds (`BookedCall.advanced_by`) and books the difference.
 """
 
 from __future__ import annotations

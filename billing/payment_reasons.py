@@ -1,7 +1,7 @@
 """Names why a payment moved an account's credit: as the ledger says it, and as a key of words.
 
 The ledger keeps a sentence of ours, in English, and never a word of the payment service. Pages say
-the same in their own language. Pure; knows no page.
+the same in their own language. Pure.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Derives what payments mean for an account: facts to book, states to show, card charges.
 
 Works on snapshots of what the payment service says, complete and current each time, so reports may
-come twice, late and in any order. Knows no service, store or clock. Amounts are micros; the
-service's own are minor units of the currency.
+come twice, late and in any order. Amounts are micros; the service's own are minor units of the
+currency.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Compares rate decks: what a new one changes, and what it earns over the carrier's prices.
 
-Knows no store, account or carrier. Prices are micros. Call lengths are assumed to be exponentially
-distributed, as is usual in telephony: how long a call will go on does not depend on how long it has
-lasted, so the mean price of a rate has a closed form.
+Prices are micros. Call lengths are assumed to be exponentially distributed, as is usual in
+telephony: how long a call will go on does not depend on how long it has lasted, so the mean price
+of a rate has a closed form.
 """
 
 from __future__ import annotations

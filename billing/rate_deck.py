@@ -1,7 +1,7 @@
 """Finds the rate for a number: the longest matching prefix of its E.164 digits decides.
 
-A number that no prefix matches is denied; so is one whose longest prefix is marked `deny`. Knows no
-account and no call, and never rates by country: +1 alone is two dozen of them.
+A number that no prefix matches is denied; so is one whose longest prefix is marked `deny`. It never
+rates by country: +1 alone covers two dozen of them.
 """
 
 from __future__ import annotations

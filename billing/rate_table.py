@@ -1,4 +1,4 @@
-"""Sums a rate deck up for people: what calls to each country cost. Knows no list of countries."""
+"""Sums a rate deck up for people: what calls to each country cost."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Computes the price of a call's duration, exact to the micro.
 
 Prices are cumulative: `cost(s)` is the price of a call of `s` seconds in all, rounded once, so that
-what a meter charges second by second adds up to it. Knows no numbers, clock or account.
+what a meter charges second by second adds up to it.
 """
 
 from __future__ import annotations

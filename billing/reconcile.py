@@ -1,7 +1,7 @@
 """Compares the spend gate with the book of record, and says what repairs the differences.
 
 Both sides come as a `PartitionState`: the gate's snapshot, and the book's view of the same
-partition. Knows no store. The book is right; only a gate that is ahead of it cannot be repaired.
+partition. The book is right; only a gate that is ahead of it cannot be repaired.
 """
 
 from __future__ import annotations

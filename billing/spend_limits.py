@@ -1,8 +1,7 @@
 """Defines spending limits: the most one call may cost, and budgets shared by calls for a period.
 
 Created where an account and its key are read, and carried with a call's order to the spend gate,
-which counts what the calls of each budget cost. Knows no store and no price. Periods are UTC;
-limits are micros.
+which counts what the calls of each budget cost. Periods are UTC; limits are micros.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Builds an account's statement: what moved its credit, when and why, and the balance after it.
 
-Live calls are not on it: their holds become a line when they have ended. Knows no store.
+Live calls are not on it: their holds become a line when they have ended.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Reads the records of ended calls from an outbox, before the book has them. Knows no store."""
+"""Reads the records of ended calls from an outbox, before the book has them."""
 
 from __future__ import annotations
 

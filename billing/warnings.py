@@ -1,7 +1,6 @@
 """Decides when to warn of a call's coming end, so that there is time to top up or say goodbye.
 
-Takes the seconds left, at least once a second, and returns whether to warn. Knows neither what the
-call runs out of nor how a warning sounds.
+Takes the seconds left, at least once a second, and returns whether to warn.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""What all domains need of the SQL database: connections, refusals, migrations. Knows no table."""
+"""What all domains need of the SQL database: connections, refusals, migrations."""

@@ -1,7 +1,7 @@
 """Connects to the SQL database, and bounds how long any use of it may take.
 
 SQLite by default, PostgreSQL by URL: users of this module see one kind of connection, and one error
-if the database does not answer. Knows no table.
+if the database does not answer.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Defines the failures of stores, SQL and Valkey alike. Knows no domain.
+"""Defines the failures of stores, SQL and Valkey alike.
 
 StoreUnavailableError   - a store did not answer; retry later
 ├── StoreFullError      - the disk of a store is full

@@ -2,7 +2,7 @@
 
 SQLAlchemy handles the parameters of each row by name, which takes longer than SQLite needs for the
 row. Here it makes the statement's text once for a dialect; the rows go to the driver as it takes
-them. Knows no table.
+them.
 """
 
 from __future__ import annotations

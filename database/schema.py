@@ -1,6 +1,6 @@
 """Tells which tables a database has: none, older ones, this release's, or another release's.
 
-Reads only. Knows no migration but its number.
+Reads only.
 """
 
 from __future__ import annotations

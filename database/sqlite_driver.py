@@ -1,7 +1,7 @@
 """Runs each statement of SQLite in one switch to its connection's thread.
 
 aiosqlite switches for the cursor, for the statement, for its rows and for the cursor's end. Each
-switch wakes two threads, and costs more than most statements. Knows no SQL and no SQLAlchemy.
+switch wakes two threads, and costs more than most statements.
 """
 
 from __future__ import annotations

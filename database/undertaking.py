@@ -1,7 +1,7 @@
 """Follows what one request undertakes: whether it may have changed something, and what goes along.
 
 A commit whose answer is lost may have happened: whoever asks is not told that nothing was changed,
-and a repeat finds what was written along with the change. Knows no request and no table.
+and a repeat finds what was written along with the change.
 """
 
 from __future__ import annotations

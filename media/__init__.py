@@ -1,1 +1,1 @@
-"""Pure audio processing: bytes and samples in, bytes and samples out; knows no call or network."""
+"""Pure audio processing: bytes and samples in, bytes and samples out."""

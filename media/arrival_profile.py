@@ -1,8 +1,8 @@
 """Describes how a transport delivers frames: packets in any order, or a stream that keeps order.
 
-The profile says how much lead a stream needs and how often a missing frame must be looked for.
-Lead is audio that the carrier has and has not played yet. The slack of a frame is the time from its
-arrival until the carrier needs it. Knows no frame and no clock.
+The profile says how much lead a stream needs and how often a missing frame must be looked for. Lead
+is audio that the carrier has and has not played yet. The slack of a frame is the time from its
+arrival until the carrier needs it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Limits of one playout: frame sizes, lead at the carrier, delay. Knows no frame and no clock."""
+"""Limits of one playout: frame sizes, lead at the carrier, delay."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """Models what a carrier has yet to play, from what it was sent and when.
 
 The carrier takes whole 20 ms frames and plays all of them, in order and without a limit, so the
-time at which it runs dry can be computed. Marks correct that time (`media.marks`). Knows no
-sequence and no phase.
+time at which it runs dry can be computed. Marks correct that time (`media.marks`).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 A clear makes the carrier drop all audio it has. The model is right after that, whatever it was, and
 the next mark measures the network alone. A clear is inaudible in a pause that is longer than what
-it takes back; most doubts wait for one, up to a time. Knows no marks, no stream and no clock.
+it takes back; most doubts wait for one, up to a time.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Conceals lost speech by repeating its pitch period, after ITU-T G.711 Appendix I.
 
-Works on mu-law at 8 kHz. Knows neither what was lost nor when; the caller passes what was played
-last.
+Works on mu-law at 8 kHz. The caller passes what was played last.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Converts mu-law and A-law (ITU-T G.711) to and from linear samples; defines the frame.
 
-PCM is 16-bit signed little-endian mono. Knows no rate conversion and no level.
+PCM is 16-bit signed little-endian mono.
 """
 
 from __future__ import annotations

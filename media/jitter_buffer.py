@@ -1,7 +1,7 @@
 """Holds frames that arrived before their turns, by sequence number.
 
 Frames wait here rather than at the carrier, because here they can still be reordered, shortened and
-dropped. Knows neither the time nor which frame is next; `media.sequencer` does.
+dropped. `media.sequencer` decides which frame is next.
 """
 
 from __future__ import annotations

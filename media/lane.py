@@ -1,6 +1,6 @@
-"""Buffers one source's audio on its way into a mix, for as short as its jitter allows.
+"""Buffers one source's audio on its way into a mix, for as short a time as its jitter allows.
 
-Mu-law at 8 kHz. Knows no clock: it is filled and emptied at the same pace by others.
+Mu-law at 8 kHz. It has no clock: its users fill and empty it at the same pace.
 """
 
 from __future__ import annotations

@@ -2,8 +2,7 @@
 
 The slack of a frame is the time from its arrival until the carrier needs it; below zero it is late.
 It is kept in the band of the arrival profile: lateness that repeats asks for audio to be added,
-slack that stays above the band asks for audio to be removed. Knows no frame, no carrier and reads
-no clock.
+slack that stays above the band asks for audio to be removed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Computes the loudness of telephone audio in dBov (RFC 6464). Knows no codec but its peak."""
+"""Computes the loudness of telephone audio in dBov (RFC 6464)."""
 
 from __future__ import annotations
 

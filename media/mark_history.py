@@ -4,8 +4,6 @@ A mark may be late by chance, and never early. Audio that a stall has piled up m
 that follow it. So a row of late marks is compared with the marks before it: how likely is it that
 the next ones are all as late? Where marks come back evenly, two late ones are no chance; where
 every other one is late, a dozen may be. Marks that are late by the same are no chance either.
-
-Knows no floor, no stream and no clock.
 """
 
 from __future__ import annotations

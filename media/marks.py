@@ -6,7 +6,6 @@ them: a longer way and audio that piled up during a stall look the same. After a
 has only what it was sent since, so the first mark after a clear measures the network; other marks
 never change the floor of the round trips, except the first few after the carrier ran dry.
 
-Knows no message format and no clock.
 (https://www.twilio.com/docs/voice/media-streams/websocket-messages)
 """
 

@@ -1,6 +1,6 @@
 """Adds voices without clipping: what would be too loud together is turned down, and then let up.
 
-Mu-law at 8 kHz. Knows no call.
+Mu-law at 8 kHz.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ then sends everything at once would fill that buffer, and a buffer that has seen
 room for more. So a stall is signalled as a gap, and what it delayed is forwarded as evenly as it is
 played. Meanwhile it is shortened here; the listener's buffer notices nothing.
 
-Works on mu-law at 8 kHz. Knows no network, call or clock: times are nanoseconds of one clock.
+Works on mu-law at 8 kHz. Pure: times are nanoseconds of one clock.
 """
 
 from __future__ import annotations

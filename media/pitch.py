@@ -1,6 +1,6 @@
 """Finds the pitch period of speech: the lag at which a signal is most similar to itself.
 
-Arithmetic on samples at 8 kHz. Knows no codec, no stream and no time.
+Arithmetic on samples at 8 kHz.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ The parts: `Sequencer` (which frame is next), `JitterBuffer` (frames before thei
 `CarrierModel` and `ClearControl` (what the carrier has), `LeadControl` (how early frames come),
 `SpeechRepair` (how audio is altered), and `Phase` (what the next frame is joined to).
 
-Knows no network and no call; times are nanoseconds of one clock.
+Pure: times are nanoseconds of one clock.
 """
 
 from __future__ import annotations

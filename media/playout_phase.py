@@ -7,7 +7,7 @@
 One table for each event says which phase follows each phase. A phase that is absent does not allow
 the event, and looking it up raises KeyError. Independent of the phase the sequence may be detached
 (`media.sequencer`), except while PLAYING, and the model of the carrier may be in doubt
-(`media.clear_control`). Knows no audio and no clock.
+(`media.clear_control`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Rates a line: MOS by the E-model, interarrival jitter, and a monitor that raises warnings.
 
-Knows no call, packet or clock: times and figures are arguments.
+Pure: times and figures are arguments.
 """
 
 from __future__ import annotations

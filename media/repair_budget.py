@@ -3,7 +3,7 @@
 A repair (concealment, cross-fade, time stretching) costs as much as forwarding thirty frames. After
 a stall of the process all streams ask for one at once; if all were granted, the process would stall
 again and stay overloaded for seconds. A stream that is refused forwards its audio unrepaired, or
-conceals in a cheaper way. Knows no stream and reads no clock.
+conceals in a cheaper way.
 """
 
 from __future__ import annotations

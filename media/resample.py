@@ -1,7 +1,7 @@
 """Converts wide-band PCM at 16 kHz to telephone mu-law at 8 kHz and back, frame by frame.
 
 Both directions share one linear-phase low-pass at 4 kHz. Its state is carried across frames, so
-that they join without a seam. Knows no call and no transport.
+that they join without a seam.
 
 A filter is laid out as a matrix: 20 ms are cut into ten blocks; a block with the history before it,
 multiplied by the matrix, is that block's output. One product of two small matrices thus does for a

@@ -1,7 +1,7 @@
 """Reads and writes RTCP: reports, BYE and retransmission requests (RFC 3550, RFC 4585).
 
-Knows no socket and no keys: packets are plain RTCP. Wall-clock times are nanoseconds since 1970.
-Sections are those of RFC 3550 section 6 unless another RFC is named.
+Packets are plain RTCP. Wall-clock times are nanoseconds since 1970. Sections are those of RFC 3550
+section 6 unless another RFC is named.
 """
 
 from __future__ import annotations

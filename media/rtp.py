@@ -1,7 +1,7 @@
 """Reads and writes RTP packets (RFC 3550) and telephone events (RFC 4733); keeps statistics.
 
-Knows no socket, keys or SDP: packets are plain RTP, the clock is the 8 kHz of telephony, and times
-are nanoseconds of the caller's monotonic clock.
+Packets are plain RTP, the clock is the 8 kHz of telephony, and times are nanoseconds of the
+caller's monotonic clock.
 """
 
 from __future__ import annotations

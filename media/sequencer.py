@@ -1,7 +1,7 @@
 """Keeps track of which frame of a stream is next, by RTP sequence numbers.
 
 Finds how many turns a frame is early or late, recognises a sender that restarted its numbers, and
-accounts for turns that were concealed. Knows no audio and no clock.
+accounts for turns that were concealed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Alters the speech of one stream: conceals losses, cross-fades joins, makes it longer or shorter.
 
 Each repair is taken from the budget that all streams share. Without one, concealment is a cheaper
-one and the rest is left undone. Knows neither why a repair is needed nor when.
+one and the rest is left undone.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Takes the surplus of each mark: its round trip less the audio before it and less the network's
 floor. Returns what to add to the model. What may be wrong by more than noise becomes a doubt of the
-clear control. Knows no marks' names, no stream and no clock.
+clear control.
 """
 
 from __future__ import annotations

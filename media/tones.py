@@ -1,8 +1,7 @@
 """Synthesises the gateway's own sounds: DTMF, call-progress tones, hold, noise, short beeps.
 
-Mu-law at 8 kHz. Everything is computed once and then looked up. Knows no call; who hears what, and
-when, is decided elsewhere. Levels are in dBm0, where a full-scale mu-law sine has +3.17 (ITU-T
-G.711).
+Mu-law at 8 kHz. Everything is computed once and then looked up. Levels are in dBm0, where a
+full-scale mu-law sine has +3.17 (ITU-T G.711).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Detects speech in one direction, with attack, hangover and level.
 
-Wraps WebRTC's voice activity detector. Knows no call and no clock: time is the audio fed.
+Wraps WebRTC's voice activity detector. Time is measured in audio fed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The base of what the heartbeat polls at a deadline. Knows neither the ticker nor any audio."""
+"""The base of what the heartbeat polls at a deadline."""
 
 from __future__ import annotations
 

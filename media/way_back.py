@@ -1,7 +1,7 @@
 """Detects from audio timestamps that the way from a carrier has become shorter.
 
 Frames are late for many reasons, but none is earlier than its way is long: the earliest frame of
-each second shows that length, plus the offset of the clocks. Knows no frame and no clock.
+each second shows that length, plus the offset of the clocks.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Cuts the audio of one stream into whole 20 ms frames, and keeps the last of it as history.
 
 Carriers expect mu-law in multiples of 160 bytes. What is left over waits for the audio that follows
-it. Knows no time: the caller has to write more, or to complete the frame.
+it. The caller has to write more, or to complete the frame.
 """
 
 from __future__ import annotations

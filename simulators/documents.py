@@ -1,6 +1,6 @@
 """Makes the HTML documents of a simulated service's pages: a notice on top, no script.
 
-Pure: texts in, text out. Knows no service; what it is given is escaped already, but the title.
+Pure: texts in, text out. Except for the title, its input must already be escaped.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Serves a simulated service: one bound port, one uvicorn, inside a running event loop.
 
-Takes the application and knows nothing of what is simulated.
+The application is passed in.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Exchanges offers with a benchmark's WebRTC server: one line of JSON each way.
 
-Knows no WebRTC. The server's end runs on asyncio, the generator's blocks.
+The server's end runs on asyncio, the generator's blocks.
 """
 
 from __future__ import annotations

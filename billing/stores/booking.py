@@ -2,7 +2,7 @@
 
 Works inside a transaction that holds the partitions' locks, with a fixed number of statements
 however many calls the batch names; synchronous, so that SQLite books in one visit of a thread
-(`database.Transactions`). Knows no entry format (`outbox`) and no transaction (`sql`).
+(`database.Transactions`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Lists the kinds of budget, and where the book of record keeps their limits.
 
 Reading the limits of a call, filling the spend gate's counters and auditing them all follow this
-list. Knows no spend gate.
+list.
 """
 
 from __future__ import annotations

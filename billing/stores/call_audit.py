@@ -1,6 +1,6 @@
 """Audits calls: each must be charged once, as its record says, on its account.
 
-Knows no price: what a call must have cost is computed row by row, see `row_audit`.
+The right price of a call is computed row by row, see `row_audit`.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 What is left of one is the same whoever forgets it (`billing.forgetting`), so that the audit can
 compute every charge again for as long as the ledger has it. `forgotten_at` says that a row is only
 that: it is in no list, no file and no export, and nobody forgets it again. Functions on the
-caller's connection, those that write synchronous, so that SQLite forgets a batch in one visit of a
-thread; knows no period.
+caller's connection, those that write synchronous, so that SQLite forgets a batch in one visit to
+its thread. The caller decides the period.
 """
 
 from __future__ import annotations

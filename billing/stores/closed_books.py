@@ -5,7 +5,7 @@ booked of it, a payment with its top-up, refunds and disputes, any other credit 
 of the database add each entry that is deleted to the account's sums and refuse to delete any other,
 so that at each commit balances are what they were. Of a deleted account the names of closed credits
 are hidden. Functions on the caller's connection, synchronous so that SQLite does a batch in one
-visit of a thread; knows no number of years.
+visit to its thread. The caller decides the number of years.
 """
 
 from __future__ import annotations

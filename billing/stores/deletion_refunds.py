@@ -1,7 +1,7 @@
 """Finds refunds of deleted accounts' credit that failed, and whose credit nobody has yet.
 
 A card may refuse a refund days after it has taken it; the account is erased by then. Functions on
-the caller's connection. Knows no payment service.
+the caller's connection.
 """
 
 from __future__ import annotations

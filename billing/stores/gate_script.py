@@ -1,7 +1,7 @@
 """The spend gate's Lua scripts, and how a server is asked to run one.
 
-A server is sent a script's hash, and the script itself only if it does not know it. Knows no key
-and no argument; the caller bounds the wait and names the failure.
+A server is sent a script's hash, and the script itself only if it does not know it. The caller
+limits the wait and names the failure.
 """
 
 from __future__ import annotations

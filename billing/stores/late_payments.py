@@ -1,7 +1,7 @@
 """Finds what was paid to accounts after they were deleted, and has not begun to go back.
 
 Such a payment was under way while its account was deleted: at a bank, or on a page that nobody
-could close in time. Functions on the caller's connection. Knows no payment service.
+could close in time. Functions on the caller's connection.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Asks for an account's rows a page at a time. Knows no table by name."""
+"""Asks for an account's rows a page at a time."""
 
 from __future__ import annotations
 

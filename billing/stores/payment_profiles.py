@@ -1,6 +1,6 @@
 """Reads in SQL what may be charged without asking, and stops it together with another change.
 
-Functions on the caller's connection. Knows no payment and no payment service.
+Functions on the caller's connection.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Stores payments and the saved cards of accounts in SQL.
 
 Records how far each payment has come, and what may be charged without asking; the money itself is
-in the ledger. Knows no payment service and no card, only the ids that the service has given.
+in the ledger.
 """
 
 from __future__ import annotations

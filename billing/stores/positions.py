@@ -1,7 +1,7 @@
 """Reads what the book of record says about a partition: balances, live calls, frozen flags.
 
 The spend gate is compared with this view. What a gate is filled with is more, see
-`SqlLedgerStore.partition_state`. Knows no spend gate.
+`SqlLedgerStore.partition_state`.
 """
 
 from __future__ import annotations

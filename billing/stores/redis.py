@@ -1,7 +1,7 @@
 """Implements the spend gate in Valkey or Redis: one Lua script per decision, on one partition.
 
 All rules about balances and holds are in the scripts; this module only passes arguments and answers
-on. Knows no price, no clock and no SQL.
+on.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Connects to a Valkey or Redis server by URL, and checks whether credits may be kept there.
-
-Knows no key and no script.
-"""
+"""Connects to a Valkey or Redis server by URL, and checks whether credits may be kept there."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """A client of a cluster whose requests wait for their turn, as for the connections of one server.
 
-The library's fails a request at once where a node's connections are all in use. Knows no URL.
+The library's fails a request at once where a node's connections are all in use.
 """
 
 from __future__ import annotations

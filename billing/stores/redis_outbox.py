@@ -1,6 +1,6 @@
 """Reads the outboxes of the spend gate's partitions, each a stream, in one round trip.
 
-Knows no entry's meaning and no script; the caller bounds the wait and names the failure.
+The caller limits the wait and names the failure.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Reads from the book of record what a partition of the spend gate is filled with.
 
-Knows no script of the gate and no outbox; what the outbox still holds must be booked before.
+What the outbox still holds must be booked first.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Audits what no query can: prices, refunds, times and digests, computed again row by row.
 
-Reads in pages, so that memory does not grow with the number of calls. Knows no ledger.
+Reads in pages, so that memory does not grow with the number of calls.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Reads in SQL what was charged to saved cards, and stores the requests that have no outcome yet.
 
 A request goes as soon as its charge is known at the payment service, or its payment is decided.
-Functions on the caller's connection. Knows no payment service, and not what a request says.
+Functions on the caller's connection.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Implements the book of record and the store of call records in SQL.
 
 The book says what an account has, what it was charged and why. Money that comes in is written here
-first; money spent arrives as outbox entries. Knows no table layout beyond `tables` and no spend
-gate.
+first; money spent arrives as outbox entries.
 """
 
 from __future__ import annotations

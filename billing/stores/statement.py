@@ -1,4 +1,4 @@
-"""Reads statements of account from the SQL ledger. Knows no table layout beyond `tables`."""
+"""Reads statements of account from the SQL ledger."""
 
 from __future__ import annotations
 

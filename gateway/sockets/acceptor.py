@@ -1,7 +1,7 @@
 """Accepts the connections of a listener, and counts each before anything is done for it.
 
 Event loops can accept by themselves, but report a connection only after its TLS handshake, and
-uvloop gives a listener up when descriptors run out. Knows no protocol above TLS.
+uvloop gives a listener up when descriptors run out.
 """
 
 from __future__ import annotations

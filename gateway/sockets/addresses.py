@@ -1,7 +1,6 @@
 """Asks the kernel for the addresses of a connection.
 
-A transport of uvloop's keeps those that it is asked for as long as the connection lasts. Knows no
-protocol above the transport.
+A transport of uvloop's keeps those that it is asked for as long as the connection lasts.
 """
 
 from __future__ import annotations

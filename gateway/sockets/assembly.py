@@ -1,6 +1,6 @@
 """Reassembles fragmented messages, and checks that text is UTF-8.
 
-Pure. Knows no connection; the order of frames has been checked by the protocol library.
+Pure. The protocol library has already checked the order of frames.
 """
 
 from __future__ import annotations

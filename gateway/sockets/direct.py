@@ -3,8 +3,6 @@
 A transport takes a tenth of a call's CPU. Where `_native` is (it is compiled with the frame path,
 and asks for Linux), an open socket without TLS is read and written by it; the transport opens and
 closes the connection, and keeps what the kernel does not take.
-
-Knows neither handshake nor frame.
 """
 
 from __future__ import annotations

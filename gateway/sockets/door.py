@@ -1,7 +1,6 @@
 """Hands connections of this process over to another one on the same machine, by a Unix socket.
 
 Never waits: what cannot be handed over is refused at once, and what was not taken is given back.
-Knows no HTTP.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Makes, sweeps and closes all media sockets of a node, and counts its strangers.
 
-Knows no HTTP server and owns no timer: the heartbeat calls `sweep` a few times a second.
+It owns no timer: the heartbeat calls `sweep` a few times a second.
 """
 
 from __future__ import annotations

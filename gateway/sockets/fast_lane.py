@@ -8,8 +8,8 @@ Where `_native` was compiled, it does the same for sockets that are open and wit
 does not take arrives here as if the transport had read it.
 
 `phase` says what each phase allows, `sending` does what goes out, `receive_bounds` limits what
-comes in. Knows no leg, no message format and no money. Owns no timer: deadlines, keepalive
-and congestion are checked when the engine's sweep says so.
+comes in. Owns no timer: deadlines, keepalive and congestion are checked when the engine's sweep
+says so.
 """
 
 from __future__ import annotations

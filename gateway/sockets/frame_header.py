@@ -1,7 +1,7 @@
 """Writes WebSocket frame headers (RFC 6455, 5.2), and finds how far a received frame reaches.
 
-Pure. Knows no connection and judges no payload: a fault found here only says that the bytes
-need not be waited for, because the protocol library will refuse them as they stand.
+Pure. Payloads are not checked: a fault found here only means that waiting for the remaining bytes
+is pointless, because the protocol library will refuse those that are there.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Handles one connection of a shared port: hands it to the process that a request is for.
 
 Everything that is for this process is answered here, as by `OnePortProtocol`, and so is what a node
-does not take: it is gone, starts again, or stands still. Knows no route.
+does not take: it is gone, starts again, or stands still.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Closes connections so that what was sent last still arrives.
-
-Knows no protocol above the transport.
-"""
+"""Closes connections so that what was sent last still arrives."""
 
 from __future__ import annotations
 

@@ -5,13 +5,13 @@ the connection over as a `MediaSocket`, without an ASGI task or queue between a 
 Everything else goes to the application, which has no WebSockets. Behind unanswered requests media
 is asked for once they are answered, however the bytes were cut.
 
-Knows no route and no leg. uvicorn offers no hook before its parser, and sets no time limit for what
-a peer does not send or read. These parts of its `HttpToolsProtocol` are relied on, and pinned by a
-test: `on_message_begin`, `on_url`, `on_header`, `on_headers_complete`, `on_body`,
-`on_message_complete`, `on_response_complete`, `timeout_keep_alive_handler`,
-`_unset_keepalive_if_required`, `connections`, `server_state`, `transport`, `parser`, `app`,
-`headers`, `scope`, `url`, `client`, `flow`, `pipeline`, and `cycle` with its `keep_alive`,
-`disconnected`, `message_event`, `response_started`, `response_complete`.
+uvicorn offers no hook before its parser, and sets no time limit for what a peer does not send or
+read. These parts of its `HttpToolsProtocol` are relied on, and pinned by a test:
+`on_message_begin`, `on_url`, `on_header`, `on_headers_complete`, `on_body`, `on_message_complete`,
+`on_response_complete`, `timeout_keep_alive_handler`, `_unset_keepalive_if_required`, `connections`,
+`server_state`, `transport`, `parser`, `app`, `headers`, `scope`, `url`, `client`, `flow`,
+`pipeline`, and `cycle` with its `keep_alive`, `disconnected`, `message_event`, `response_started`,
+`response_complete`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Takes connections over that another process of the machine has accepted, as if it were its own.
 
-Counts each before anything is done for it, as `Acceptor` does. Knows no protocol.
+Counts each before anything is done for it, as `Acceptor` does.
 """
 
 from __future__ import annotations

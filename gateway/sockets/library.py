@@ -2,7 +2,7 @@
 
 The core is made for the opening handshake, released after it, and made again once there is
 something for it to judge, which few connections ever have: with what it remembers of the handshake
-it takes 4 KB. It always stands at a frame boundary. Knows no transport and no leg.
+it takes 4 KB. It always stands at a frame boundary.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Lists the bounds of the media socket engine, each with its unit and its reason.
 
-Knows no setting's name and no environment; the composition root fills it in.
+The composition root fills it in from the settings.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 With a certificate the port speaks TLS; inside, everything is the same.
 
-Knows no route and no leg. These parts of uvicorn's `Server` are relied on, and pinned by a test:
-`startup`, `main_loop`, `shutdown`, `server_state`, `lifespan`, `should_exit`.
+These parts of uvicorn's `Server` are relied on, and pinned by a test: `startup`, `main_loop`,
+`shutdown`, `server_state`, `lifespan`, `should_exit`.
 """
 
 from __future__ import annotations

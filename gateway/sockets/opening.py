@@ -1,7 +1,7 @@
 """Judges opening handshakes (RFC 6455, 4); the protocol library makes the response.
 
-Knows no socket and no clock. Who may connect is the router's decision; whether the request is a
-WebSocket handshake at all is the library's.
+Who may connect is the router's decision; whether the request is a WebSocket handshake at all is the
+library's.
 """
 
 from __future__ import annotations

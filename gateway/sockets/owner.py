@@ -1,7 +1,6 @@
 """Decides from the first bytes of a request which process of a machine it is for. Pure.
 
-What is under `/n/<node>/` is that node's: media sockets and the carrier's callbacks. Knows no
-socket, and not which nodes there are.
+What is under `/n/<node>/` is that node's: media sockets and the carrier's callbacks.
 """
 
 from __future__ import annotations

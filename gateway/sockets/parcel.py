@@ -1,7 +1,7 @@
 """Keeps order among connections on their way to another process. Pure.
 
 A parcel is sent while fewer than a window of them are unanswered, and waits until then; answers
-come in the order of sending. Knows no socket.
+come in the order of sending.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Defines the life of a media socket as a table: what each phase allows, and what follows it.
 
-Knows no transport and no frame. RFC 6455, 7: the closing handshake, and the end of the TCP
-connection behind it.
+RFC 6455, 7: the closing handshake, and the end of the TCP connection behind it.
 """
 
 from __future__ import annotations

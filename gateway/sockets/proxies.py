@@ -1,7 +1,7 @@
 """Finds the client's address where a trusted proxy stands between.
 
-Knows no connection. The rule is uvicorn's, so that media and requests name the same client: of the
-addresses in X-Forwarded-For the last one that is not a trusted proxy's.
+The rule is uvicorn's, so that media and requests name the same client: of the addresses in
+X-Forwarded-For the last one that is not a trusted proxy's.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Bounds what one peer may send: frames in all, frames without content, and bytes after the end.
 
-Knows no frame's content and no transport: the socket reports what has arrived, and acts on the
-verdict.
+The socket reports what has arrived, and acts on the verdict.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Keeps track of where a media socket is counted: as a stranger, until its peer is authenticated.
-
-Knows no handshake and no leg.
-"""
+"""Tracks where a media socket is counted: as a stranger, until its peer is authenticated."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """Provides TLS for the one port: certificate and key, reloaded when their files change.
 
 Open connections keep the pair that they began with; new ones get the newest pair that was valid.
-Knows no server and no protocol above TLS, and owns no timer.
 """
 
 from __future__ import annotations

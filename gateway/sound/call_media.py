@@ -1,6 +1,6 @@
 """Controls the audio of one call: both directions, tones, mute, hold and the media path.
 
-The bridge says what to do. Knows neither why a call rings or ends nor what it costs.
+The bridge says what to do.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Carries the two directions of a call's audio, one function call per frame.
 
 Each frame is forwarded as it arrives: no task, queue or log line. Speech detection runs after the
-frame has been written. Knows no call state and no money.
+frame has been written.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Sends what a caller says back to them, by whichever path it comes.
 
-What a check of the line and a call that reaches nobody have in common. Knows neither.
+Shared by the line check and the echo call of a test key.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Lets the visitor of a button's test key hear themselves, as a call that reaches nobody.
 
 To its client it is a call: it rings, is answered, and ends at its longest time. It costs nothing.
-Knows no carrier and no money.
 """
 
 from __future__ import annotations

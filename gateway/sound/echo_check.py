@@ -1,7 +1,6 @@
 """Tests the line before a call: echoes what the caller says, then gives a verdict.
 
-Uses the same socket, WebRTC session and media path as a call, and costs nothing. Knows no carrier
-and no money.
+Uses the same socket, WebRTC session and media path as a call, and costs nothing.
 """
 
 from __future__ import annotations

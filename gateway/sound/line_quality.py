@@ -1,7 +1,6 @@
 """Measures the quality of one call's line: a sample per second, warnings, and totals.
 
-The totals go into the call record. Judges what it is given once a second; knows no clock, socket or
-leg.
+The totals go into the call record. Pure: judges the figures it is given once a second.
 """
 
 from __future__ import annotations

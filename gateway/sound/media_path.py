@@ -1,7 +1,7 @@
 """Manages a caller's media path: frames on the control socket, or WebRTC beside it.
 
 The browser makes offers and chooses the path; its voice is accepted from either. If the WebRTC
-session is lost, the socket takes over by itself. Knows no carrier and no call state.
+session is lost, the socket takes over by itself.
 """
 
 from __future__ import annotations

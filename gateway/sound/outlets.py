@@ -1,7 +1,7 @@
 """Declares what audio is sent through on its way out of a call, and the mixes it may pass.
 
 What it is sent through is held whole: a bound method of its own would be one more object to fetch
-for each frame. Knows no direction's rules.
+for each frame.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Turns cumulative packet counters into what each second brought. Knows no clock and no leg."""
+"""Turns cumulative packet counters into what each second brought."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Turns what a client reports, and its absence, into seconds of the phone's voice.
 
-Knows no clock and no leg; called once a second.
+Pure; called once a second.
 """
 
 from __future__ import annotations

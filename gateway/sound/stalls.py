@@ -1,8 +1,8 @@
 """Detects within a fraction of a second that a voice has stopped arriving, and reports it once.
 
 A browser sees what it receives but not what happens to what it sends. If packets are lost on the
-uplink only, the caller would speak to nobody until ICE gives up many seconds later. Knows no path
-and no leg: it is started from outside and asks when the voice last arrived.
+uplink only, the caller would speak to no one until ICE gives up many seconds later. The watch is
+started from outside and asks when the voice last arrived.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Carries the sound of one supervisor: what they hear of a call, and who of its parties hears them.
 
 Nothing is kept: audio passes through lanes that are as short as jitter allows. The frames of the
-call never wait for it. Knows no grant and no call state.
+call never wait for it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,6 @@
 """Reads from Twilio what an account is and which numbers it may show.
 
 Asks for nothing that could be carried out: what tries a right to write names no number and no call.
-
-Knows no call, and no setting but the number that it is asked about.
 """
 
 from __future__ import annotations

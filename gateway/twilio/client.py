@@ -1,6 +1,6 @@
-"""Connects to Twilio's REST API, and turns every way in which a request fails into one error.
+"""Connects to Twilio's REST API, and turns every failure of a request into one error.
 
-Knows no resource: who asks for one defines it.
+The code that requests a resource defines it.
 """
 
 from __future__ import annotations

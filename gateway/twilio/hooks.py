@@ -1,6 +1,6 @@
 """Builds the addresses at which Twilio reaches a node, and the secrets of its media streams.
 
-Computes only; knows no HTTP and no live call.
+Pure.
 """
 
 from __future__ import annotations

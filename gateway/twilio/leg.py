@@ -1,7 +1,6 @@
 """Implements the carrier leg on the WebSocket of one Twilio Media Stream.
 
-Translates messages into calls on its listener, and audio into messages. Knows no browser and no
-money.
+Translates messages into calls on its listener, and audio into messages.
 """
 
 from __future__ import annotations

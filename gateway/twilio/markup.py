@@ -1,4 +1,4 @@
-"""Builds the TwiML that tells Twilio what to do with a call. Knows no HTTP."""
+"""Builds the TwiML that tells Twilio what to do with a call."""
 
 from __future__ import annotations
 

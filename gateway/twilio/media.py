@@ -2,7 +2,7 @@
 
 Source: Twilio, "Media Streams - WebSocket Messages". Twilio sends every field as a string except
 `sampleRate` and `channels`; new fields may appear and are ignored. Only fields that are needed can
-make a message invalid; others may be missing or of any type. Knows no socket, call or clock.
+make a message invalid; others may be missing or of any type.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Builds messages to a Twilio Media Stream, sans-I/O.
 
 Source: Twilio, "Media Streams - WebSocket Messages". A missing or extra field is a protocol
-violation there (warning 31951). Knows no socket, call or clock.
+violation there (warning 31951).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Reads Twilio's price for calls to each prefix: Pricing API (v2, Voice Countries).
 
-Never writes. Knows no rate deck and no margin.
+Never writes.
 """
 
 from __future__ import annotations

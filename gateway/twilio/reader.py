@@ -1,6 +1,6 @@
 """Reads lists from Twilio's smaller APIs, with pagination, timeouts, retries and bounds.
 
-Only reads, so any request may be retried. Knows no resource: the user of a reader defines it.
+Only reads, so any request may be retried. The user of a reader defines the resource.
 """
 
 from __future__ import annotations

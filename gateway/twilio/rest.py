@@ -1,7 +1,6 @@
 """Places and ends calls through Twilio's REST API.
 
-Works with any service that has the same API: only the base URL differs. Knows nothing of a call but
-its id at the carrier.
+Works with any service that has the same API: only the base URL differs.
 """
 
 from __future__ import annotations

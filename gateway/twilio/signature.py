@@ -1,7 +1,6 @@
 """Checks that a webhook or a media handshake was signed by Twilio for our account.
 
-Source: Twilio, "Webhooks security" and "Sign webhooks with shared keys". Pure computation; knows no
-HTTP.
+Source: Twilio, "Webhooks security" and "Sign webhooks with shared keys". Pure.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Reads the state of a call from Twilio's callbacks and from its Call resource.
 
-Source: Twilio, "Call resource" and "Outbound call status callbacks". Knows no HTTP.
+Source: Twilio, "Call resource" and "Outbound call status callbacks".
 """
 
 from __future__ import annotations

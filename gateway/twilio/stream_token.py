@@ -2,7 +2,7 @@
 
 A token names the call and signs it (HMAC-SHA256, RFC 2104) under the Twilio account's own secret,
 so that the stream of a call that is over, or of an earlier run, can be told from one that is not
-ours. The call itself sees to it that only one stream is taken. Pure; knows no call.
+ours. The call itself makes sure that only one stream is accepted. Pure.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Makes the certificate a node uses in DTLS: in memory only, renewed in time.
 
 It is self-signed. A browser trusts it because its fingerprint comes in the answer, over the call's
-own authenticated socket (RFC 8122, 5). Knows no DTLS and no clock.
+own authenticated socket (RFC 8122, 5).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The server side of one DTLS-SRTP handshake (RFC 5764): datagrams in, datagrams and keys out.
 
-DTLS 1.2 over OpenSSL's memory buffers. Knows no socket, address or clock: the caller passes the
-time, and lost flights are repeated as identical datagrams.
+DTLS 1.2 over OpenSSL's memory buffers. Pure: the caller passes the time, and lost flights are
+repeated as identical datagrams.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Serves the audio of all browsers of a node on one UDP port.
 
 A datagram is routed to its session by the user name fragment of a connectivity check, or by the
-address that such a check has latched (RFC 7983, 7). Everything else is dropped without a reply.
-Knows no call and owns no timer: `tick` must be called some ten times a second.
+address that such a check has latched (RFC 7983, 7). Everything else is dropped without a reply. It
+owns no timer: `tick` must be called some ten times a second.
 """
 
 from __future__ import annotations

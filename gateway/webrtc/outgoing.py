@@ -1,7 +1,4 @@
-"""Builds our RTP stream to one browser; timestamps and markers show its gaps (RFC 3550).
-
-Knows no keys, address or clock.
-"""
+"""Builds our RTP stream to one browser; timestamps and markers show its gaps (RFC 3550)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Reads and writes one bound UDP socket on an event loop, at once or when told to.
-
-Knows no session and does not interpret datagrams.
-"""
+"""Reads and writes one bound UDP socket on an event loop, at once or when told to."""
 
 from __future__ import annotations
 

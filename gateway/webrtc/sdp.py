@@ -1,8 +1,7 @@
 """Parses a browser's WebRTC offer and writes the answer: one mu-law stream, all else refused.
 
-RFC 8866 (SDP), RFC 8829 (JSEP), RFC 9143 (BUNDLE), RFC 8839 (ICE), RFC 8842 (DTLS). Pure: knows no
-socket, certificate or call. Offers are untrusted: everything from them that is repeated in the
-answer has been checked to be a token.
+RFC 8866 (SDP), RFC 8829 (JSEP), RFC 9143 (BUNDLE), RFC 8839 (ICE), RFC 8842 (DTLS). Pure. Offers
+are untrusted: everything from them that is repeated in the answer has been checked to be a token.
 """
 
 from __future__ import annotations

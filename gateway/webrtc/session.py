@@ -4,8 +4,7 @@ Life of a session: a check with the right password latches the browser's address
 handshake from there proves the certificate of its offer (RFC 8842); its keys let audio and reports
 pass (RFC 3711). Unauthenticated input changes nothing and gets no reply.
 
-Knows no socket, clock or call: datagrams leave through its host; times are nanoseconds of the
-caller's monotonic clock.
+Pure: datagrams leave through its host; times are nanoseconds of the caller's monotonic clock.
 """
 
 from __future__ import annotations

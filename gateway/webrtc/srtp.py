@@ -1,7 +1,7 @@
 """Protects and unprotects one peer's SRTP and SRTCP (RFC 3711, RFC 7714) with libsrtp.
 
-Unauthenticated packets do not pass. Knows no address, and of RTP only the source a packet names.
-Not thread-safe: all peers share the buffer in which libsrtp works.
+Unauthenticated packets do not pass. Not thread-safe: all peers share the buffer in which libsrtp
+works.
 """
 
 from __future__ import annotations

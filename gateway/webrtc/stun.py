@@ -1,8 +1,7 @@
 """Reads and writes STUN binding requests and responses, as far as an ICE-lite agent needs them.
 
-RFC 8489 (STUN) and RFC 8445 (ICE): short-term credentials, SHA-1 integrity. Pure: knows no socket,
-session or time. Input is untrusted: nothing here raises, and nothing is believed before its
-integrity has been verified.
+RFC 8489 (STUN) and RFC 8445 (ICE): short-term credentials, SHA-1 integrity. Pure. Input is
+untrusted: nothing here raises, and nothing is believed before its integrity has been verified.
 """
 
 from __future__ import annotations

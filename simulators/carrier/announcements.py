@@ -1,7 +1,6 @@
 """Serves `/said`: what calls have said, for people, such as codes that a call speaks.
 
-Nobody hears a simulated phone, so that what is spoken there is read here. Knows no routing of
-calls.
+Nobody hears a simulated phone, so that what is spoken there is read here.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The state machine of one carrier call: queued, dialled, answered, over.
 
-Knows no socket, timer or callback. Times are nanoseconds since the epoch and always passed in.
-Statuses: https://www.twilio.com/docs/voice/api/call-resource#call-status-values
+Times are nanoseconds since the epoch and always passed in. Statuses:
+https://www.twilio.com/docs/voice/api/call-resource#call-status-values
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Executes the TwiML of an answered call, verb by verb, until nothing is left to do.
 
-Knows no REST and no call queue. The line cancels `run` to end the call or to give it other TwiML;
-an open stream is then stopped in good order.
+The line cancels `run` to end the call or to give it other TwiML; an open stream is then stopped in
+good order.
 """
 
 from __future__ import annotations

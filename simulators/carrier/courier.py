@@ -1,6 +1,6 @@
 """Delivers the status callbacks of one call, in order unless a fault says otherwise.
 
-Knows no status machine: the line tells it each step, `webhooks` does the HTTP.
+The line reports each step to it; `webhooks` does the HTTP.
 """
 
 from __future__ import annotations

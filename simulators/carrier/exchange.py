@@ -1,7 +1,7 @@
 """Places calls at the account's rate, and keeps all of them.
 
-Creates above the rate are queued, not refused; calls above the concurrency cap wait in the queue
-as well. Knows nothing of HTTP.
+Creates above the rate are queued, not refused; calls above the concurrency cap wait in the queue as
+well.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Writes Media Streams messages as Twilio does, and reads the application's strictly.
 
-Knows no socket. Keys come in the order of real captures, compact; numbers are strings except
-`sampleRate` and `channels`. A missing or an extra field is a violation (error 31951).
+Keys come in the order of real captures, compact; numbers are strings except `sampleRate` and
+`channels`. A missing or an extra field is a violation (error 31951).
 https://www.twilio.com/docs/voice/media-streams/websocket-messages
 """
 

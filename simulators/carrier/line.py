@@ -1,7 +1,7 @@
 """Runs one call from its turn in the queue to its end: dial, ring, answer, talk, hang up.
 
-Drives `calls.Call` and performs the script of the dialled number; knows no REST and no queue. One
-task per call, none per frame. The first end counts, whoever asks for it.
+Drives `calls.Call` and performs the script of the dialled number. One task per call, none per
+frame. The first request to end the call counts.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Speaks the carrier's end of one media WebSocket: bytes to messages, messages to bytes.
 
-The protocol is websockets' sans-I/O core, so that every byte of the handshake is ours: real
-Twilio sends no Origin, no subprotocol and no extensions. Sending is a plain call, for it happens
-fifty times a second on every leg. Knows nothing of streams.
+The protocol is websockets' sans-I/O core, so that every byte of the handshake is ours: real Twilio
+sends no Origin, no subprotocol and no extensions. Sending is a plain call, for it happens fifty
+times a second on every leg.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """Simulates Twilio's playout: audio the application sent and the callee has not heard yet.
 
-Twilio neither paces nor drops: it plays 8,000 bytes a second and keeps up to ten minutes. One
-frame is pulled every 20 ms; a mark comes due when the audio before it has been played, at once
-when nothing waits, and on `clear`. Knows no clock and no socket.
-https://www.twilio.com/docs/voice/media-streams/websocket-messages
+Twilio neither paces nor drops: it plays 8,000 bytes a second and keeps up to ten minutes. One frame
+is pulled every 20 ms; a mark comes due when the audio before it has been played, at once when
+nothing waits, and on `clear`. https://www.twilio.com/docs/voice/media-streams/websocket-messages
 """
 
 from __future__ import annotations

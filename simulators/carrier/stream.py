@@ -1,7 +1,7 @@
 """Runs one Media Stream between a called party and the application's media socket.
 
-Each step of 20 ms plays what the application sent to the callee, and sends what the callee plays
-to the application. Counts what a test asks about the stream; knows no TwiML and no call status.
+Each step of 20 ms plays what the application sent to the callee, and sends what the callee plays to
+the application. Counts what tests ask about the stream.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Keeps the newest mails. Pure: mails and times in, mails out.
-
-Knows nothing of SMTP and of pages.
-"""
+"""Keeps the newest mails. Pure: mails and times in, mails out."""
 
 from __future__ import annotations
 

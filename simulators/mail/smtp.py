@@ -1,6 +1,6 @@
 """Takes mails by SMTP (RFC 5321) from any client that reaches the address; delivers to a mailbox.
 
-Knows no page. The conversation is `aiosmtpd`'s; what bounds it beyond that is here.
+The conversation is `aiosmtpd`'s; what bounds it beyond that is here.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Checks every request first: the API key, and a bound on the body. Knows no endpoint."""
+"""Checks every request first: the API key, and a bound on the body."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Simulates customers and their payment methods. Pure: the time is an argument.
-
-Knows nothing of payments.
-"""
+"""Simulates customers and their payment methods. Pure: the time is an argument."""
 
 from __future__ import annotations
 
