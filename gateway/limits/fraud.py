@@ -17,7 +17,7 @@ from enum import StrEnum
 
 from gateway.limits.velocity import LIMITS, Use
 
-HOLDERS, EVERYBODY = "accounts of people", "everybody"
+HOLDERS, EVERYBODY = "accounts of people", "everyone"
 
 
 class Allowance(StrEnum):
@@ -55,7 +55,7 @@ RULES: Sequence[Rule] = (
     Rule(
         "premium",
         ("number_premium",),
-        "the kind of number: premium, shared cost, satellite, of no country",
+        "the kind of number: premium, shared cost, satellite, without a country",
         is_counted=True,
     ),
     Rule(

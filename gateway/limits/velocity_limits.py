@@ -53,9 +53,9 @@ TABLE = (
         20,
         MINUTE_S,
         "calls_limited",
-        "a key that has leaked leaves a third of its account's calls to the others",
+        "a leaked key leaves a third of its account's calls to the others",
     ),
-    Limit("key_calls_hour", 200, HOUR_S, "calls_limited", "the same, by the hour"),
+    Limit("key_calls_hour", 200, HOUR_S, "calls_limited", "the same, per hour"),
     Limit(
         "address_calls_minute",
         60,
@@ -63,7 +63,7 @@ TABLE = (
         "calls_limited",
         "an office behind one address has more than one account",
     ),
-    Limit("address_calls_hour", 600, HOUR_S, "calls_limited", "the same, by the hour"),
+    Limit("address_calls_hour", 600, HOUR_S, "calls_limited", "the same, per hour"),
     Limit(
         "number_calls_minute",
         6,
@@ -92,8 +92,8 @@ TABLE = (
         10,
         HOUR_S,
         "range_limited",
-        "the same to one range of 10,000 numbers, counted per account: nobody calls ten neighbours "
-        "who all hang up, but whoever is paid by the call does",
+        "the same to one range of 10,000 numbers, counted per account: no one calls ten neighbours "
+        "who all hang up, except someone who is paid per call",
         outweighed_by=RANGE_LONG_CALLS,
     ),
     Limit(
@@ -103,8 +103,8 @@ TABLE = (
         "rate_limited",
         "call and check tokens: four for each call that may start",
     ),
-    Limit("key_tokens_minute", 80, MINUTE_S, "rate_limited", "the same, of a key"),
-    Limit("address_tokens_minute", 240, MINUTE_S, "rate_limited", "the same, of an address"),
+    Limit("key_tokens_minute", 80, MINUTE_S, "rate_limited", "the same, per key"),
+    Limit("address_tokens_minute", 240, MINUTE_S, "rate_limited", "the same, per address"),
     Limit(
         "account_quotes_minute",
         240,
@@ -112,14 +112,14 @@ TABLE = (
         "rate_limited",
         "the phone page asks while a number is typed",
     ),
-    Limit("key_quotes_minute", 160, MINUTE_S, "rate_limited", "the same, of a key"),
-    Limit("address_quotes_minute", 480, MINUTE_S, "rate_limited", "the same, of an address"),
+    Limit("key_quotes_minute", 160, MINUTE_S, "rate_limited", "the same, per key"),
+    Limit("address_quotes_minute", 480, MINUTE_S, "rate_limited", "the same, per address"),
     Limit(
         "account_checkouts_hour",
         10,
         HOUR_S,
         "rate_limited",
-        "cards are tested by many small payments; a person pays once, and errs a few times",
+        "stolen cards are tested with many small payments; a person pays once, with a few retries",
     ),
     Limit(
         "address_checkouts_hour",
@@ -133,7 +133,7 @@ TABLE = (
         20,
         MINUTE_S,
         "rate_limited",
-        "keys cannot be guessed (144 bits); each wrong one costs the database a look",
+        "keys cannot be guessed (144 bits); each wrong one costs a database query",
     ),
     Limit(
         "account_sign_ins_hour",
@@ -141,14 +141,14 @@ TABLE = (
         HOUR_S,
         "rate_limited",
         "guesses at one password; a browser that has been signed in before is counted by itself, "
-        "so that strangers lock nobody out",
+        "so that strangers can lock no one out",
     ),
     Limit(
         "device_step_ups_hour",
         20,
         HOUR_S,
         "rate_limited",
-        "passwords that are asked for once more: wrong ones lock nobody out of the sign-in",
+        "passwords for a step-up: wrong ones lock no one out of the sign-in",
     ),
     Limit(
         "address_sign_ins_hour",
@@ -177,15 +177,15 @@ TABLE = (
         10,
         HOUR_S,
         "rate_limited",
-        "a family behind one address, with forms that came back for a weak password",
+        "a family behind one address, with forms rejected for a weak password",
     ),
-    Limit("network_sign_ups_hour", 50, HOUR_S, "rate_limited", "the same, of its /24 or /48"),
+    Limit("network_sign_ups_hour", 50, HOUR_S, "rate_limited", "the same, per /24 or /48"),
     Limit(
         "account_resets_hour",
         5,
         HOUR_S,
         "rate_limited",
-        "mails that arrive late are asked for again; a mailbox is not to be filled",
+        "mails that arrive late are requested again; a mailbox must not be flooded",
     ),
     Limit("address_resets_hour", 20, HOUR_S, "rate_limited", "the same, over all mailboxes"),
     Limit(
@@ -193,7 +193,7 @@ TABLE = (
         5,
         HOUR_S,
         "rate_limited",
-        "mails that ask whether a mailbox is somebody's; anybody can have them sent",
+        "mails that ask whether a mailbox is someone's; anyone can trigger them",
     ),
     Limit(
         "account_codes_hour",
@@ -238,7 +238,7 @@ TABLE = (
         20,
         MINUTE_S,
         "rate_limited",
-        "links of mails cannot be guessed (256 bits); each wrong one costs the database a look",
+        "links in mails cannot be guessed (256 bits); each wrong one costs a database query",
     ),
     Limit(
         "address_wrong_sessions_minute",
@@ -254,21 +254,21 @@ TABLE = (
         HOUR_S,
         "rate_limited",
         "other credentials, and sign-outs of all browsers, of one browser that is signed in: after "
-        "each all nodes ask the database anew",
+        "each all nodes ask the database again",
     ),
     Limit(
         "account_keys_hour",
         20,
         HOUR_S,
         "rate_limited",
-        "keys that are made are told by mail, and what is told before others must not hold them up",
+        "each new key sends a mail, and urgent mails must not delay the others",
     ),
     Limit(
         "account_supervision_hour",
         20,
         HOUR_S,
         "rate_limited",
-        "the same of what supervisors may do in live calls, each time that it becomes more",
+        "the same for what supervisors may do in live calls, each time that it is extended",
     ),
     Limit(
         "supervision_grants_minute",
@@ -282,14 +282,14 @@ TABLE = (
         20,
         HOUR_S,
         "rate_limited",
-        "the same of buttons: as many as an account may have; whoever deletes one makes no more",
+        "the same for buttons: as many as an account may have, and deleting one allows no more",
     ),
     Limit(
         "account_webhooks_hour",
         20,
         HOUR_S,
         "rate_limited",
-        "the same of webhooks, each time that one is added, gets an address or is enabled again",
+        "the same for webhooks, each time that one is added, gets an address or is enabled again",
     ),
     Limit(
         "address_embeds_minute",
@@ -311,7 +311,7 @@ TABLE = (
         30,
         MINUTE_S,
         "rate_limited",
-        "publishable keys cannot be guessed (142 bits); each wrong one costs the database a look",
+        "publishable keys cannot be guessed (142 bits); each wrong one costs a database query",
     ),
     Limit(
         "visitor_button_calls_hour",
@@ -321,15 +321,15 @@ TABLE = (
         "calls of one visitor with one button; each button has its own amount, and so it has of "
         "networks, tokens and all calls",
     ),
-    Limit("visitor_button_calls_day", 9, DAY_S, "button_limited", "the same, by the day"),
+    Limit("visitor_button_calls_day", 9, DAY_S, "button_limited", "the same, per day"),
     Limit(
         "network_button_calls_hour",
         20,
         HOUR_S,
         "button_limited",
-        "of one network: an office, or a rented range",
+        "by one network: an office, or a rented range",
     ),
-    Limit("network_button_calls_day", 60, DAY_S, "button_limited", "the same, by the day"),
+    Limit("network_button_calls_day", 60, DAY_S, "button_limited", "the same, per day"),
     Limit(
         "visitor_button_tokens_minute",
         3,
@@ -343,22 +343,22 @@ TABLE = (
         12,
         HOUR_S,
         "button_limited",
-        "tokens are asked for again where a call does not come about: four for each that may begin",
+        "tokens are requested again if a call does not come about: four for each that may begin",
     ),
-    Limit("network_button_tokens_hour", 80, HOUR_S, "button_limited", "the same, of a network"),
+    Limit("network_button_tokens_hour", 80, HOUR_S, "button_limited", "the same, per network"),
     Limit(
         "account_proof_calls_day",
         6,
         DAY_S,
         "rate_limited",
-        "calls that speak a code, to prove that a number is one's own; the operator pays them",
+        "calls that speak a code, to prove a number; the operator pays for them",
     ),
     Limit(
         "number_proof_calls_day",
         3,
         DAY_S,
         "number_limited",
-        "the same to one number, whoever asks: nobody is to be pestered",
+        "the same to one number, from any account: no one must be pestered",
     ),
     Limit(
         "network_proof_calls_day",
@@ -372,10 +372,10 @@ TABLE = (
         100,
         HOUR_S,
         "rate_limited",
-        "the same, of everybody: what the operator may lose by it is bounded",
+        "the same, by everyone: this bounds what the operator may lose",
     ),
-    Limit("button_calls_hour", 100, HOUR_S, "button_limited", "of everybody with one button"),
-    Limit("button_calls_day", 500, DAY_S, "button_limited", "the same, by the day"),
+    Limit("button_calls_hour", 100, HOUR_S, "button_limited", "by all visitors of one button"),
+    Limit("button_calls_day", 500, DAY_S, "button_limited", "the same, per day"),
 )
 
 LIMITS: Mapping[str, Limit] = {limit.name: limit for limit in TABLE}
