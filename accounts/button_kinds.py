@@ -64,12 +64,13 @@ BUTTON_KINDS: Final[tuple[Kind, ...]] = (
         (),
         Period(Span.DAYS, "calls of one visitor with one button are counted by the day", 2),
         Erasure(
-            Fate.EXPIRES, "digests under the salt of a day: with the salt nothing leads to anybody"
+            Fate.EXPIRES,
+            "digests under the salt of a day: once the salt is gone they identify no one",
         ),
         valkey=(
             Key("caller:visitor-salt:1:<day>", Via.DIGEST),
             Key("caller:challenge:1:<digest>", Via.DIGEST),
         ),
-        not_exported="nobody can be found in it, and the day after there is nothing to look in",
+        not_exported="it identifies no one, and is gone the day after",
     ),
 )

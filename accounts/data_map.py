@@ -42,7 +42,7 @@ KINDS: Final[tuple[Kind, ...]] = (
         _LIFE,
         Erasure(
             Fate.ANONYMOUS,
-            "books are closed under its number, which leads to nobody and is given to nobody again",
+            "books are closed under its number, which identifies no one and is never reused",
             FOR_GOOD,
         ),
         sql=(
@@ -91,7 +91,7 @@ KINDS: Final[tuple[Kind, ...]] = (
         _DELETED,
         sql=(Columns("holders", ("password_hash", "credentials_epoch", "locked_at")),),
         corrected_at="/account/password",
-        not_exported="a file with it would help whoever steals the file, and nobody else",
+        not_exported="in a file it would only help someone who steals the file",
     ),
     Kind(
         "second_factor",
@@ -105,7 +105,7 @@ KINDS: Final[tuple[Kind, ...]] = (
         ),
         files=("second-factor.key",),
         corrected_at="/account/security",
-        not_exported="a file with it would help whoever steals the file, and nobody else",
+        not_exported="in a file it would only help someone who steals the file",
     ),
     Kind(
         "passkeys",
@@ -153,7 +153,9 @@ KINDS: Final[tuple[Kind, ...]] = (
         (_COMPLY,),
         (_OPERATOR,),
         Period(Span.MONTHS, "claims lapse by then", 48),
-        Erasure(Fate.KEPT, "it proves that the terms were accepted, to whoever has the address"),
+        Erasure(
+            Fate.KEPT, "it proves that the terms were accepted, to someone who has the address"
+        ),
         sql=(
             Columns(
                 "consent_proofs",
@@ -178,7 +180,7 @@ KINDS: Final[tuple[Kind, ...]] = (
         (_COMPLY,),
         (_PERSON, _OPERATOR),
         Period(Span.YEARS, "it proves that requests were answered in time", BOOK_YEARS, BY_LAW),
-        Erasure(Fate.PSEUDONYMISED, "it has an account number and dates, and nobody's words"),
+        Erasure(Fate.PSEUDONYMISED, "it has an account number and dates, and no one's words"),
         sql=(
             Columns(
                 "data_requests",
@@ -240,7 +242,7 @@ KINDS: Final[tuple[Kind, ...]] = (
         "devices",
         (_PROVIDE, _FRAUD),
         (_PERSON, _OPERATOR),
-        Period(Span.MONTHS, "a browser that was not seen for so long is told of again", 12),
+        Period(Span.MONTHS, "a browser that was not seen for so long counts as new again", 12),
         _DELETED,
         sql=(
             Columns(
@@ -263,7 +265,7 @@ KINDS: Final[tuple[Kind, ...]] = (
         "sessions",
         (_PROVIDE, _FRAUD),
         (_PERSON,),
-        Period(Span.DAYS, "nobody stays signed in for longer", 30),
+        Period(Span.DAYS, "no one stays signed in for longer", 30),
         _DELETED,
         valkey=(
             Key("caller:session:1:{<tag>}:<digest>"),
@@ -275,7 +277,7 @@ KINDS: Final[tuple[Kind, ...]] = (
         "activity",
         (_FRAUD, _COMPLY),
         (_PERSON, _OPERATOR),
-        Period(Span.MONTHS, "long enough to find out what somebody else did", 12),
+        Period(Span.MONTHS, "long enough to find out what an intruder did", 12),
         Erasure(
             Fate.PSEUDONYMISED,
             "it proves what was done with the account; the reasons that were given go with it",
@@ -320,7 +322,7 @@ KINDS: Final[tuple[Kind, ...]] = (
         "exceptions",
         (_FRAUD,),
         (_PERSON, _OPERATOR),
-        Period(Span.ACCOUNT, "whoever lifted a rule must be able to see it"),
+        Period(Span.ACCOUNT, "an operator who lifted a rule must be able to see it"),
         _DELETED,
         sql=(Columns("rule_overrides", ("account_id", "rule", "until")),),
     ),
@@ -328,7 +330,7 @@ KINDS: Final[tuple[Kind, ...]] = (
         "mails",
         (_NOTIFY,),
         (_PERSON, _OPERATOR, Viewer.MAIL_SERVER),
-        Period(Span.DAYS, "somebody may ask what became of one", 30),
+        Period(Span.DAYS, "someone may ask what became of one", 30),
         Erasure(
             Fate.EXPIRES,
             "the last mail says that the account is deleted; it goes once it has left",
@@ -458,7 +460,7 @@ KINDS: Final[tuple[Kind, ...]] = (
         (_PROVIDE,),
         (),
         Period(Span.MINUTES, "a call must begin within it", 10, "CALLER_TOKEN_TTL_S"),
-        Erasure(Fate.EXPIRES, "only who has the token finds it, and a minute later nobody"),
+        Erasure(Fate.EXPIRES, "only the owner of the token can find it, and only for a minute"),
         valkey=(
             Key("caller:call-token:7:<digest>", Via.NAME),
             Key("caller:supervision-grant:1:<digest>", Via.NAME),
@@ -478,10 +480,10 @@ KINDS: Final[tuple[Kind, ...]] = (
         "network",
         (_FRAUD,),
         (_OPERATOR,),
-        Period(Span.LOGS, "addresses are logged of who breaks the rules of a protocol only"),
-        Erasure(Fate.EXPIRES, "log files are the operator's, and name no account beside it"),
+        Period(Span.LOGS, "addresses are only logged of peers that break a protocol"),
+        Erasure(Fate.EXPIRES, "log files are the operator's, and name no account with it"),
         logs=("peer", "source"),
-        not_exported="log files name no account beside an address",
+        not_exported="log files name no account with an address",
     ),
     Kind(
         "exports",

@@ -22,7 +22,7 @@ BOOK_YEARS: Final = 10
 BY_LAW: Final = "CALLER_BOOKS_KEPT_YEARS"
 PSEUDONYMISED: Final = Erasure(
     Fate.PSEUDONYMISED,
-    "the books need the entry, and nothing leads from its account number to a person any more",
+    "the books need the entry, and its account number no longer leads to a person",
 )
 FOR_GOOD: Final = Period(Span.EVER, "all books together must add up")
 _BOOKS: Final = Period(Span.BOOKS, "books must show what was paid and charged", BOOK_YEARS, BY_LAW)
@@ -42,7 +42,7 @@ MONEY_KINDS: Final[tuple[Kind, ...]] = (
                 via=Via.CALL,
             ),
         ),
-        not_exported="nobody could read it so far; once it is read it is a call or a charge",
+        not_exported="it has not been readable so far; once it is, it becomes a call or a charge",
     ),
     Kind(
         "charges",

@@ -24,11 +24,11 @@ NOT_PERSONAL: Final[tuple[NotPersonal, ...]] = (
                 "withdrawn_at",
             )
         ),
-        "prices by leading digits, the same for everybody",
+        "prices by leading digits, the same for everyone",
     ),
     NotPersonal(
         tuple(f"high_risk_lists.{name}" for name in ("version", "content", "synced_at")),
-        "leading digits where fraud goes, the same for everybody",
+        "leading digits where fraud goes, the same for everyone",
     ),
     NotPersonal(
         tuple(
@@ -126,19 +126,22 @@ NOT_PERSONAL: Final[tuple[NotPersonal, ...]] = (
             f"posted_texts.{name}"
             for name in ("document", "version", "language", "digest", "posted_at")
         ),
-        "which text of the operator was posted as which version, the same for everybody",
+        "which text of the operator was posted as which version, the same for everyone",
     ),
     NotPersonal(("caller:lease:<node>", "caller:leases"), "which processes are alive"),
     NotPersonal(("caller:node:1:<node>", "caller:nodes"), "how full each node is"),
-    NotPersonal(("caller:alarms:1", "caller:alarm-holder:1"), "which alarms stand, and who tells"),
+    NotPersonal(
+        ("caller:alarms:1", "caller:alarm-holder:1"),
+        "which alarms are active, and which process sends them",
+    ),
     NotPersonal(("caller:alarm-orders:1",), "which key of operators silenced which alarm, and why"),
     NotPersonal(("caller:minutes:1",), "how many calls there were, and how they sounded, in all"),
-    NotPersonal(("caller:audited:1",), "how the last audit has ended: counts, and of nobody"),
+    NotPersonal(("caller:audited:1",), "how the last audit ended: counts only"),
     NotPersonal(("caller:drained",), "when the outbox was last empty"),
     NotPersonal(
         ("caller:unnamed-proxy",), "the private address of a proxy that all requests come through"
     ),
-    NotPersonal(("caller:aof-rewritten",), "when the files of Valkey were last written anew"),
+    NotPersonal(("caller:aof-rewritten",), "when the files of Valkey were last rewritten"),
     NotPersonal(("caller:key-epoch",), "a random word for all accounts together"),
     NotPersonal(
         ("caller:challenges-given:1:<digest>:<minute>",),
@@ -147,7 +150,7 @@ NOT_PERSONAL: Final[tuple[NotPersonal, ...]] = (
     ),
     NotPersonal(
         ("caller:refused-visitors:1:<button>:<day>",),
-        "how many visitors a button has refused on a day, by reason, of everybody together",
+        "how many visitors a button has refused on a day, by reason, of all visitors together",
     ),
     NotPersonal(
         ("caller:wish:1:<digest>",),
@@ -156,5 +159,5 @@ NOT_PERSONAL: Final[tuple[NotPersonal, ...]] = (
         "minute, sealed, the cookies of its answer",
     ),
     NotPersonal(("caller:button-era:1:<button>",), "a random word, by which its calls end"),
-    NotPersonal(("caller:ghosts",), "calls of nobody at the carrier, for some minutes"),
+    NotPersonal(("caller:ghosts",), "carrier calls that belong to no call here, for some minutes"),
 )
