@@ -83,8 +83,8 @@ class Addresses:
             link=Purpose.CHANGE_ADDRESS,
             reach=who.session.began_at,
         )
-        is_told = await self._tell(who, notice)
-        return LookIntoMail(address.text) if is_told else SessionOver()
+        is_queued = await self._notify(who, notice)
+        return LookIntoMail(address.text) if is_queued else SessionOver()
 
     async def take_by_password(
         self, link_secret: str, password: str, visitor: Visitor
@@ -119,7 +119,7 @@ class Addresses:
         if not who.holder.is_proven:
             key = parse_address(who.holder.email).key
             refuse(await self.velocity.hit(proof_mail_uses(key)))
-            if not await self._tell(who, verify_email(who.holder.email)):
+            if not await self._notify(who, verify_email(who.holder.email)):
                 return SessionOver()
         return LookIntoMail(who.holder.email)
 
@@ -138,15 +138,15 @@ class Addresses:
         *,
         reach: datetime | None = None,
     ) -> Taken:
-        told = Notice("address_changed", before, link=Purpose.UNDO_CHANGE, reach=reach)
+        notice = Notice("address_changed", before, link=Purpose.UNDO_CHANGE, reach=reach)
         name, key = digest(link_secret), parse_address(link.email).key
         try:
-            changed = await self.people.change_address(name, credentials_epoch, key, [told])
+            changed = await self.people.change_address(name, credentials_epoch, key, [notice])
         except AddressTakenError:
             return AddressTaken(link.email)
         return LinkDead() if changed is None else LinkUsed(link.purpose, link.email)
 
-    async def _tell(self, who: SignedIn, notice: Notice) -> bool:
+    async def _notify(self, who: SignedIn, notice: Notice) -> bool:
         session = who.session
         return await self.people.tell_signed_in(
             session.account_id, session.credentials_epoch, notice

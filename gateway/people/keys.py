@@ -119,8 +119,8 @@ class Keys:
     async def revoke(self, who: SignedIn, key_id: str) -> SessionOver | None:
         """Revoke one of a person's keys; does nothing for someone else's key."""
         session = who.session
-        stands = await self.store.revoke(session.account_id, session.credentials_epoch, key_id)
-        return None if stands else SessionOver()
+        was_valid = await self.store.revoke(session.account_id, session.credentials_epoch, key_id)
+        return None if was_valid else SessionOver()
 
 
 def _errors(label: str, form: KeyForm) -> dict[str, str]:

@@ -141,7 +141,7 @@ class Passkeys:
             is_backed_up=new.is_backed_up,
             added_at=self.clock(),
         )
-        notice = _told("passkey_added", who)
+        notice = _notice("passkey_added", who)
         try:
             holder = await self.passkeys.add(passkey, epoch, notice)
         except PasskeyTakenError:
@@ -167,7 +167,7 @@ class Passkeys:
         if not is_stepped_up(who.session, self.clock()):
             return StepUpNeeded()
         refuse(await self.velocity.hit(epoch_uses(who.session.account_id, who.session.device_id)))
-        notice = _told("passkey_removed", who)
+        notice = _notice("passkey_removed", who)
         holder = await self.passkeys.remove(
             who.session.account_id, who.session.credentials_epoch, credential_id, notice
         )
@@ -226,5 +226,5 @@ class Passkeys:
         return Changed(secret) if secret else SessionOver()
 
 
-def _told(name: str, who: SignedIn) -> Notice:
+def _notice(name: str, who: SignedIn) -> Notice:
     return Notice(name, who.holder.email, link=LinkPurpose.NOT_ME, reach=who.session.began_at)

@@ -260,10 +260,10 @@ class SignIn:
         device_secret = visitor.device_secret if is_known else self.new_secret()
         browser, system = await families_of(visitor)
         device = Device(device_id(device_secret), browser, system, at, at, visitor.country)
-        told = new_device(
+        notice = new_device(
             holder.email, device, country=visitor.country_names.get(holder.language, "")
         )
-        await self.people.note_device(holder.account_id, device, told)
+        await self.people.note_device(holder.account_id, device, notice)
         session = Session(
             account_id=holder.account_id,
             device_id=device.id,

@@ -91,7 +91,7 @@ class SignUp:
         )
         has_room = await self.velocity.hit(proof_mail_uses(address.key)) is None
         is_new = await self.people.sign_up(new, verify_email(address.text))
-        await self._tell_known(address, is_told=has_room and not is_new)
+        await self._notify_known(address, is_notified=has_room and not is_new)
         return LookIntoMail(address.text)
 
     async def _send_again(self, email: str, visitor: Visitor) -> LookIntoMail | Faults:
@@ -101,16 +101,16 @@ class SignUp:
         except AddressError as error:
             return Faults({"email": error.code})
         refuse(await self.velocity.hit(proof_mail_uses(address.key)))
-        await self._tell_known(address, is_told=True)
+        await self._notify_known(address, is_notified=True)
         return LookIntoMail(address.text)
 
-    async def _tell_known(self, address: EmailAddress, *, is_told: bool) -> None:
+    async def _notify_known(self, address: EmailAddress, *, is_notified: bool) -> None:
         """Mail the holder of an address what they can do.
 
         Takes as long if no one is to be mailed.
         """
         holder = await self.people.holder_by_email(address.key)
-        if holder is None or not is_told:
+        if holder is None or not is_notified:
             await self.people.tell(NOBODY, address_known(address.text))
             return
         # To the address as its holder wrote it, not as someone else has just typed it.

@@ -68,7 +68,7 @@ class AlarmMails:
         """Mail this soon; `on_told` is called once it has been sent or dropped."""
         self._lines.append((line, on_told))
         if len(self._lines) > LINES_MAX:
-            _note_told([self._lines.popleft()])
+            _call_back([self._lines.popleft()])
         if self._sending is None or self._sending.done():
             self._sending = asyncio.get_running_loop().create_task(self._run())
 
@@ -84,14 +84,14 @@ class AlarmMails:
         while self._lines:
             # A short wait, to combine what changes together.
             await asyncio.sleep(1.0)
-            told = tuple(self._lines)
+            batch = tuple(self._lines)
             self._lines.clear()
             try:
-                await self._send([line for line, _ in told])
+                await self._send([line for line, _ in batch])
             except Exception:
                 # The edge of the task: a bug must not hold up later alarms.
-                log.exception("alarm not mailed", count=len(told))
-            _note_told(told)
+                log.exception("alarm not mailed", count=len(batch))
+            _call_back(batch)
             await asyncio.sleep(APART_S)
 
     async def _send(self, lines: Sequence[AlarmLine]) -> None:
@@ -127,8 +127,8 @@ class AlarmMails:
         log.error("alarm not mailed", failure=failure, count=len(lines))
 
 
-def _note_told(told: Sequence[tuple[AlarmLine, Callable[[], None] | None]]) -> None:
-    for _, on_told in told:
+def _call_back(batch: Sequence[tuple[AlarmLine, Callable[[], None] | None]]) -> None:
+    for _, on_told in batch:
         if on_told is not None:
             on_told()
 
@@ -140,7 +140,7 @@ def write(lines: Sequence[AlarmLine], *, service: str, origin: str) -> MailText:
     if len(lines) > 1:
         subject = f"{service}: {len(lines)} changes of alarms"
     parts = [_paragraph(line) for line in lines]
-    parts.append(f"Live calls, and what else stands: {origin}/live")
+    parts.append(f"Live calls and active alarms: {origin}/live")
     body = "\n\n".join(parts) + "\n"
     # Subjects of alarms can contain text from others: it must not inject another header.
     subject = "".join(each if each.isprintable() else "?" for each in subject)[:SUBJECT_MAX]

@@ -41,7 +41,7 @@ class Addresses(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
+class _MailRule:
     """How an event is mailed."""
 
     event: str
@@ -54,25 +54,25 @@ class _Told:
     """The link that it contains for an account's holder."""
 
 
-_TOLD: Final = (
-    _Told("auto_top_up.off", "auto_top_up_off"),
+_RULES: Final = (
+    _MailRule("auto_top_up.off", "auto_top_up_off"),
     # A receipt: the card's owner has paid on a page. Charges of a saved card can be requested by
     # anyone with a key, or an open page.
-    _Told("payment.received", "topped_up", {"kind": BY_PAGE}, "topped_up:{payment_id}"),
-    _Told("payment.received", "auto_top_up", {"kind": AUTOMATIC}, "auto_top_up:{payment_id}"),
-    _Told(
+    _MailRule("payment.received", "topped_up", {"kind": BY_PAGE}, "topped_up:{payment_id}"),
+    _MailRule("payment.received", "auto_top_up", {"kind": AUTOMATIC}, "auto_top_up:{payment_id}"),
+    _MailRule(
         "payment.received",
         "card_charged",
         {"kind": BY_TAP},
         "card_charged:{payment_id}",
         link=Purpose.NOT_ME,
     ),
-    _Told("payment.refunded", "refunded"),
-    _Told("payment.refund_failed", "refund_failed"),
-    _Told("payment.disputed", "disputed"),
-    _Told("payment.dispute_won", "dispute_won"),
-    _Told("call.cut_off", "out_of_credit", {"cause": "credit"}, "out_of_credit:{day}"),
-    _Told("call.refunded", "call_refunded", once="call_refunded:{call_id}"),
+    _MailRule("payment.refunded", "refunded"),
+    _MailRule("payment.refund_failed", "refund_failed"),
+    _MailRule("payment.disputed", "disputed"),
+    _MailRule("payment.dispute_won", "dispute_won"),
+    _MailRule("call.cut_off", "out_of_credit", {"cause": "credit"}, "out_of_credit:{day}"),
+    _MailRule("call.refunded", "call_refunded", once="call_refunded:{call_id}"),
 )
 
 
@@ -84,15 +84,15 @@ def notice_of(name: str, data: Mapping[str, Any], at: datetime) -> Notice | None
         data: Its fields; amounts are micros.
         at: Now: some mails contain it, some are sent once a UTC day.
     """
-    for told in _TOLD:
-        if told.event == name and told.condition.items() <= data.items():
+    for rule in _RULES:
+        if rule.event == name and rule.condition.items() <= data.items():
             # Only what the text uses, because the row is kept for weeks.
             known = {"at": at.isoformat(), **data}
-            kind = NOTICES[told.notice]
+            kind = NOTICES[rule.notice]
             named = kind.values | (kind.may_have & known.keys())
             values = {key: str(known[key]) for key in sorted(named)}
-            once = told.once.format(**data, day=at.date())
-            return Notice(told.notice, values=values, link=told.link, once=once)
+            once = rule.once.format(**data, day=at.date())
+            return Notice(rule.notice, values=values, link=rule.link, once=once)
     return None
 
 

@@ -70,7 +70,7 @@ def test_a_mail_of_one_alarm_names_it_and_says_what_to_do():
     assert text.subject == "Example Calls: began: Node n2 is gone."
     assert text.text == (
         "Began: Node n2 is gone.\n2026-11-24 12:00:00 UTC\nLook whether its process runs.\n\n"
-        f"Live calls, and what else stands: {ORIGIN}/live\n"
+        f"Live calls and active alarms: {ORIGIN}/live\n"
     )
     assert written(BACK).subject == "Example Calls: over: Node n2 is gone."
 
@@ -208,7 +208,7 @@ async def test_a_hanging_server_keeps_nobody_from_stopping(mailbox, new_mails):
     while not mailbox.verbs["MAIL"]:
         await asyncio.sleep(0.05)
     await mails.stop()
-    # Not told: whoever takes over the duty does it.
+    # Not called: the process that takes the duty over does it.
     assert told.count == 0
     assert mailbox.mails == []
 
