@@ -133,12 +133,12 @@ class FleetApi:
 
         It takes none until it is resumed or restarted.
         """
-        return await self._tell(request, takes=False)
+        return await self._set_taking(request, takes=False)
 
     @operation(f"POST {NODES}/{{node}}/resume", Scope.ADMIN, problems=_TELLING)
     async def resume_node(self, request: Request, _principal: Principal) -> Response:
         """Let a node take new calls again."""
-        return await self._tell(request, takes=True)
+        return await self._set_taking(request, takes=True)
 
     @operation(
         f"POST {NODES}/{{node}}/log-level",
@@ -208,7 +208,7 @@ class FleetApi:
             raise RequestRefusedError("node_silent") from None
         return Response(status_code=202)
 
-    async def _tell(self, request: Request, *, takes: bool) -> Response:
+    async def _set_taking(self, request: Request, *, takes: bool) -> Response:
         try:
             await self.control.take_calls(request.path_params["node"], takes=takes)
         except LookupError:

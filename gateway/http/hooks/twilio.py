@@ -70,7 +70,7 @@ class TwilioWebhooks:
     async def status(self, request: Request) -> Response:
         """Take a call's status."""
         status = from_callback(await self._verified(request, "status"))
-        self._tell(
+        self._deliver(
             request, status.carrier_call_id, status=status, is_running=not status.is_terminal
         )
         return Response(status_code=204)
@@ -90,16 +90,16 @@ class TwilioWebhooks:
             )
         # When a stream fails, the carrier's call itself goes on.
         if refusal is not None or event == "stream-started":
-            self._tell(request, form.get("CallSid", ""), is_running=True, stream_error=refusal)
+            self._deliver(request, form.get("CallSid", ""), is_running=True, stream_error=refusal)
         return Response(status_code=204)
 
     async def reattach(self, request: Request) -> Response:
         """Return what follows when a media socket has closed: nothing, the call is over."""
         form = await self._verified(request, "reattach")
-        self._tell(request, form.get("CallSid", ""), is_running=True)
+        self._deliver(request, form.get("CallSid", ""), is_running=True)
         return Response(self.reattach_reply, media_type="text/xml")
 
-    def _tell(
+    def _deliver(
         self,
         request: Request,
         carrier_call_id: str,

@@ -1,9 +1,9 @@
-// Lets passkeys fill the forms of our pages (W3C WebAuthn Level 3). Without it they are complete:
-// what needs it is hidden, or says so. It keeps nothing, and asks this site only.
+// Lets passkeys fill the forms of our pages (W3C WebAuthn Level 3). The pages work without it:
+// what needs it is hidden, or says so. It stores nothing, and contacts this site only.
 
 'use strict';
 
-// A challenge is good for five minutes; one that has waited longer would be refused.
+// A challenge is valid for five minutes; an older one would be refused.
 const RENEW_MS = 4 * 60 * 1000;
 
 // One request at a time: a browser refuses a second one, and a person who signs in otherwise must
@@ -27,7 +27,7 @@ function text(buffer) {
   return btoa(plain).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '');
 }
 
-// By hand, as `toJSON` and its counterparts came to browsers years after passkeys.
+// By hand, because `toJSON` and its counterparts came to browsers years after passkeys.
 function readable(credential) {
   const response = { clientDataJSON: text(credential.response.clientDataJSON) };
   for (const name of ['attestationObject', 'authenticatorData', 'signature', 'userHandle']) {
@@ -38,12 +38,12 @@ function readable(credential) {
 }
 
 async function challenge(form, signal) {
-  // Of whose page it is: somebody else may have signed in with the same browser since.
+  // The account of this page: someone else may have signed in with the same browser since.
   const owner = form.elements.owner?.value;
   const body = owner === undefined ? null : new URLSearchParams({ owner });
   const reply = await fetch(form.dataset.options, { method: 'POST', body, signal });
   if (reply.redirected) {
-    // To the page that asks once more who it is.
+    // To the step-up page.
     location.assign(reply.url);
     return null;
   }
@@ -82,7 +82,7 @@ async function press(form) {
     await ask(form);
   } catch (error) {
     if (error.name === 'AbortError') return;
-    // Whoever has no passkey, and whoever does not want to use one, cannot be told apart.
+    // Someone who has no passkey cannot be told from someone who does not want to use one.
     const known = { InvalidStateError: form.dataset.known, NotAllowedError: form.dataset.nothing };
     say(form, known[error.name] ?? form.dataset.failed);
   } finally {
@@ -90,8 +90,8 @@ async function press(form) {
   }
 }
 
-// Offers passkeys where the browser fills in addresses. Nothing is said of what fails here: nobody
-// has asked for it.
+// Offers passkeys where the browser fills in addresses. Failures are silent, because no one asked
+// for it.
 async function autofill(form) {
   if (!(await PublicKeyCredential.isConditionalMediationAvailable?.())) return;
   const begin = () => ask(form, 'conditional').catch(() => {});
@@ -125,7 +125,7 @@ for (const form of document.querySelectorAll('form[data-passkey]')) {
   if ('autofill' in form.dataset) autofill(form);
 }
 
-// A form that is sent otherwise: a pending request must not come up on its way.
+// A form that is sent without a passkey: a pending request must not pop up meanwhile.
 document.addEventListener('submit', (event) => {
   if (!('passkey' in event.target.dataset)) stop();
 });

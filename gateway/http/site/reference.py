@@ -83,17 +83,17 @@ class Reader:
     def __init__(self, document: Mapping[str, Any]) -> None:
         self._document = document
         self._schemas: Mapping[str, Any] = document["components"]["schemas"]
-        self._told = {
-            told["operationId"]: (_line(method, path, told), told)
+        self._specs = {
+            spec["operationId"]: (_line(method, path, spec), spec)
             for path, methods in document["paths"].items()
-            for method, told in methods.items()
+            for method, spec in methods.items()
         }
 
     def index(self) -> ReferencePage:
         """Return the page of all operations."""
         groups: dict[str, list[Line]] = {tag["name"]: [] for tag in self._document["tags"]}
-        for line, told in self._told.values():
-            groups[told["tags"][0]].append(line)
+        for line, spec in self._specs.values():
+            groups[spec["tags"][0]].append(line)
         return ReferencePage(self._document["info"]["description"], [*groups.items()])
 
     def page(self, name: str, origin: str) -> OperationPage | None:
@@ -101,29 +101,29 @@ class Reader:
 
         None if there is none.
         """
-        if name not in self._told:
+        if name not in self._specs:
             return None
-        entry = self._entry(*self._told[name], origin)
+        entry = self._entry(*self._specs[name], origin)
         return OperationPage(entry, self._reached([entry.body, *entry.answers]))
 
-    def _entry(self, line: Line, told: Mapping[str, Any], origin: str) -> Entry:
-        body = _shapes_in(_content(told.get("requestBody", {})))
-        (status, answer), *_ = told["responses"].items()
-        scopes = [scope for each in told["security"] for scope in each["key"]]
+    def _entry(self, line: Line, spec: Mapping[str, Any], origin: str) -> Entry:
+        body = _shapes_in(_content(spec.get("requestBody", {})))
+        (status, answer), *_ = spec["responses"].items()
+        scopes = [scope for each in spec["security"] for scope in each["key"]]
         return Entry(
             line=line,
-            words=told.get("description", ""),
+            words=spec.get("description", ""),
             scope=scopes[0] if scopes else "",
             parameters=[
                 _field(each["name"], each["schema"], each["description"], each["required"])
-                for each in told.get("parameters", ())
+                for each in spec.get("parameters", ())
             ],
             body=body[0] if body else "",
             status=status,
             answers=_shapes_in(_content(answer)) or _events_in(answer),
             links=list(answer.get("links", ())),
-            refusals=list(self._refusals(told["responses"])),
-            example=self._example(line, told, origin),
+            refusals=list(self._refusals(spec["responses"])),
+            example=self._example(line, spec, origin),
         )
 
     def _reached(self, names: Sequence[str]) -> Sequence[Shape]:
@@ -141,21 +141,21 @@ class Reader:
         schema = self._schemas[name]
         needed = schema.get("required", ())
         fields = [
-            _field(each, told, told.get("description", ""), each in needed)
-            for each, told in schema.get("properties", {}).items()
+            _field(each, spec, spec.get("description", ""), each in needed)
+            for each, spec in schema.get("properties", {}).items()
         ]
         return Shape(name, schema["description"], fields, schema.get("enum", ()))
 
     def _refusals(self, responses: Mapping[str, Any]) -> Iterator[Refusal]:
-        for status, told in responses.items():
-            if "$ref" in told:
-                code = told["$ref"].rpartition("/")[2]
-                told = self._document["components"]["responses"][code]  # noqa: PLW2901
-            for code, words in _REFUSAL.findall(told["description"]):
+        for status, spec in responses.items():
+            if "$ref" in spec:
+                code = spec["$ref"].rpartition("/")[2]
+                spec = self._document["components"]["responses"][code]  # noqa: PLW2901
+            for code, words in _REFUSAL.findall(spec["description"]):
                 yield Refusal(status, code, words)
 
-    def _example(self, line: Line, told: Mapping[str, Any], origin: str) -> str:
-        parameters = told.get("parameters", ())
+    def _example(self, line: Line, spec: Mapping[str, Any], origin: str) -> str:
+        parameters = spec.get("parameters", ())
         needed = {each["name"]: each["schema"] for each in parameters if each["required"]}
         query = [
             f"{each['name']}={self._sample(each['schema'])}"
@@ -165,11 +165,11 @@ class Reader:
         address = origin + line.path + (f"?{'&'.join(query)}" if query else "")
         method = () if line.method == "GET" else ("-X", line.method)
         parts = [" ".join(["curl", *method, shlex.quote(address)])]
-        if told["security"]:
+        if spec["security"]:
             parts.append('-H "Authorization: Bearer $KEY"')
         if "Idempotency-Key" in needed:
             parts.append('-H "Idempotency-Key: $(uuidgen)"')
-        if schema := _content(told.get("requestBody", {})):
+        if schema := _content(spec.get("requestBody", {})):
             text = json.dumps(self._sample(schema), ensure_ascii=False)
             parts.append(f"-d {shlex.quote(text)}")
         return " \\\n  ".join(parts)
@@ -190,13 +190,13 @@ class Reader:
         return plain.get(schema["type"], "…" * schema.get("minLength", 1))
 
 
-def _line(method: str, path: str, told: Mapping[str, Any]) -> Line:
-    return Line(told["operationId"], method.upper(), path, told["summary"])
+def _line(method: str, path: str, spec: Mapping[str, Any]) -> Line:
+    return Line(spec["operationId"], method.upper(), path, spec["summary"])
 
 
-def _content(told: Mapping[str, Any]) -> Mapping[str, Any]:
+def _content(spec: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the schema of a body; empty if there is none."""
-    for each in told.get("content", {}).values():
+    for each in spec.get("content", {}).values():
         schema: Mapping[str, Any] = each["schema"]
         return schema
     return {}
@@ -210,8 +210,8 @@ def _shapes_in(schema: Mapping[str, Any]) -> Sequence[str]:
 
 def _events_in(answer: Mapping[str, Any]) -> Sequence[str]:
     """Return the names of the shapes of a stream's events."""
-    told: dict[str, Any] = next(iter(answer.get("content", {}).values()), {})
-    return _shapes_in({"anyOf": [*told.get("x-events", {}).values()]})
+    spec: dict[str, Any] = next(iter(answer.get("content", {}).values()), {})
+    return _shapes_in({"anyOf": [*spec.get("x-events", {}).values()]})
 
 
 def _field(name: str, schema: Mapping[str, Any], words: str, is_needed: bool) -> Field:
