@@ -1,4 +1,4 @@
-"""Refusals of forms: each has a code that stays, and a text that quotes nobody."""
+"""Refusals of forms: each has a stable code, and a text that quotes no input."""
 
 import pytest
 

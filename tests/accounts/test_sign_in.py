@@ -1,4 +1,4 @@
-"""Sign-in: every event in every state, what it leads to, and what the person is told."""
+"""Sign-in: every event in every state, the next state, and the person's answer."""
 
 import itertools
 

@@ -139,7 +139,7 @@ def test_a_body_takes_nothing_that_it_does_not_name_however_deep(operation):
 
 
 def words_of(told):
-    """Yield all that is told people in a part of the document."""
+    """Yield all text for people in a part of the document."""
     for name, part in told.items() if isinstance(told, dict) else enumerate(told):
         if name in ("summary", "description") and isinstance(part, str):
             yield part

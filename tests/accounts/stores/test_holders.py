@@ -16,7 +16,7 @@ async def test_a_holder_is_found_by_account_and_by_address(change, people):
         assert await holders.find_by_email(connection, "bob@example.com") == people["bob"]
         assert await holders.email_key(connection, "alice") == "alice@example.com"
         assert await holders.find(connection, "carol") is None
-        # As it was written, an address finds nobody.
+        # The address as written finds no one.
         assert await holders.find_by_email(connection, "Bob@Example.com") is None
 
 
@@ -53,7 +53,7 @@ async def test_an_erasure_may_be_repeated_and_is_of_one_holder(change, people):
 
 
 def test_an_erasure_knows_every_table_of_a_person():
-    """A table that refers to a holder is emptied; one that does not names nobody, and is kept."""
+    """A table that refers to a holder is emptied; any other names no one, and is kept."""
     kept = {"account_events", "consent_proofs", "data_requests", "erasures", "event_forgetting"}
     kept |= {"policy_notices", "posted_texts"}
     erased = {table.name for table in holders.parts()}

@@ -1,4 +1,4 @@
-"""What the database itself refuses to keep of people, whoever writes it."""
+"""Personal data that the database itself refuses, regardless of the writer."""
 
 import pytest
 import sqlalchemy as sa

@@ -114,7 +114,7 @@ class Door:
         self.accounts.by_hash[key_hash(self.key)] = Account()
 
     def change(self, **fields):
-        """Change the key, as whoever does it must: the epoch ends."""
+        """Change the key, and end the epoch, as every change must."""
         self.accounts.by_hash[key_hash(self.key)] = Account(**fields)
         self.epochs.epoch += "."
 

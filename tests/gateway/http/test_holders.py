@@ -124,7 +124,7 @@ async def test_a_page_that_was_shown_to_another_account_does_nothing(api):
             answer = await api.ask(method, path, who.secret, {**OURS, SHOWN_TO: named})
             assert answer == (409, "form_of_another_account")
         assert len(api.seen) == seen
-    # Whose a key is needs no such word, and nobody is nobody.
+    # A key needs no such field, and no session means no one.
     header = {"authorization": f"Bearer {api.key}", SHOWN_TO: "ada"}
     assert await api.ask("POST", "/change", headers=header) == (200, "")
     assert await api.ask("GET", "/read", "an-ended-session-1", {SHOWN_TO: "ada"}) == (

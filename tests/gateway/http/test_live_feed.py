@@ -131,7 +131,7 @@ class House:
         return who.secret, f"__Host-caller={who.secret}"
 
     def changes(self, key, account):
-        """Change a key, as whoever does it must: the epoch ends."""
+        """Change a key, and end the epoch, as every change must."""
         self.accounts.by_hash.pop(key_hash(key), None)
         if account is not None:
             self.accounts.by_hash[key_hash(key)] = account
@@ -389,7 +389,7 @@ async def test_a_key_that_expires_by_itself_ends_its_streams_within_five_looks(h
 
 
 async def test_each_is_asked_about_within_five_looks_however_others_come_and_go(house):
-    """Those who leave move those behind them forward: nobody may slip through."""
+    """Viewers who leave shift those behind them: none may be skipped."""
     others = [await house.watches(ALL, "ck_operator") for _ in range(40)]
     house.changes("ck_alice", replace(KEYS["ck_alice"], key_expires_at=NOW + timedelta(minutes=1)))
     connections = [await house.watches() for _ in range(10)]

@@ -1,4 +1,4 @@
-"""The table of problems is total, and each is told the same way."""
+"""The table of problems is complete, and each is reported the same way."""
 
 import ast
 from functools import cache
@@ -25,7 +25,7 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz_"
 
 @cache
 def codes_written():
-    """Return every string in the gateway's code that is told as a code, and where."""
+    """Return every string in the gateway's code that is sent as a code, and where."""
     found: dict[str, set[str]] = {}
     for path in SOURCES:
         for node in ast.walk(tree_of(path)):

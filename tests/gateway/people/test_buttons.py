@@ -1,4 +1,4 @@
-"""Buttons of people: what is asked of the store, and what a person is told."""
+"""Buttons of people: the calls of the store, and the person's answer."""
 
 from dataclasses import replace
 from datetime import date, timedelta

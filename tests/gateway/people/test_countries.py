@@ -1,4 +1,4 @@
-"""A person opens countries: after a step-up, some a day, and is told of each."""
+"""A person opens countries: after a step-up, a few a day, with a mail about each."""
 
 from dataclasses import replace
 from datetime import timedelta

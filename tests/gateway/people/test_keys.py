@@ -1,4 +1,4 @@
-"""Keys of people: what is asked of the store, and what a person is told."""
+"""Keys of people: the calls of the store, and the person's answer."""
 
 from dataclasses import replace
 from datetime import timedelta

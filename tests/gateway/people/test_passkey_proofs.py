@@ -92,7 +92,7 @@ async def test_another_key_proves_nothing(proofs):
     assert await proofs.signed(other.get(REQUEST), CHALLENGE, new.public_key) is None
     answer = right.get(REQUEST, signs=b"something else")
     assert await proofs.signed(answer, CHALLENGE, new.public_key) is None
-    # What was made to be added signs nobody in, and the other way round.
+    # An answer for adding a passkey signs no one in, and the other way round.
     assert await proofs.signed(right.create(CREATION), CHALLENGE, new.public_key) is None
     assert await proofs.new_key(right.get(REQUEST), CHALLENGE) is None
 

@@ -44,7 +44,7 @@ async def test_whoever_is_locked_or_has_changed_the_password_is_out_within_secon
     world.add()
     who = await world.enter()
     world.change(**({"locked_at": world.now} if change == "locked" else {"credentials_epoch": 2}))
-    # Believed for ten seconds where no node is told, as the one that changed it died before.
+    # Cached for ten seconds if no node is notified, because the one that changed it died first.
     assert await world.browsers.who(who.secret) is not None
     world.later(seconds=10)
     assert await world.browsers.who(who.secret) is None

@@ -330,7 +330,7 @@ async def test_a_link_of_a_sign_in_is_one_factor_and_not_used_up_where_there_are
     assert await world.sign_in.by_link(link, a_visitor()) == NotYet(Answer.BEGIN_AGAIN)
     assert world.sessions.kept == kept
     assert (await world.links.look(link, a_visitor())).purpose is Purpose.SIGN_IN
-    # Another link tells nobody that there are two.
+    # Another link reveals to no one that there are two.
     await world.passwords.ask_for_reset(EMAIL, a_visitor())
     assert await world.sign_in.by_link(world.link("reset_password"), a_visitor()) == LinkDead()
 

@@ -1,4 +1,4 @@
-"""Sign-up: what an account needs, and that nobody learns who has one."""
+"""Sign-up: what an account needs, and that no one learns who has one."""
 
 import pytest
 

@@ -62,7 +62,7 @@ async def test_what_is_allowed_is_kept_and_told_of_once(world, flow, kept, who):
     (notice,) = kept.notices
     assert (notice.name, notice.recipient) == ("supervision_allowed", who.holder.email)
     assert (notice.link, notice.reach) == (Purpose.NOT_ME, who.session.began_at)
-    # Not why: a mail lies in places that nobody knows.
+    # Not the reason: a mail may be stored anywhere.
     assert notice.values == {"most": "barge", "silent": "yes", "at": world.now.isoformat()}
     assert await flow.choose(who, form) == RuleChosen(is_new=False)
     assert len(kept.notices) == 1

@@ -1,4 +1,4 @@
-"""An operator is told when mails do not leave, and when they do again."""
+"""The operator is alerted when mails are not sent, and when they are again."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""What blocks runs beside the loop, and its end is told to whoever still waits."""
+"""Blocking work runs off the loop, and its end reaches those who still wait."""
 
 import asyncio
 import threading

@@ -1,4 +1,4 @@
-"""What a person is given: all that is kept of them and nobody else's, whoever dies meanwhile."""
+"""An export has all data of one person and no one else's, even if a maker dies meanwhile."""
 
 import csv
 import io

@@ -82,7 +82,7 @@ async def test_the_status_and_one_header_are_all_that_is_read(new_poster):
         ((), Answer(None, failure="timeout")),
         ((b"HTTP/1.1 200 OK\r\n",), Answer(None, failure="timeout")),
         ((b"HTTP/1.1 100 Continue\r\n\r\n",) * 3, Answer(None, failure="timeout")),
-        # What it says once it has said that, and how slowly, is nobody's business.
+        # What it sends after that, and how slowly, does not matter.
         ((b"HTTP/1.1 204 No Content\r\n\r\n",), Answer(204)),
         ((b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n", b"x"), Answer(200)),
         ((b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\n"), Answer(200)),

@@ -149,7 +149,7 @@ async def test_a_repeat_uses_nothing_up_also_where_no_more_may_be_made(client, b
     assert velocity.used == [Use("account_buttons_hour", "alice")]
     other = {"idempotency-key": "fedcba9876543210"}
     assert (await client.post("/v1/buttons", json=BODY, headers=other)).status_code == 429
-    # What was deleted since is not made again, and the repeat is told so.
+    # A button that was deleted since is not created again, and the repeat says so.
     await client.delete(f"/v1/buttons/{made.json()['id']}")
     buttons.outcome = Change.NOT_FOUND
     again = await client.post("/v1/buttons", json=BODY, headers=ONCE)

@@ -1,4 +1,4 @@
-"""`PUT /v1/calls/{call_id}/feedback`: of the key's own calls, once, and against nobody's will."""
+"""`PUT /v1/calls/{call_id}/feedback`: own calls only, once, and not if the holder objects."""
 
 from billing.call_feedback import Feedback, Flaw
 from gateway.http.api.call_feedback import CallFeedbackApi

@@ -49,7 +49,7 @@ class Store:
 
 
 class Till:
-    """Takes the place of `Payments`: says what it was asked, or fails as it is told."""
+    """Replaces `Payments`: records its calls, or fails on demand."""
 
     def __init__(self):
         self.asked = []

@@ -136,7 +136,7 @@ async def test_bytes_that_are_no_text_are_forged_too(hooks, caplog, query, host)
     scope = {"type": "http", "method": "POST", "path": path, "query_string": query}
     await hooks.client._transport.app({**scope, "headers": headers}, receive, send)
     assert sent[0]["status"] == 403
-    # That it was refused is all that is told.
+    # Only the refusal is logged.
     told = [line for line in caplog.records if "signature refused" not in line.getMessage()]
     assert told == []
     assert not any(line.exc_info for line in caplog.records)

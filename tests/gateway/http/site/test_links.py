@@ -152,7 +152,7 @@ async def test_a_bad_address_is_said_at_the_reset(site):
 
 
 async def handed_over(site):
-    """A link that whoever runs the service hands over."""
+    """A link that the operator hands over."""
     await site.world.people.tell("ada", Notice("handed_over", EMAIL, link=Purpose.SIGN_IN))
     return f"/l/{site.world.link('handed_over')}"
 
@@ -181,7 +181,7 @@ async def test_a_link_signs_in_by_one_button_and_once(site):
     site.world.add()
     link = await handed_over(site)
     assert "Sign in" in (await site.get(link)).text
-    # A look has signed nobody in, nor used the link.
+    # Looking has neither signed anyone in nor used the link.
     assert not site.world.sessions.kept
     assert place(await site.post(link)) == "/"
     assert (await site.get("/account")).status_code == 200

@@ -54,7 +54,7 @@ async def test_what_another_browser_began_signs_nobody_in_here(site):
     reply = await site.post("/sign-in/passkey", **fields)
     assert place(reply) == "/sign-in?next=%2Faccount&said=passkey_late"
     assert not site.cookie
-    # Nothing is used up by that, for whoever has begun it.
+    # That uses nothing up for the person who began it.
     site.client = own
     assert place(await site.post("/sign-in/passkey", **fields)) == "/account"
 
