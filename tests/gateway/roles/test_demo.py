@@ -190,7 +190,9 @@ async def test_it_gives_an_account_credit_a_holder_and_a_button_once(started):
     assert await stores.gate.balance("demo") == demo.CREDIT_MICROS
     key = re.search(r"/#key=(ck_\S+)", text)[1]
     assert (await stores.accounts.account_by_key_hash(key_hash(key))).id == "demo"
-    live, test = re.search(r"(pk_live_\S+)  calls the echo\s+(pk_test_\S+)  calls no one", text).groups()
+    live, test = re.search(
+        r"(pk_live_\S+)  calls the echo\s+(pk_test_\S+)  calls no one", text
+    ).groups()
     assert started.settings().landing_button == test
     assert f"/c/{live}" in text
     first = re.search(r"works once, for 60 minutes.*?/l/(\S+)", text, re.DOTALL)[1]

@@ -44,6 +44,13 @@ async def hasher(clock):
     await hasher.close()
 
 
+def stop(pid):
+    """Stop a process; return once it stands still, which a signal alone does not say."""
+    os.kill(pid, signal.SIGSTOP)
+    while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+        time.sleep(0.001)
+
+
 class Held:
     """Lets the process of a hasher stand still while this is open."""
 
@@ -51,7 +58,7 @@ class Held:
         self._pid = hasher.pid
 
     def __enter__(self):
-        os.kill(self._pid, signal.SIGSTOP)
+        stop(self._pid)
 
     def __exit__(self, *_):
         os.kill(self._pid, signal.SIGCONT)
@@ -212,7 +219,7 @@ async def test_one_that_is_killed_is_started_again_and_asked_once_more(hasher, c
     clock.s += RESTART_S
     first = hasher.pid
     with capture_logs() as logs:
-        os.kill(first, signal.SIGSTOP)
+        stop(first)
         waiting = [
             *(asyncio.ensure_future(hasher.verify(PASSWORD, stored)) for _ in range(3)),
             asyncio.ensure_future(hasher.verify("another", stored)),
@@ -259,7 +266,7 @@ async def test_one_that_cannot_stay_is_not_started_again_and_again(hasher, clock
 
 async def test_one_that_stands_still_is_ended_and_the_next_is_asked(hasher, clock, monkeypatch):
     monkeypatch.setattr(password_process, "ANSWER_S_MAX", 0.05)
-    os.kill(hasher.pid, signal.SIGSTOP)
+    stop(hasher.pid)
     with capture_logs() as logs, pytest.raises(HasherBusyError):
         await hasher.verify(PASSWORD, "")
     assert [line["event"] for line in logs] == ["password hasher is stuck; ending it"]
@@ -328,7 +335,7 @@ async def test_what_is_refused_says_no_password(hasher, clock, work, monkeypatch
     # Put together here, so that no line of this file shows it.
     secret = "".join(reversed("terces"))
     monkeypatch.setattr(password_process, "ANSWER_S_MAX", 0.05)
-    os.kill(hasher.pid, signal.SIGSTOP)
+    stop(hasher.pid)
     for _ in range(2):  # without an answer, then without a process
         with pytest.raises(HasherBusyError) as caught:
             await getattr(hasher, work)(secret, *arguments)
