@@ -5,6 +5,7 @@ import contextlib
 import os
 import signal
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -150,11 +151,12 @@ async def test_a_credit_store_that_stalls(outer: tuple[World, Wire, ValkeyServer
         await seconds_pass(phone, 4)
         token = await customer.token()
         server.pause()
+        paused = time.monotonic()
         await asyncio.gather(
             assert_refused(customer, token), assert_refused(customer, waiting), no_token(customer)
         )
-        # While the store is away: what it has confirmed, and the grace, are over.
         ended = await phone.wait("disconnect")
+        assert time.monotonic() - paused < 2 + 1 + 3
         assert (ended["cause"], ended["ended_by"]) == (41, "gateway")
         await eventually(lambda: world.is_over(sid))
         assert (await customer.http.get("/healthz")).status_code == 200

@@ -5,6 +5,7 @@ ends the call of whoever disputes.
 """
 
 import asyncio
+import time
 
 import httpx
 import pytest
@@ -164,8 +165,10 @@ async def test_a_dispute_ends_the_call_and_freezes_the_account(shop, new_custome
     (charge,) = (await shop.till.act("GET", "/objects/charges"))["data"][:1]
     async with customer.call(TONE) as phone:
         await phone.wait("accept")
+        began = time.monotonic()
         dispute = await shop.till.act("POST", "/disputes", charge=charge["id"])
         ended = await phone.wait("disconnect")
+        assert time.monotonic() - began < 5
         assert ended["ended_by"] == "operator"
     await customer.record(ended["call_id"])
     assert await customer.balance() < 0

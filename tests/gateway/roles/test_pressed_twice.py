@@ -45,12 +45,15 @@ LEADS_TO = {
     PASSWORDS: "/account?said=password_changed",
     END_OTHERS: "/account/devices?said=others_ended",
 }
-OFTEN = [
-    path
-    if path in {ON, PASSWORDS, CONFIRM_BY_CODE}
-    else pytest.param(path, marks=pytest.mark.thorough)
-    for path in LEADS_TO
-]
+
+
+def each_time(path, *before):
+    """Return a case that is thorough unless its path is one of the three that differ most."""
+    is_quick = path in {ON, PASSWORDS, CONFIRM_BY_CODE}
+    return pytest.param(*before, path, marks=[] if is_quick else pytest.mark.thorough)
+
+
+OFTEN = [each_time(path) for path in LEADS_TO]
 SESSION = "caller"
 
 
@@ -146,6 +149,13 @@ HELD = {
     "another session, its secret not sent": (RedisSessions, "rotate", True),
     "another session, the others ended": (RedisSessions, "end_all", True),
 }
+# Confirming a password ends no session of others.
+WHILE_HELD = [
+    each_time(path, moment)
+    for moment, (_, name, _) in HELD.items()
+    for path in LEADS_TO
+    if name != "end_all" or path not in {CONFIRM, CONFIRM_BY_CODE}
+]
 
 
 @pytest.mark.parametrize("path", OFTEN)
@@ -154,15 +164,12 @@ async def test_at_once(house, path):
     await form.check(*await asyncio.gather(*(form.press() for _ in range(4))))
 
 
-@pytest.mark.parametrize("path", OFTEN)
-@pytest.mark.parametrize("moment", HELD)
+@pytest.mark.parametrize(("moment", "path"), WHILE_HELD)
 @pytest.mark.parametrize("is_broken_off", [False, True])
 async def test_the_second_comes_while_the_first_is_done(
     house, monkeypatch, path, moment, is_broken_off
 ):
     kind, name, after = HELD[moment]
-    if name == "end_all" and path in {CONFIRM, CONFIRM_BY_CODE}:
-        pytest.skip("It ends no session of others.")
     form = await about_to_press(house, path)
     gate = Gate(monkeypatch, kind, name, after=after)
     looked = Gate(monkeypatch, RedisWishes, "find", after=True)

@@ -50,7 +50,6 @@ async def test_the_handshake_is_that_of_a_real_one(carrier: Carrier) -> None:
 
 
 async def test_connected_then_start_then_media_in_sequence(carrier: Carrier) -> None:
-    began_s = asyncio.get_running_loop().time()
     parameters = '<Parameter name="token" value="a&lt;b"/><Parameter name="x" value="ü"/>'
     sid, media = await talk(carrier, twiml=carrier.peer.twiml(parameters=parameters))
     await until(lambda: len(media.messages) > 12)
@@ -62,9 +61,7 @@ async def test_connected_then_start_then_media_in_sequence(carrier: Carrier) -> 
     sounds = [m["media"] for m in media.events("media")]
     assert [int(s["chunk"]) for s in sounds] == list(range(1, len(sounds) + 1))
     stamps = [int(s["timestamp"]) for s in sounds]
-    # A first value of the carrier's, and what has gone by since the stream began.
-    took_ms = (asyncio.get_running_loop().time() - began_s) * 1000
-    assert 40 <= stamps[0] <= 180 + took_ms
+    assert 40 <= stamps[0] <= 230
     assert stamps == sorted(stamps)
     assert all(len(base64.b64decode(s["payload"])) == FRAME_BYTES for s in sounds)
 
@@ -120,6 +117,7 @@ async def test_marks_come_back_in_order_when_heard(carrier: Carrier) -> None:
     assert list(echoed.items()) == [("now", 0), ("a", 9), ("b", 10)]
     stream = (await carrier.look(sid))["streams"][0]
     assert stream["marks"][0]["waited_ms"] == 0
+    assert 150 < stream["marks"][1]["waited_ms"] < 4000
     assert stream["marks_waiting"] == 0
 
 
