@@ -52,6 +52,8 @@ COUNTRIES, RESTRICTION = f"{ACCOUNT}/countries", f"{ACCOUNT}/restriction"
 BUTTONS, DESTINATIONS = f"{ACCOUNT}/buttons", f"{ACCOUNT}/destinations"
 SUPERVISION: Final = f"{ACCOUNT}/supervision"
 _PARAMETER: Final = re.compile(r"\\\{\w+\\\}")
+_ID: Final = "[0-9a-f]{24}"
+"""What an id is in the addresses of pages where a person goes on."""
 _FILES: Final = (".csv", ".json")
 _BUSY_S = 5
 _AGENT_CHARS_MAX = 512
@@ -132,7 +134,7 @@ class Door:
             return await handler(request, principal.signed_in)
 
         if method == "GET" and not page and not path.endswith(_FILES):
-            self._own_pages.append(re.compile(_PARAMETER.sub("[A-Za-z0-9_-]+", re.escape(path))))
+            self._own_pages.append(re.compile(_PARAMETER.sub(_ID, re.escape(path)), re.ASCII))
         return DeclaredRoute(
             path, self._guarded(endpoint), Access.HOLDER, method=method, step_up=step_up
         )
