@@ -16,7 +16,6 @@ from billing.stores.call_feedback import SqlFeedbackStore
 from billing.stores.payments import SqlPaymentStore
 from billing.stores.statement import SqlStatementStore
 from database import refusals
-from gateway.app import Services
 from gateway.apps import APPS
 from gateway.calls.admission import Admission
 from gateway.calls.carrier_news import Elsewhere
@@ -98,7 +97,7 @@ def api_routes(
     )
     embed = compose_embed(settings, stores, velocity, admission, fraud.visitors.note)
     feedback = SqlFeedbackStore(stores.engine)
-    services = Services(settings=settings, engine=stores.engine, records=stores.records)
+    services = stores.services(settings)
     cards = None if payments is None else CardPayments(payments.payments, payments.auto)
     payment_store = SqlPaymentStore(stores.engine)
     rates = RatesApi(

@@ -5,13 +5,11 @@ What they show they read as the API does. Knows no page's meaning.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
 
 from billing.clock import utc_now
 from billing.stores.payments import SqlPaymentStore
 from billing.stores.statement import SqlStatementStore
-from gateway.app import Services
 from gateway.apps import APPS
 from gateway.calls.index import CallIndex
 from gateway.calls.rate_table import RateTable
@@ -23,6 +21,7 @@ from gateway.http.site.calls import CallPages
 from gateway.http.site.credit import CreditPages
 from gateway.http.site.design import DesignPages
 from gateway.http.site.destinations import DestinationPages
+from gateway.http.site.forms import new_once
 from gateway.http.site.keys import KeyPages
 from gateway.http.site.landing import LandingPages
 from gateway.http.site.rates import RatesPages
@@ -38,8 +37,6 @@ from gateway.roles.prices import Prices
 from gateway.roles.storage import Stores
 from gateway.settings import Settings
 from gateway.stores.holder_keys import SqlHolderKeys
-
-_ONCE_BYTES = 18
 
 
 def site_routes(
@@ -78,7 +75,7 @@ def site_routes(
         SqlPaymentStore(stores.engine),
         velocity,
         None if payments is None else CardPayments(payments.payments, payments.auto),
-        _new_once,
+        new_once,
     )
     keys = Keys(SqlHolderKeys(stores.engine, stores.key_epochs.invalidate), velocity, utc_now)
     buttons = own_buttons(settings, stores, velocity)
@@ -94,7 +91,7 @@ def site_routes(
         button=settings.landing_button,
     )
     refundable_of = None if payments is None else credit_return(stores, payments).refundable
-    services = Services(settings=settings, engine=stores.engine, records=stores.records)
+    services = stores.services(settings)
     design = DesignPages(door, http.STATIC_DIR, settings.landing_button)
     return [
         *people_routes(settings, stores, velocity, people, door, refundable_of=refundable_of),
@@ -104,15 +101,11 @@ def site_routes(
         *landing.routes(),
         *ReferencePages(door, settings.origin).routes(),
         *(design.routes() if settings.design_page == "on" else ()),
-        *KeyPages(door, keys, _new_once).routes(),
+        *KeyPages(door, keys, new_once).routes(),
         *(route for app in APPS for route in app.page_routes(services, door)),
-        *ButtonPages(door, buttons, index.credit, settings.origin, _new_once).routes(),
+        *ButtonPages(door, buttons, index.credit, settings.origin, new_once).routes(),
         *DestinationPages(door, buttons, proofs).routes(),
         *http.page_routes(
             people.pages.phone_page, people.pages.phone_manifest, people.pages.live_page
         ),
     ]
-
-
-def _new_once() -> str:
-    return secrets.token_urlsafe(_ONCE_BYTES)

@@ -25,6 +25,7 @@ from database.errors import StoreUnavailableError
 from database.migrations import PATIENT_MS, migrate
 from database.url import UrlError
 from gateway import regular_files
+from gateway.app import Services
 from gateway.charging.call_refunds import CallRefunds
 from gateway.charging.refilling import Refilling
 from gateway.errors import SettingsError
@@ -67,6 +68,10 @@ class Stores:
         # After both changes, so that nodes which look the account up again see them.
         await self.key_epochs.invalidate()
         return is_frozen
+
+    def services(self, settings: Settings) -> Services:
+        """Return what the parts of an app are built from."""
+        return Services(settings=settings, engine=self.engine, records=self.records)
 
     async def close(self) -> None:
         """Close everything; the embedded Valkey last, because the client still talks to it."""

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from gateway.http.bearer import Authenticator
     from gateway.http.site.door import Door
     from gateway.ports import Velocity
+    from gateway.webhooks.endpoint_store import SqlWebhookEndpoints
+    from gateway.webhooks.signature import SecretMaker
 
 
 def _apis() -> Sequence[type]:
@@ -21,16 +23,11 @@ def _apis() -> Sequence[type]:
 
 
 def _routes(services: Services, auth: Authenticator, velocity: Velocity) -> Sequence[DeclaredRoute]:
-    from gateway.stores.secret_keys import secret_keys
     from gateway.webhooks.acts import WebhookActs
     from gateway.webhooks.api import WebhooksApi
-    from gateway.webhooks.endpoint_store import SqlWebhookEndpoints
-    from gateway.webhooks.signature import SecretMaker
 
-    settings = services.settings
-    endpoints = SqlWebhookEndpoints(services.engine)
-    maker = SecretMaker(secret_keys(settings))
-    acts = WebhookActs(endpoints, maker, settings.webhook_private_hosts)
+    endpoints, maker = _endpoints(services)
+    acts = WebhookActs(endpoints, maker, services.settings.webhook_private_hosts)
     return WebhooksApi(auth, acts, velocity).routes()
 
 
@@ -41,15 +38,20 @@ def _page_types() -> Sequence[type]:
 
 
 def _page_routes(services: Services, door: Door) -> Sequence[DeclaredRoute]:
+    from gateway.webhooks.pages import WebhookPages
+
+    endpoints, maker = _endpoints(services)
+    hosts = services.settings.webhook_private_hosts
+    return WebhookPages(door, endpoints, maker, hosts).routes()
+
+
+def _endpoints(services: Services) -> tuple[SqlWebhookEndpoints, SecretMaker]:
+    """Return where endpoints are stored, and what derives their secrets."""
     from gateway.stores.secret_keys import secret_keys
     from gateway.webhooks.endpoint_store import SqlWebhookEndpoints
-    from gateway.webhooks.pages import WebhookPages
     from gateway.webhooks.signature import SecretMaker
 
-    settings = services.settings
-    endpoints = SqlWebhookEndpoints(services.engine)
-    maker = SecretMaker(secret_keys(settings))
-    return WebhookPages(door, endpoints, maker, settings.webhook_private_hosts).routes()
+    return SqlWebhookEndpoints(services.engine), SecretMaker(secret_keys(services.settings))
 
 
 def _work(services: Services) -> Work:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,7 +15,7 @@ from starlette.responses import Response
 from gateway.errors import RequestRefusedError
 from gateway.http.access import DeclaredRoute
 from gateway.http.site.door import ACCOUNT, Door, said_in, see
-from gateway.http.site.forms import Line, Lines, read_form
+from gateway.http.site.forms import Line, Lines, new_once, read_form
 from gateway.limits.velocity import refuse, webhook_setting_uses
 from gateway.people.sessions import SignedIn
 from gateway.shown_name import NameFault, fault_of
@@ -42,7 +41,6 @@ _LABEL_FAULTS: Final = {
     NameFault.HIDDEN: "characters_hidden",
     NameFault.LONG: "webhook_label",
 }
-_ONCE_BYTES: Final = 18
 _ONCE: Final = re.compile(r"[A-Za-z0-9_-]{16,64}")
 
 
@@ -151,7 +149,7 @@ class WebhookPages:
 
     async def show_form(self, request: Request, _who: SignedIn) -> Response:
         """Ask where events are to go."""
-        return self.door.show(request, NewWebhookPage(_new_once()))
+        return self.door.show(request, NewWebhookPage(new_once()))
 
     async def add(self, request: Request, who: SignedIn) -> Response:
         """Add an endpoint for all events, and show its secret; the same form again adds none."""
@@ -189,7 +187,7 @@ class WebhookPages:
         """Replace the secret of an endpoint, and show the new one."""
         fields = await read_form(request, WebhookFields)
         known = known_id(fields.webhook_id)
-        seed = seed_of(self.maker, known, "turn", _new_once())
+        seed = seed_of(self.maker, known, "turn", new_once())
         epoch = who.session.credentials_epoch
         turned = await self.endpoints.turn(who.account.id, epoch, known, seed)
         return await self._secret_of(request, turned, WEBHOOKS)
@@ -260,10 +258,6 @@ class WebhookPages:
                 DeliveryRow(each.type, each.at, each.state.value, each.failure) for each, _ in sent
             ],
         )
-
-
-def _new_once() -> str:
-    return secrets.token_urlsafe(_ONCE_BYTES)
 
 
 def _name_of(endpoint: Endpoint) -> str:

@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import hmac
 import re
+import secrets
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -44,6 +45,14 @@ _Answer = Annotated[str, msgspec.Meta(max_length=FORM_BYTES_MAX)]
 Lines = Annotated[str, msgspec.Meta(max_length=FORM_BYTES_MAX)]
 _CredentialId = Annotated[str, msgspec.Meta(max_length=1364)]
 _F = TypeVar("_F")
+
+
+_ONCE_BYTES: Final = 18
+
+
+def new_once() -> str:
+    """Return a new value for a form's field `once`."""
+    return secrets.token_urlsafe(_ONCE_BYTES)
 
 
 class Nothing(msgspec.Struct):
