@@ -91,11 +91,10 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
         "tests/gateway/sockets/test_addresses.py",
     ),
     "gateway.embed.ports": (
-        "tests/gateway/embed/test_standing.py",
+        "tests/gateway/embed/test_found_button.py",
         "tests/gateway/stores/test_buttons.py",
         "tests/gateway/stores/test_button_budgets.py",
     ),
-    "gateway.calls.redemption": ("tests/gateway/http/test_bearer.py",),
     "gateway.limits.velocity_limits": ("tests/gateway/limits/test_velocity.py",),
     "gateway.roles.budgets": ("tests/gateway/roles/test_drainer_process.py",),
     "gateway.people.button_acts": ("tests/gateway/people/test_buttons.py",),
@@ -119,7 +118,7 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
     "gateway.webhooks.app": ("tests/gateway/test_apps.py",),
     "gateway.webhooks.pages": ("tests/gateway/http/site/test_webhooks.py",),
     "gateway.people.privacy": ("tests/gateway/http/site/test_privacy.py",),
-    "gateway.stores.button_editors": ("tests/gateway/stores/test_buttons.py",),
+    "gateway.stores.editors": ("tests/gateway/stores/test_buttons.py",),
     "gateway.personal_data.erasing": (
         "tests/money/test_erasure.py",
         "tests/money/test_failed_refunds.py",

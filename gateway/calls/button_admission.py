@@ -20,8 +20,13 @@ from billing.spend_limits import UNLIMITED
 from gateway.browser.messages import FRAME_BYTES
 from gateway.calls.admission import Admission, Buyer, Ticket
 from gateway.calls.human_check import HumanCheck, HumanRequest
+from gateway.embed.found_button import ButtonKeys, FoundButton
 from gateway.embed.keys import Mode
-from gateway.embed.ports import ButtonEras, ButtonKeys, Challenges, Spent, Standing
+from gateway.embed.ports import (
+    ButtonEras,
+    Challenges,
+    Spent,
+)
 from gateway.embed.refusals import told_to_visitor
 from gateway.embed.terms import VisitorTerms
 from gateway.embed.visitor import named_digest
@@ -44,7 +49,7 @@ class CallsOfKeys(Protocol):
 class Visit:
     """A request that names a button."""
 
-    standing: Standing
+    button: FoundButton
     account: Account
     """The account that owns the button's API key."""
     key_epoch: str
@@ -113,15 +118,15 @@ class ButtonAdmission:
 
     async def phase(self, visit: Visit) -> tuple[Phase, datetime | None]:
         """Return whether a button takes calls now, and when it opens next, if that is known."""
-        standing, at = visit.standing, self.utc_now()
-        hours = standing.rules.hours
-        if standing.is_paused:
+        button, at = visit.button, self.utc_now()
+        hours = button.rules.hours
+        if button.is_paused:
             return Phase.PAUSED, None
         if not hours.is_open(at):
             return Phase.CLOSED, hours.next_opening(at)
         if visit.account.frozen or visit.account.is_unproven:
             return Phase.UNAVAILABLE, None
-        is_free = standing.mode is Mode.TEST
+        is_free = button.mode is Mode.TEST
         if not is_free and await self.gate.balance(visit.account.id) <= 0:
             return Phase.UNAVAILABLE, None
         return Phase.OPEN, None
@@ -136,30 +141,30 @@ class ButtonAdmission:
 
     def turn_away(self, visit: Visit, code: str) -> None:
         """Count a refused visitor, unless the key is a test key."""
-        if visit.standing.mode is Mode.LIVE:
-            self.turned_away(visit.standing.button_id, code)
+        if visit.button.mode is Mode.LIVE:
+            self.turned_away(visit.button.button_id, code)
 
     async def _admit(self, visit: Visit, proof: Proof, page_origin: str) -> Ticket:
-        standing = visit.standing
+        button = visit.button
         self._require_open(visit)
         # Before a limit is spent: using up a visitor's limits takes work.
-        match await self.challenges.spend(standing.key, visit.address, proof.solution):
+        match await self.challenges.spend(button.key, visit.address, proof.solution):
             case Spent.WRONG:
                 raise RequestRefusedError("challenge_wrong")
             case Spent.USED:
                 raise RequestRefusedError("challenge_used")
         if self.humans is not None:
-            await self.humans.require(proof.human, HumanRequest(standing.key, visit.address))
-        who = await self.challenges.visitor(_counted_as(standing), visit.address)
-        terms = await self._terms(standing, visitor=who.name, network=who.network)
-        await self._allow(terms, standing.mode)
+            await self.humans.require(proof.human, HumanRequest(button.key, visit.address))
+        who = await self.challenges.visitor(_counted_as(button), visit.address)
+        terms = await self._terms(button, visitor=who.name, network=who.network)
+        await self._allow(terms, button.mode)
         origin = self.admission.allowed_origin(page_origin)
-        if standing.mode is Mode.TEST:
+        if button.mode is Mode.TEST:
             return await self.admission.issue(self._echo(visit, terms, origin))
         # Only the owner's back end may name a number.
-        if standing.rules.is_signed:
+        if button.rules.is_signed:
             raise RequestRefusedError("bad_token")
-        order = await self._order(visit, terms, standing.rules.destination)
+        order = await self._order(visit, terms, button.rules.destination)
         return await self.admission.issue(msgspec.structs.replace(order, origin=origin))
 
     async def admit_signed(self, visit: Visit, call: SignedCall) -> Ticket:
@@ -174,8 +179,8 @@ class ButtonAdmission:
             raise
 
     async def _admit_signed(self, visit: Visit, call: SignedCall) -> Ticket:
-        standing = visit.standing
-        rules = standing.rules
+        button = visit.button
+        rules = button.rules
         # First, as for any token: a flood costs no look-up.
         refuse(await self.admission.velocity.hit(token_uses(*visit.buyer.subjects)))
         if call.codec not in FRAME_BYTES:
@@ -185,16 +190,16 @@ class ButtonAdmission:
             raise RequestRefusedError("bad_request", field="destination")
         self._require_open(visit)
         terms = await self._terms(
-            standing,
+            button,
             # A visitor's identifier may be an e-mail address: it is never stored, not even for a
             # minute.
-            visitor=named_digest(_counted_as(standing), call.visitor),
+            visitor=named_digest(_counted_as(button), call.visitor),
             is_signed=rules.is_signed,
             signer_key_id=call.signer_key_id,
         )
-        await self._allow(terms, standing.mode)
+        await self._allow(terms, button.mode)
         origin = self.admission.allowed_origin(call.page_origin)
-        if standing.mode is Mode.TEST:
+        if button.mode is Mode.TEST:
             return await self.admission.issue(self._echo(visit, terms, origin))
         order = await self._order(visit, terms, call.destination or rules.destination)
         order = msgspec.structs.replace(order, codec=call.codec, origin=origin)
@@ -207,22 +212,22 @@ class ButtonAdmission:
             raise RequestRefusedError("bad_token")
         order, left_s = looked
         # Another button may have another owner, and has other rules.
-        if order.visitor is None or order.visitor.button_id != visit.standing.button_id:
+        if order.visitor is None or order.visitor.button_id != visit.button.button_id:
             raise RequestRefusedError("bad_token")
         # A page with the test key shows that the call is not real, one with the live key that it
         # is.
-        if order.is_check is not (visit.standing.mode is Mode.TEST):
+        if order.is_check is not (visit.button.mode is Mode.TEST):
             raise RequestRefusedError("bad_token")
         # Signed with another key of this button, which may have expired since.
         key = order.visitor.key
-        if key != visit.standing.key and await self.buttons.by_key(key) is None:
+        if key != visit.button.key and await self.buttons.by_key(key) is None:
             raise RequestRefusedError("bad_token")
         return self.admission.ticket(token, order, left_s)
 
     def _require_open(self, visit: Visit) -> None:
-        standing, at = visit.standing, self.utc_now()
-        if code := standing.refusal(at):
-            opens_at = None if standing.is_paused else standing.rules.hours.next_opening(at)
+        button, at = visit.button, self.utc_now()
+        if code := button.refusal(at):
+            opens_at = None if button.is_paused else button.rules.hours.next_opening(at)
             raise RequestRefusedError(code, opens_at=opens_at)
         self.admission.require_node()
 
@@ -237,18 +242,18 @@ class ButtonAdmission:
 
     async def _terms(
         self,
-        standing: Standing,
+        button: FoundButton,
         *,
         visitor: str,
         network: str = "",
         is_signed: bool = False,
         signer_key_id: str = "",
     ) -> VisitorTerms:
-        rules, button_id = standing.rules, standing.button_id
+        rules, button_id = button.rules, button.button_id
         eras = await self.eras.current([button_id])
         return VisitorTerms(
-            button_id=standing.button_id,
-            key=standing.key,
+            button_id=button.button_id,
+            key=button.key,
             seconds_max=rules.seconds_max,
             calls_max=rules.calls_at_once,
             is_signed=is_signed,
@@ -268,14 +273,14 @@ class ButtonAdmission:
             raise
 
     async def _admitted(self, visit: Visit, terms: VisitorTerms, number: str) -> CallOrder:
-        standing, buyer = visit.standing, visit.buyer
+        button, buyer = visit.button, visit.buyer
         quote = await self.admission.price(buyer, number, is_binding=True)
         dialled = quote.order.destination
         uses = button_call_uses(visit.account.id, dialled, is_signed=terms.is_signed)
         lifted = await self.admission.check_velocity(buyer, uses)
         # Only checked: the spend gate counts when the call begins.
-        calls = await self.gate.calls_of_key(visit.account.id, standing.key_id)
-        if calls >= standing.rules.calls_at_once:
+        calls = await self.gate.calls_of_key(visit.account.id, button.key_id)
+        if calls >= button.rules.calls_at_once:
             raise RequestRefusedError("button_busy")
         return msgspec.structs.replace(quote.order, lifted=lifted, visitor=terms)
 
@@ -301,10 +306,10 @@ class ButtonAdmission:
         )
 
 
-def _counted_as(standing: Standing) -> str:
+def _counted_as(button: FoundButton) -> str:
     """Return under whose name visitors are counted: those of a test key use up no one's calls."""
-    is_live = standing.mode is Mode.LIVE
-    return standing.button_id if is_live else f"{standing.button_id} test"
+    is_live = button.mode is Mode.LIVE
+    return button.button_id if is_live else f"{button.button_id} test"
 
 
 def _for_visitors(error: RequestRefusedError) -> RequestRefusedError:

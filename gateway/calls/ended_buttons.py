@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
-from gateway.embed.ports import ButtonEras
+from gateway.embed.ports import (
+    ButtonEras,
+)
 from gateway.embed.terms import VisitorTerms
 
 INTERVAL_S: Final = 1.0

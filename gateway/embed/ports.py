@@ -10,10 +10,10 @@ from typing import Final, Protocol
 
 from accounts.notice import Notice
 from billing.spend_limits import Period, holder_name
+from gateway.editors import Editor
 from gateway.embed.keys import Mode
 from gateway.embed.refusals import Reason
 from gateway.embed.rules import Rules
-from gateway.operators import Order
 
 BUTTONS_MAX: Final = 20
 """Buttons that an account may have at once."""
@@ -102,18 +102,6 @@ class ProvenDestination:
     number: str
     """E.164."""
     proven_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class ByKey:
-    """A program that changes a button, by its API key."""
-
-    key_id: str
-
-
-Editor = int | ByKey | Order | None
-"""Who makes a change: the credentials epoch of a session, a program, an operator with a reason, or
-None for an operator's own process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,35 +284,6 @@ class ProofCaller:
     """Of their network connection."""
     language: str
     """BCP 47; the language in which the code is spoken."""
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """A button as a visitor's request finds it, by a valid key."""
-
-    button_id: str
-    account_id: str
-    key_id: str
-    mode: Mode
-    rules: Rules
-    is_paused: bool
-    key: str
-    """The publishable key in the request."""
-    ends_at: datetime | None
-    """When that key expires."""
-
-    def refusal(self, at: datetime) -> str:
-        """Return the code of why it takes no calls at a moment; empty if it does."""
-        if self.is_paused:
-            return "button_paused"
-        return "" if self.rules.hours.is_open(at) else "button_closed"
-
-
-class ButtonKeys(Protocol):
-    """Finds buttons for visitors. Every method raises StoreUnavailableError."""
-
-    async def by_key(self, key: str) -> Standing | None:
-        """Return the button of a valid publishable key; None for any other text."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hmac
 from typing import Final
 
-from gateway.embed.ports import CODE_DIGITS
+from gateway.embed.ports import (
+    CODE_DIGITS,
+)
 
 _SPOKEN: Final = {
     "en": (

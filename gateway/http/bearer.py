@@ -13,15 +13,12 @@ import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message
 
 from billing.clock import Clock
 from database.errors import StoreUnavailableError
-from gateway.calls.redemption import as_button_stands
-from gateway.embed.ports import ButtonKeys
 from gateway.errors import RequestRefusedError
 from gateway.heartbeat.remembered import Remembered
 from gateway.http.access import Access, DeclaredRoute, Endpoint
@@ -32,7 +29,7 @@ from gateway.http.operation import WITH_BODY, ApiRoute, Once, Operation, handler
 from gateway.http.principal import Principal
 from gateway.http.velocity import address_of
 from gateway.limits.velocity import Use, refuse, wrong_key_uses, wrong_session_uses
-from gateway.ports import Account, AccountStore, CallOrder, KeyEpochs, Velocity
+from gateway.ports import AccountStore, KeyEpochs, Velocity
 from gateway.scopes import Scope
 
 KEY_PREFIX = "ck_"
@@ -71,20 +68,17 @@ class Authenticator:
         utc_now: Clock,
         *,
         holders: Holders | None = None,
-        buttons: ButtonKeys | None = None,
         wishes: Wishes | None = None,
     ) -> None:
         """Take where keys are looked up; without `holders` no one can be signed in.
 
-        Without `buttons` no visitor's call begins; without `wishes` no idempotency key is compared
-        with earlier ones.
+        Without `wishes` no idempotency key is compared with earlier ones.
         """
         self._accounts = accounts
         self._velocity = velocity
         self._clock_ns = clock_ns
         self._utc_now = utc_now
         self._holders = holders
-        self._buttons = buttons
         self._wishes = wishes
         self._known: Remembered[Principal] = Remembered(epochs, _CACHE_KEYS_MAX)
 
@@ -207,55 +201,6 @@ class Authenticator:
             raise RequestRefusedError("account_frozen")
         return program
 
-    async def at_redemption(self, order: CallOrder) -> tuple[CallOrder, str] | None:
-        """Return a token's order as it is valid now, and the code of why its call may not begin.
-
-        The code is empty if it may. None if the key or person that the token was issued to may not
-        call any more. Raises StoreUnavailableError.
-        """
-        if order.credentials_epoch is not None:
-            if self._holders is None:
-                return None
-            whose = order.account_id, order.credentials_epoch
-            caller = await self._holders.caller(*whose)
-            return None if caller is None else (_within(order, caller), "")
-        if self._is_past(order.key_expires_at):
-            return None
-        try:
-            # From SQL and not the cache: it happens once per call, and a call costs money.
-            return await self._by_the_books(order)
-        except StoreUnavailableError:
-            # The epoch alone is not enough: an older copy of the store may have brought it back.
-            if order.key_epoch and order.key_epoch == await self._known.epoch():
-                return order, ""
-            raise
-
-    async def _by_the_books(self, order: CallOrder) -> tuple[CallOrder, str] | None:
-        is_check, terms = order.is_check, order.visitor
-        if terms is None:
-            payer = await self._allowed(order.key_id, Scope.CALLS, is_check=is_check)
-            return None if payer is None else (_within(order, payer), "")
-        standing = None if self._buttons is None else await self._buttons.by_key(terms.key)
-        # Its key was replaced since, or it was deleted.
-        if standing is None:
-            return order, "button_not_found"
-        payer = await self._allowed(order.key_id, Scope.EMBED, is_check=is_check)
-        if payer is None:
-            return order, "account_frozen"
-        signer = terms.signer_key_id
-        if signer and await self._allowed(signer, Scope.CALLS, is_check=is_check) is None:
-            return None
-        return as_button_stands(order, terms, standing, payer.limits, self._utc_now())
-
-    async def _allowed(self, key_id: str, scope: Scope, *, is_check: bool) -> Account | None:
-        """Return the account of a key that may place calls; None for any other key."""
-        account = await self._accounts.account_by_key_id(key_id)
-        if account is None or account.is_locked or self._is_past(account.key_expires_at):
-            return None
-        # The spend gate refuses calls of frozen accounts, but is not asked for line checks.
-        may = scope in account.scopes and not (is_check and account.frozen)
-        return account if may else None
-
     def _is_past(self, at: datetime | None) -> bool:
         # Checked at every use, because the passing of time ends no epoch.
         return at is not None and at <= self._utc_now()
@@ -290,14 +235,6 @@ class Authenticator:
         program = Principal(account, epoch, account.scopes)
         self._known.keep(digest, program, epoch, now_ns)
         return program
-
-
-def _within(order: CallOrder, payer: Account) -> CallOrder:
-    """Return an order under the tighter limits of then and now, so that new ones apply at once.
-
-    The earlier ones may include a bound that the account does not show, such as a new card's.
-    """
-    return msgspec.structs.replace(order, limits=order.limits.within(payer.limits))
 
 
 def _replay(body: bytes) -> Callable[[], Awaitable[Message]]:

@@ -14,13 +14,13 @@ from typing import Final
 from accounts.link import Purpose
 from accounts.notice import Notice
 from billing.clock import Clock
+from gateway.editors import Editor
 from gateway.embed.keys import Mode, publishable_key
 from gateway.embed.ports import (
     Button,
     ButtonEras,
     Buttons,
     Change,
-    Editor,
     NewButton,
     TakenBack,
 )

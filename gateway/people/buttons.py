@@ -8,7 +8,13 @@ from datetime import timedelta
 from typing import Final
 
 from accounts.session import is_stepped_up
-from gateway.embed.ports import Button, ButtonRefusals, DayUsage, ProvenDestination, TakenBack
+from gateway.embed.ports import (
+    Button,
+    ButtonRefusals,
+    DayUsage,
+    ProvenDestination,
+    TakenBack,
+)
 from gateway.embed.refusals import Reason
 from gateway.people.button_acts import ButtonActs, ButtonForm, Outcome, Seed, Whose
 from gateway.people.password import StepUpNeeded

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 
 from billing.clock import utc_now
+from gateway.calls.redemption import Redemption, no_people
 from gateway.http.bearer import Authenticator
 from gateway.http.holders import Holders
 from gateway.ports import CallTokens
@@ -41,12 +42,17 @@ def compose_access(settings: Settings, stores: Stores, holders: Holders | None =
         time.monotonic_ns,
         utc_now,
         holders=holders,
-        buttons=SqlButtons(stores.engine, stores.key_epochs.invalidate),
         # The secret shared by all nodes.
         wishes=RedisWishes(stores.redis, secret=settings.twilio_auth_token.reveal()),
     )
-    # The key may have been revoked, or its button changed, since the token was issued.
+    redemption = Redemption(
+        stores.accounts,
+        stores.key_epochs,
+        SqlButtons(stores.engine, stores.key_epochs.invalidate),
+        utc_now,
+        people=no_people if holders is None else holders.caller,
+    )
     tokens = RedisCallTokens(
-        stores.redis, ttl_s=settings.token_ttl_s, at_redemption=auth.at_redemption
+        stores.redis, ttl_s=settings.token_ttl_s, at_redemption=redemption.redeem
     )
     return Access(velocity, auth, tokens)

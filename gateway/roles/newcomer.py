@@ -24,7 +24,9 @@ from billing.stores import tables
 from database.engine import TIMEOUT_S, reading, writing
 from gateway.embed.keys import Mode, publishable_key
 from gateway.embed.origins import LOOPBACK
-from gateway.embed.ports import NewButton
+from gateway.embed.ports import (
+    NewButton,
+)
 from gateway.embed.rules import Amounts, Rules
 from gateway.stores.buttons import SqlButtons
 from gateway.stores.password_hashes import Argon2Hashes

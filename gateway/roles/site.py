@@ -13,7 +13,9 @@ from billing.stores.statement import SqlStatementStore
 from gateway.apps import APPS
 from gateway.calls.index import CallIndex
 from gateway.calls.rate_table import RateTable
-from gateway.embed.ports import Proofs
+from gateway.embed.ports import (
+    Proofs,
+)
 from gateway.http.access import DeclaredRoute
 from gateway.http.api.payments import CardPayments
 from gateway.http.site.buttons import ButtonPages

@@ -11,7 +11,9 @@ from accounts.notice import Notice
 from billing.clock import Clock, utc_now
 from billing.stores import tables
 from database.engine import TIMEOUT_S, reading, writing
-from gateway.embed.ports import Budgeted
+from gateway.embed.ports import (
+    Budgeted,
+)
 from gateway.stores.button_tables import buttons
 from gateway.stores.mail_outbox import queue_notice
 

@@ -6,6 +6,7 @@ lead to it, so a button with two of them spends no more than with one.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, date, datetime, time
@@ -22,6 +23,8 @@ from billing.stores import tables
 from database.engine import TIMEOUT_S, reading, upsert, writing
 from gateway import scopes as scope_names
 from gateway.cause import Cause
+from gateway.editors import Editor
+from gateway.embed.found_button import FoundButton
 from gateway.embed.keys import Mode, mode_of
 from gateway.embed.ports import (
     BUTTONS_MAX,
@@ -33,17 +36,15 @@ from gateway.embed.ports import (
     Change,
     CodeTry,
     DayUsage,
-    Editor,
     NewButton,
     ProvenDestination,
-    Standing,
     TakenBack,
 )
 from gateway.embed.rules import Rules
 from gateway.scopes import Scope
 from gateway.stores.accounts import CAP_KNOWN_AFTER, KEY_ID_CHARACTERS
-from gateway.stores.button_editors import key_hash_of, may_change, record, was_of
 from gateway.stores.button_tables import button_keys, buttons, proven_destinations
+from gateway.stores.editors import may_change, record
 from gateway.stores.mail_outbox import tell_holder
 
 _BUTTONS, _TEXTS, _KEYS = buttons.c, button_keys.c, tables.api_keys.c
@@ -53,7 +54,7 @@ _decode = msgspec.json.Decoder(Rules).decode
 
 
 class SqlButtons:
-    """`embed.ports.Buttons` and `embed.ports.ButtonKeys` in SQLite or PostgreSQL.
+    """`embed.ports.Buttons` and `embed.found_button.ButtonKeys` in SQLite or PostgreSQL.
 
     `on_change` is awaited after each commit that changes what a button may do; if it raises
     StoreUnavailableError, the change is kept, and a repeat calls it again.
@@ -74,7 +75,7 @@ class SqlButtons:
 
     # For visitors.
 
-    async def by_key(self, key: str) -> Standing | None:
+    async def by_key(self, key: str) -> FoundButton | None:
         """Return the button of a publishable key that still works."""
         if (mode := mode_of(key)) is None:
             return None
@@ -89,7 +90,7 @@ class SqlButtons:
             return None
         paused = row.paused_at is not None
         ids = (row.id, row.account_id, row.key_id)
-        return Standing(*ids, mode, _rules_of(row), paused, key, row.ends_at)
+        return FoundButton(*ids, mode, _rules_of(row), paused, key, row.ends_at)
 
     # For owners.
 
@@ -105,7 +106,7 @@ class SqlButtons:
     async def was_made(self, account_id: str, button_id: str) -> bool:
         """Return whether it was ever an account's, even if it was deleted since."""
         async with self._reading() as connection:
-            return await was_of(connection, account_id, button_id)
+            return await _was_of(connection, account_id, button_id)
 
     async def _find(self, *where: sa.ColumnElement[bool]) -> Sequence[Button]:
         now = self._clock()
@@ -147,7 +148,7 @@ class SqlButtons:
     ) -> Change:
         """Make a button with its keys, and queue the mail about it."""
         at, rules = self._clock(), new.rules
-        key_hash = key_hash_of(new.id)
+        key_hash = _key_hash_of(new.id)
         key_id = key_hash[:KEY_ID_CHARACTERS]
         async with self._writing() as connection:
             if not await may_change(connection, account_id, editor):
@@ -157,7 +158,7 @@ class SqlButtons:
             if new.id in known:
                 return Change.DONE
             # If a request is repeated, what was deleted stays deleted.
-            if await was_of(connection, account_id, new.id):
+            if await _was_of(connection, account_id, new.id):
                 return Change.NOT_FOUND
             if len(known) >= BUTTONS_MAX:
                 return Change.TOO_MANY
@@ -304,7 +305,7 @@ class SqlButtons:
         async with self._writing() as connection:
             known, change = await _locked(connection, account_id, editor, button_id)
             if known is None:
-                is_gone = await was_of(connection, account_id, button_id)
+                is_gone = await _was_of(connection, account_id, button_id)
                 return Change.DONE if change is Change.NOT_FOUND and is_gone else change
             await connection.execute(sa.delete(button_keys).where(_TEXTS.button_id == button_id))
             await connection.execute(sa.delete(buttons).where(_BUTTONS.id == button_id))
@@ -468,3 +469,17 @@ async def _is_proven(connection: AsyncConnection, account_id: str, number: str) 
     of = proven_destinations.c
     query = sa.select(of.number).where(of.account_id == account_id, of.number == number)
     return not number or await connection.scalar(query) is not None
+
+
+def _key_hash_of(button_id: str) -> str:
+    """Return the hash of the API key that pays for a button; the key's id is its beginning."""
+    # No key has this hash: no bearer token can do what the button may do.
+    return hashlib.sha256(f"button {button_id}".encode()).hexdigest()
+
+
+async def _was_of(connection: AsyncConnection, account_id: str, button_id: str) -> bool:
+    """Return whether a button that no longer exists was an account's: its API key remains."""
+    key = sa.select(_KEYS.id).where(
+        _KEYS.account_id == account_id, _KEYS.key_hash == _key_hash_of(button_id)
+    )
+    return await connection.scalar(key) is not None

@@ -24,7 +24,11 @@ from gateway.embed.challenge import (
     parameters,
     read_solution,
 )
-from gateway.embed.ports import Challenge, Spent, Visitor
+from gateway.embed.ports import (
+    Challenge,
+    Spent,
+    Visitor,
+)
 from gateway.embed.visitor import (
     SALT_BYTES,
     day_ends_in_s,

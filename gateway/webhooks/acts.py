@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
-from gateway.embed.ports import Editor
+from gateway.editors import Editor
 from gateway.errors import RequestRefusedError
 from gateway.operators import Order
 from gateway.shown_name import fault_of

@@ -14,7 +14,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.embed.ports import ByKey, Editor
+from gateway.editors import ByKey, Editor
 from gateway.http.access import DeclaredRoute
 from gateway.http.bearer import Authenticator
 from gateway.http.body import PageAsked, page_asked_for, read_json

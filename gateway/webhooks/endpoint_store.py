@@ -19,10 +19,10 @@ from accounts.link import Purpose
 from accounts.notice import Notice
 from billing.clock import Clock, utc_now
 from database.engine import TIMEOUT_S, reading, writing
-from gateway.embed.ports import Editor
+from gateway.editors import Editor
 from gateway.operators import Order
 from gateway.scopes import Scope
-from gateway.stores.button_editors import may_change, record
+from gateway.stores.editors import may_change, record
 from gateway.stores.mail_outbox import tell_holder
 from gateway.webhooks.events import TEST, Told, event_id
 from gateway.webhooks.ports import (

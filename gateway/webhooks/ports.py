@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
-from gateway.embed.ports import Editor
+from gateway.editors import Editor
 from gateway.operators import Order
 from gateway.webhooks.schedule import NEW_FOR, Verdict
 

@@ -20,7 +20,13 @@ from altcha import v1 as altcha
 
 from gateway.embed.hours import Hours
 from gateway.embed.keys import Mode, publishable_key
-from gateway.embed.ports import Change, CodeTry, NewButton, ProofCaller, ProofStart
+from gateway.embed.ports import (
+    Change,
+    CodeTry,
+    NewButton,
+    ProofCaller,
+    ProofStart,
+)
 from gateway.embed.rules import Rules
 from gateway.roles import adapters
 from gateway.roles.embed import buttons_of, compose_proofs

@@ -23,7 +23,9 @@ from billing.stores import tables
 from database.engine import TIMEOUT_S, writing
 from gateway.charging.recovery import bring_credits
 from gateway.embed.keys import Mode, publishable_key
-from gateway.embed.ports import NewButton
+from gateway.embed.ports import (
+    NewButton,
+)
 from gateway.embed.rules import Rules
 from gateway.http.access import Access, DeclaredRoute
 from gateway.http.bearer import key_hash, new_api_key

@@ -24,7 +24,9 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from websockets.sync.client import connect
 
 from gateway.embed.keys import Mode, publishable_key
-from gateway.embed.ports import NewButton
+from gateway.embed.ports import (
+    NewButton,
+)
 from gateway.http.operation import PREFIX, ApiRoute
 from gateway.openapi import document, operations
 from gateway.roles.embed import buttons_of

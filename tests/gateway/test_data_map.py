@@ -20,7 +20,9 @@ from billing.ports import SpendCap
 from gateway import settings
 from gateway.call.ghost import Ghost
 from gateway.call.supervision import GRANT_S, Grant
-from gateway.embed.ports import Spent
+from gateway.embed.ports import (
+    Spent,
+)
 from gateway.embed.refusals import Reason
 from gateway.http.site.country_pages import CountryPages
 from gateway.limits.velocity import LIMITS, Use

@@ -14,7 +14,11 @@ from playwright.async_api import Browser, Page, expect
 
 from billing.statement import CallLine, StatementLine
 from gateway.embed.hours import Hours
-from gateway.embed.ports import DayUsage, NewButton, ProvenDestination
+from gateway.embed.ports import (
+    DayUsage,
+    NewButton,
+    ProvenDestination,
+)
 from gateway.http.app import create_app
 from gateway.own_keys import NewKey
 from gateway.scopes import PAGE

@@ -19,9 +19,14 @@ from billing.errors import MoneyError
 from billing.money import parse_money
 from gateway.browser import messages as wire
 from gateway.browser.reports import money
+from gateway.editors import ByKey
 from gateway.embed.hours import MINUTES_A_DAY
 from gateway.embed.hours import Hours as KeptHours
-from gateway.embed.ports import Button, Buttons, ByKey, DayUsage
+from gateway.embed.ports import (
+    Button,
+    Buttons,
+    DayUsage,
+)
 from gateway.embed.refusals import Reason
 from gateway.embed.rules import DAY_CAP_DEFAULT, MONTH_CAP_DEFAULT, Rules
 from gateway.embed.rules import Amounts as KeptAmounts

@@ -146,7 +146,7 @@ class EmbedApi:
     async def show_button_state(self, _request: Request, visit: Visit) -> Response:
         """Return whether the button takes calls, and what a page shows of it."""
         phase, opens_at = await self.admission.phase(visit)
-        rules, settings = visit.standing.rules, self.settings
+        rules, settings = visit.button.rules, self.settings
         operator = Operator(
             name=settings.operator or settings.service_name,
             privacy_url=f"{settings.origin}/privacy",
@@ -154,7 +154,7 @@ class EmbedApi:
         return Json(
             ButtonState(
                 state=phase,
-                mode=visit.standing.mode,
+                mode=visit.button.mode,
                 opens_at=None if opens_at is None else utc_text(opens_at),
                 zone=rules.hours.zone,
                 hours=rules.hours.week,
@@ -181,7 +181,7 @@ class EmbedApi:
         """
         await read_json(request, ChallengeRequest)
         challenges = self.admission.challenges
-        given = await challenges.give(visit.standing.key, visit.address)
+        given = await challenges.give(visit.button.key, visit.address)
         body = ChallengeBody(
             algorithm=given.algorithm,
             challenge=given.challenge,
@@ -215,7 +215,7 @@ class EmbedApi:
         body = await read_json(request, VisitorTokenRequest)
         # In addition to `frame-ancestors`, which browsers enforce: this also catches a browser that
         # does not.
-        fault = self._host_fault(body.host, visit.standing.rules.origins)
+        fault = self._host_fault(body.host, visit.button.rules.origins)
         if fault is not None:
             self.admission.turn_away(visit, "bad_origin")
             raise RequestRefusedError("bad_origin", field="host", reason=fault)
@@ -256,7 +256,7 @@ class EmbedApi:
         # The owner has objected to such use, or the call has no record: nothing is stored.
         if not _takes_feedback(visit):
             return Json(KeptFeedback(kept=None))
-        only = Only(visit.standing.key_id, self.utc_now() - FEEDBACK_WITHIN)
+        only = Only(visit.button.key_id, self.utc_now() - FEEDBACK_WITHIN)
         call_id = request.path_params["call_id"]
         kept = await self.feedback.give(visit.account.id, call_id, feedback, only)
         if kept is None:
@@ -265,7 +265,7 @@ class EmbedApi:
 
 
 def _takes_feedback(visit: Visit) -> bool:
-    return visit.account.keeps_quality and visit.standing.mode is Mode.LIVE
+    return visit.account.keeps_quality and visit.button.mode is Mode.LIVE
 
 
 def visitor_token(ticket: Ticket) -> VisitorTokenReply:

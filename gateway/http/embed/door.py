@@ -16,8 +16,8 @@ from starlette.types import Message
 from billing.clock import Clock
 from database.errors import StoreUnavailableError
 from gateway.calls.button_admission import Visit
+from gateway.embed.found_button import ButtonKeys, FoundButton
 from gateway.embed.keys import mode_of
-from gateway.embed.ports import ButtonKeys, Standing
 from gateway.errors import RequestRefusedError
 from gateway.heartbeat.remembered import Remembered
 from gateway.http.access import Access, DeclaredRoute, Endpoint
@@ -36,7 +36,7 @@ _CACHE_NS: Final = 10_000_000_000
 _CACHE_STALE_NS: Final = 600_000_000_000
 _CACHE_KEYS_MAX: Final = 10_000
 
-_Found = tuple[Standing, Account]
+_Found = tuple[FoundButton, Account]
 
 
 class ButtonDoor:
@@ -157,15 +157,15 @@ class ButtonDoor:
         return found
 
     async def _read(self, key: str) -> _Found | None:
-        standing = await self._buttons.by_key(key)
-        if standing is None:
+        button = await self._buttons.by_key(key)
+        if button is None:
             return None
-        account = await self._accounts.account_by_key_id(standing.key_id)
-        return None if account is None else (standing, account)
+        account = await self._accounts.account_by_key_id(button.key_id)
+        return None if account is None else (button, account)
 
-    def _is_past(self, standing: Standing) -> bool:
+    def _is_past(self, button: FoundButton) -> bool:
         # Checked at every use, because the passing of time ends no epoch.
-        return standing.ends_at is not None and standing.ends_at <= self._utc_now()
+        return button.ends_at is not None and button.ends_at <= self._utc_now()
 
 
 def origin_of(request: Request) -> str:

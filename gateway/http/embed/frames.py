@@ -81,7 +81,7 @@ class EmbedFiles:
 
     async def frame(self, request: Request, visit: Visit) -> Response:
         """Serve the frame to the pages that the button lists, and to our own."""
-        return self._page(request, "'self'", *visit.standing.rules.origins)
+        return self._page(request, "'self'", *visit.button.rules.origins)
 
     async def frame_of_none(self, request: Request) -> Response:
         """Serve the frame to any page whose button is gone: it says so."""

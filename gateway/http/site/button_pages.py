@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import ClassVar
 
-from gateway.embed.ports import ProvenDestination
+from gateway.embed.ports import (
+    ProvenDestination,
+)
 from gateway.embed.refusals import Reason
 from gateway.http.site.bars import Bar
 from gateway.http.site.forms import ButtonFields

@@ -20,7 +20,11 @@ from starlette.responses import Response
 from billing.money import format_money
 from database.errors import StoreUnavailableError
 from gateway.embed.keys import Mode
-from gateway.embed.ports import BUTTONS_MAX, Button, DayUsage
+from gateway.embed.ports import (
+    BUTTONS_MAX,
+    Button,
+    DayUsage,
+)
 from gateway.embed.rules import Rules, tidied
 from gateway.errors import RequestRefusedError
 from gateway.http.access import DeclaredRoute

@@ -12,7 +12,13 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.embed.ports import CODE_LIFETIME_S, CodeTry, ProofCaller, Proofs, ProofStart
+from gateway.embed.ports import (
+    CODE_LIFETIME_S,
+    CodeTry,
+    ProofCaller,
+    Proofs,
+    ProofStart,
+)
 from gateway.errors import RequestRefusedError
 from gateway.http.access import DeclaredRoute
 from gateway.http.site.button_pages import DestinationsPage

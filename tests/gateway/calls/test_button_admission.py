@@ -9,9 +9,13 @@ import pytest
 from billing.spend_limits import Budget, Period, SpendLimits
 from database.errors import StoreUnavailableError
 from gateway.calls.button_admission import ButtonAdmission, Phase, Proof, SignedCall, Visit
+from gateway.embed.found_button import FoundButton
 from gateway.embed.hours import Hours, Span
 from gateway.embed.keys import Mode
-from gateway.embed.ports import Spent, Standing, Visitor
+from gateway.embed.ports import (
+    Spent,
+    Visitor,
+)
 from gateway.embed.rules import Amounts, Rules
 from gateway.embed.visitor import named_digest
 from gateway.errors import RequestRefusedError, TooFastError
@@ -26,7 +30,7 @@ __all__ = ["stage"]
 
 UK = "+442079460018"
 RULES = Rules(title="Sales", destination=ECHO, seconds_max=90, amounts=Amounts(visitor_hour=3))
-STANDING = Standing(
+BUTTON = FoundButton(
     "b1", "alice", "k1", Mode.LIVE, RULES, is_paused=False, key="pk_live_" + "a" * 24, ends_at=None
 )
 SHUT = Hours(week=((),) * 7)
@@ -50,8 +54,8 @@ class Challenges:
 class Keys:
     """`embed.ports.ButtonKeys` in memory."""
 
-    def __init__(self, *standing):
-        self.known = {each.key: each for each in standing}
+    def __init__(self, *button):
+        self.known = {each.key: each for each in button}
 
     async def by_key(self, key):
         return self.known.get(key)
@@ -63,10 +67,10 @@ class Doorstep:
     def __init__(self, stage):
         self.desk = Desk(stage)
         self.challenges = Challenges()
-        self.eras, self.turned_away, self.keys = Eras(), [], Keys(STANDING)
+        self.eras, self.turned_away, self.keys = Eras(), [], Keys(BUTTON)
         self.humans = None
         self.gate = stage.gate
-        self.standing, self.account = STANDING, Account()
+        self.button, self.account = BUTTON, Account()
 
     @property
     def admission(self):
@@ -82,12 +86,12 @@ class Doorstep:
         )
 
     def rules(self, **changes):
-        rules = msgspec.structs.replace(self.standing.rules, **changes)
-        self.standing = replace(self.standing, rules=rules)
+        rules = msgspec.structs.replace(self.button.rules, **changes)
+        self.button = replace(self.button, rules=rules)
 
     @property
     def visit(self):
-        return Visit(self.standing, self.account, "e1", ADDRESS)
+        return Visit(self.button, self.account, "e1", ADDRESS)
 
     async def admit(self, origin=PAGE):
         return await self.admission.admit(self.visit, Proof("solution", "response"), origin)
@@ -123,10 +127,10 @@ async def test_a_visitors_order_says_what_holds_and_whom_it_hides(door):
     assert (order.destination, order.origin, order.key_id) == (ECHO, PAGE, "k1")
     terms = order.visitor
     assert (terms.button_id, terms.seconds_max, terms.calls_max) == ("b1", 90, 2)
-    assert terms.key == STANDING.key
+    assert terms.key == BUTTON.key
     assert not terms.is_signed
     assert not order.is_check
-    assert door.challenges.spent == [(STANDING.key, ADDRESS, "solution")]
+    assert door.challenges.spent == [(BUTTON.key, ADDRESS, "solution")]
     assert (terms.visitor, terms.network) == (f"v of {ADDRESS}", f"n of {ADDRESS}")
     assert terms.amounts == RULES.amounts
 
@@ -162,7 +166,7 @@ async def test_amounts_are_the_buttons_and_looked_at_before_anything_is_priced(d
 
 
 async def test_calls_of_a_test_key_use_up_nobodys(door):
-    door.standing = replace(door.standing, mode=Mode.TEST)
+    door.button = replace(door.button, mode=Mode.TEST)
     door.desk.velocity.refuses = {"button_calls_hour": 60}
     order = door.order(await door.admit())
     assert door.challenges.named == ["b1 test"]
@@ -188,10 +192,10 @@ async def test_a_button_that_takes_no_calls_says_so_before_all_else(door):
     opens_at = datetime(2026, 3, 1, 13, tzinfo=UTC)
     assert (await refused(door.admit())).opens_at == opens_at
     assert await door.phase() == (Phase.CLOSED, opens_at)
-    door.standing = replace(door.standing, is_paused=True)
+    door.button = replace(door.button, is_paused=True)
     assert (await refused(door.admit())).code == "button_paused"
     assert await door.phase() == (Phase.PAUSED, None)
-    door.standing = STANDING
+    door.button = BUTTON
     door.desk.node = None
     assert (await refused(door.admit())).code == "gateway_draining"
     assert door.challenges.spent == []
@@ -225,7 +229,7 @@ async def test_phases(door):
     door.account = Account(id="penniless")
     assert await door.phase() == (Phase.UNAVAILABLE, None)
     # An echo costs nothing.
-    door.standing = replace(door.standing, mode=Mode.TEST)
+    door.button = replace(door.button, mode=Mode.TEST)
     assert await door.phase() == (Phase.OPEN, None)
 
 
@@ -239,7 +243,7 @@ async def test_lines_that_are_all_in_use_are_busy(door, stage):
 
 
 async def test_a_test_key_orders_an_echo(door):
-    door.standing = replace(door.standing, mode=Mode.TEST)
+    door.button = replace(door.button, mode=Mode.TEST)
     for ticket in (await door.admit(), await door.sign()):
         order = door.order(ticket)
         assert (order.is_check, order.destination, order.rate) == (True, "", "")
@@ -277,7 +281,7 @@ async def test_a_token_is_shown_to_its_own_button_alone(door):
     shown = await door.admission.show(door.visit, ticket.token)
     assert (shown.token, shown.ttl_s, shown.media_url) == (ticket.token, 42, ticket.media_url)
     assert (await refused(door.admission.show(door.visit, "ct_none"))).code == "bad_token"
-    other = replace(door.visit, standing=replace(STANDING, button_id="b2"))
+    other = replace(door.visit, button=replace(BUTTON, button_id="b2"))
     assert (await refused(door.admission.show(other, ticket.token))).code == "bad_token"
     _, own = await door.desk.admit()
     assert (await refused(door.admission.show(door.visit, own.token))).code == "bad_token"
@@ -285,15 +289,15 @@ async def test_a_token_is_shown_to_its_own_button_alone(door):
 
 async def test_a_token_of_a_key_that_was_turned_is_shown_to_no_other_once_that_has_ended(door):
     ticket = await door.admit()
-    turned = replace(door.visit, standing=replace(STANDING, key="pk_live_" + "b" * 24))
+    turned = replace(door.visit, button=replace(BUTTON, key="pk_live_" + "b" * 24))
     assert (await door.admission.show(turned, ticket.token)).token == ticket.token
-    del door.keys.known[STANDING.key]
+    del door.keys.known[BUTTON.key]
     assert (await refused(door.admission.show(turned, ticket.token))).code == "bad_token"
 
 
 async def test_a_token_of_one_mode_is_not_shown_to_the_key_of_the_other(door):
     live, live_ticket = door.visit, await door.sign()
-    door.standing = replace(door.standing, mode=Mode.TEST)
+    door.button = replace(door.button, mode=Mode.TEST)
     test, test_ticket = door.visit, await door.sign()
     assert (await refused(door.admission.show(test, live_ticket.token))).code == "bad_token"
     assert (await refused(door.admission.show(live, test_ticket.token))).code == "bad_token"
@@ -334,7 +338,7 @@ async def test_why_visitors_are_refused_is_told_as_to_their_owner(door):
     door.rules(hours=SHUT)
     await refused(door.admit())
     await refused(door.sign())
-    door.standing = replace(door.standing, mode=Mode.TEST)
+    door.button = replace(door.button, mode=Mode.TEST)
     await refused(door.admit())
     assert door.turned_away == [
         ("b1", "insufficient_credit"),

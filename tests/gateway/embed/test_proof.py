@@ -2,7 +2,9 @@
 
 import pytest
 
-from gateway.embed.ports import CODE_DIGITS
+from gateway.embed.ports import (
+    CODE_DIGITS,
+)
 from gateway.embed.proof import SERVICE_CHARS_MAX, code_of, digest_of, spoken, tidied_code
 
 

@@ -5,24 +5,17 @@ import hashlib
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-import msgspec
 import pytest
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 
-from billing.spend_limits import UNLIMITED, Budget, Period, SpendLimits
+from billing.spend_limits import UNLIMITED, SpendLimits
 from database.errors import StoreUnavailableError
-from gateway.embed.hours import Hours
-from gateway.embed.keys import Mode
-from gateway.embed.ports import Standing
-from gateway.embed.rules import Amounts, Rules
-from gateway.embed.terms import VisitorTerms
 from gateway.errors import RequestRefusedError
 from gateway.http.access import Access
 from gateway.http.bearer import Authenticator, key_hash, new_api_key
 from gateway.limits.velocity import Use
 from gateway.nanoseconds import SECOND_NS
-from gateway.ports import CallOrder
 from gateway.scopes import PAGE, Scope
 from tests.gateway.calls.test_live import Velocity
 
@@ -66,16 +59,6 @@ class Accounts:
         return next((a for a in self.by_hash.values() if a.key_id == key_id), None)
 
 
-class Buttons:
-    """`embed.ports.ButtonKeys` in memory."""
-
-    def __init__(self):
-        self.by = {}
-
-    async def by_key(self, key):
-        return self.by.get(key)
-
-
 class Epochs:
     """`gateway.ports.KeyEpochs` in memory."""
 
@@ -101,14 +84,12 @@ class Door:
         self.now_ns = 5 * SECOND_NS
         self.now = NOW
         self.accounts, self.epochs, self.velocity = Accounts(), Epochs(), Velocity()
-        self.buttons = Buttons()
         self.authenticator = Authenticator(
             self.accounts,
             self.epochs,
             self.velocity,
             lambda: self.now_ns,
             lambda: self.now,
-            buttons=self.buttons,
         )
         self.key = new_api_key()
         self.accounts.by_hash[key_hash(self.key)] = Account()
@@ -117,12 +98,6 @@ class Door:
         """Change the key, and end the epoch, as every change must."""
         self.accounts.by_hash[key_hash(self.key)] = Account(**fields)
         self.epochs.epoch += "."
-
-    async def may_begin(self, order):
-        """Return whether an order is as good as when its token was issued."""
-        redeemed = await self.authenticator.at_redemption(order)
-        assert redeemed in (None, (order, ""))
-        return redeemed is not None
 
     async def knock(self, header, needs=Access.KEY):
         given = [header] if isinstance(header, str) else header or []
@@ -412,22 +387,6 @@ async def test_a_key_that_is_revoked_while_the_body_comes_does_nothing(door, cli
     assert served == [b"ab"]
 
 
-# Orders.
-
-ORDER = CallOrder(
-    account_id="alice",
-    destination="+15005551000",
-    country="US",
-    codec="pcmu",
-    origin="",
-    currency="USD",
-    rate="",
-    rate_description="",
-    key_id="k1",
-    key_epoch="e1",
-)
-
-
 async def test_of_two_keys_neither_is_taken(door):
     """A proxy in front may have judged the other one."""
     good = f"Bearer {door.key}"
@@ -435,166 +394,6 @@ async def test_of_two_keys_neither_is_taken(door):
         with pytest.raises(RequestRefusedError) as caught:
             await door.knock(given)
         assert caught.value.code == "unauthorized"
-
-
-async def test_an_orders_epoch_speaks_for_its_key_only_while_sql_is_away(door):
-    door.accounts.is_away = True
-    assert await door.may_begin(ORDER)
-    with pytest.raises(StoreUnavailableError):
-        await door.may_begin(msgspec.structs.replace(ORDER, key_epoch="before"))
-    # As after a failover to a copy that has not heard of the change.
-    door.accounts.is_away = False
-    door.change(scopes=PAGE - {Scope.CALLS})
-    assert not await door.may_begin(ORDER)
-
-
-@pytest.mark.parametrize(
-    ("changes", "is_good"),
-    [
-        ({}, True),
-        ({"key_id": "k2"}, False),
-        ({"scopes": PAGE - {Scope.CALLS}}, False),
-        ({"key_expires_at": NOW}, False),
-        ({"key_expires_at": NOW + timedelta(seconds=1)}, True),
-        ({"frozen": True}, True),
-    ],
-)
-async def test_an_order_of_an_earlier_epoch_is_as_good_as_its_key(door, changes, is_good):
-    door.change(**changes)
-    assert await door.may_begin(ORDER) == is_good
-    door.epochs.is_away = True
-    assert await door.may_begin(ORDER) == is_good
-    door.accounts.is_away = True
-    with pytest.raises(StoreUnavailableError):
-        await door.may_begin(ORDER)
-
-
-async def test_a_frozen_account_checks_no_line(door):
-    door.change(frozen=True)
-    check = msgspec.structs.replace(ORDER, is_check=True)
-    assert not await door.may_begin(check)
-
-
-async def test_an_order_ends_with_its_key(door):
-    expiring = msgspec.structs.replace(ORDER, key_expires_at=NOW + timedelta(seconds=1))
-    assert await door.may_begin(expiring)
-    door.now += timedelta(seconds=1)
-    assert not await door.may_begin(expiring)
-
-
-# Orders of visitors.
-
-KEY = "pk_live_" + "a" * 24
-
-
-@pytest.mark.parametrize("then", [SpendLimits(), SpendLimits(9, (Budget("a", Period.DAY, 9),))])
-async def test_a_limit_that_is_lowered_holds_for_a_token_that_was_given_out(door, then):
-    order = msgspec.structs.replace(ORDER, limits=then)
-    assert await door.may_begin(order)
-    now = SpendLimits(3, (Budget("a", Period.DAY, 5),))
-    door.change(limits=now)
-    redeemed, refusal = await door.authenticator.at_redemption(order)
-    assert (redeemed.limits, refusal) == (now, "")
-
-
-RULES = Rules(title="Sales", destination="+15005551000", seconds_max=600, day_cap_micros=10**6)
-TERMS = VisitorTerms(button_id="b1", key=KEY, seconds_max=600, calls_max=2, era="era 1")
-OF_ACCOUNT = Budget("account:alice", Period.DAY, 5)
-
-
-def key_limits(day):
-    return SpendLimits(None, (OF_ACCOUNT, Budget("key:k1", Period.DAY, day)))
-
-
-VISITORS = msgspec.structs.replace(ORDER, visitor=TERMS, limits=key_limits(10**6))
-
-
-@pytest.fixture
-def shop(door):
-    """Return the door of a button's gateway; its token is given out already."""
-    button_stands(door)
-    return door
-
-
-def button_stands(door, *, is_paused=False, **changes):
-    """Have the button as its owner sets it, with all that a change does to its API key."""
-    rules = msgspec.structs.replace(RULES, **changes)
-    ids = ("b1", "alice", "k1", Mode.LIVE)
-    door.buttons.by[KEY] = Standing(*ids, rules, is_paused=is_paused, key=KEY, ends_at=None)
-    door.change(scopes={Scope.EMBED}, limits=key_limits(rules.day_cap_micros))
-
-
-async def test_a_visitors_order_of_a_button_as_it_was_is_as_it_was(shop):
-    assert await shop.may_begin(VISITORS)
-
-
-async def test_a_visitors_call_begins_under_what_its_owner_has_set_by_then(shop):
-    amounts = Amounts(visitor_day=1, visitor_hour=1)
-    button_stands(shop, day_cap_micros=1_000, seconds_max=30, calls_at_once=1, amounts=amounts)
-    order, refusal = await shop.authenticator.at_redemption(VISITORS)
-    assert refusal == ""
-    assert order.limits == key_limits(1_000)
-    terms = order.visitor
-    assert (terms.seconds_max, terms.calls_max, terms.amounts) == (30, 1, amounts)
-    assert (terms.button_id, terms.key, terms.era) == ("b1", KEY, "era 1")
-
-
-async def test_a_promise_that_is_no_rule_of_the_buttons_is_kept(shop):
-    """As the bound of a new card, which the account's own limits do not show."""
-    bound = Budget("account:alice", Period.DAY, 3)
-    limits = SpendLimits(7, (bound, key_limits(10**6).budgets[1]))
-    assert await shop.may_begin(msgspec.structs.replace(VISITORS, limits=limits))
-
-
-@pytest.mark.parametrize(
-    ("number", "is_signed", "may"),
-    [
-        (RULES.destination, False, True),
-        (RULES.destination, True, True),
-        ("+15005551001", False, False),
-        ("+15005551001", True, False),
-        ("", False, False),
-        ("", True, True),
-    ],
-)
-async def test_a_number_that_the_button_calls_no_more_is_not_called(shop, number, is_signed, may):
-    """Empty: the owner's back end names each call's."""
-    button_stands(shop, destination=number)
-    terms = msgspec.structs.replace(TERMS, is_signed=is_signed)
-    order = msgspec.structs.replace(VISITORS, visitor=terms)
-    assert (await shop.authenticator.at_redemption(order))[1] == ("" if may else "bad_token")
-    check = msgspec.structs.replace(order, is_check=True, destination="")
-    assert (await shop.authenticator.at_redemption(check))[1] == ""
-
-
-@pytest.mark.parametrize(
-    ("changes", "code"),
-    [
-        ({"is_paused": True}, "button_paused"),
-        ({"hours": Hours(week=((),) * 7)}, "button_closed"),
-    ],
-)
-@pytest.mark.parametrize("is_check", [False, True])
-async def test_a_button_that_takes_no_calls_by_then_says_so(shop, changes, code, is_check):
-    button_stands(shop, **changes)
-    order = msgspec.structs.replace(VISITORS, is_check=is_check)
-    assert (await shop.authenticator.at_redemption(order))[1] == code
-
-
-async def test_a_key_that_was_turned_or_whose_account_is_locked_says_what_is_true(shop):
-    shop.change(scopes={Scope.EMBED}, is_locked=True)
-    assert (await shop.authenticator.at_redemption(VISITORS))[1] == "account_frozen"
-    shop.buttons.by.clear()
-    assert (await shop.authenticator.at_redemption(VISITORS))[1] == "button_not_found"
-
-
-async def test_who_signed_a_visitors_order_must_still_be_allowed_to(shop):
-    signed = msgspec.structs.replace(TERMS, signer_key_id="k2")
-    order = msgspec.structs.replace(VISITORS, visitor=signed)
-    shop.accounts.by_hash["of k2"] = Account(key_id="k2")
-    assert await shop.may_begin(order)
-    shop.accounts.by_hash["of k2"] = Account(key_id="k2", scopes=PAGE - {Scope.CALLS})
-    assert not await shop.may_begin(order)
 
 
 # Velocity.

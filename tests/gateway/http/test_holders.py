@@ -6,6 +6,7 @@ import pytest
 from starlette.responses import PlainTextResponse
 
 from billing.spend_limits import SpendLimits
+from gateway.calls.redemption import Redemption
 from gateway.http.access import Access
 from gateway.http.bearer import Authenticator, key_hash, new_api_key
 from gateway.http.cookies import Cookies
@@ -173,12 +174,14 @@ async def test_the_order_of_a_person_is_good_while_they_stand(api):
         rate_description="",
         credentials_epoch=1,
     )
-    assert await api.auth.at_redemption(order) == (order, "")
+    holders = Holders(api.world.browsers, Cookies(ORIGIN), frozenset({ORIGIN}))
+    redemption = Redemption(api.keys, Epochs(), None, lambda: api.world.now, people=holders.caller)
+    assert await redemption.redeem(order) == (order, "")
     lowered = SpendLimits(3)
     api.world.accounts["ada"] = replace(api.world.accounts["ada"], limits=lowered)
-    redeemed, _ = await api.auth.at_redemption(order)
+    redeemed, _ = await redemption.redeem(order)
     assert redeemed.limits == lowered
     api.world.change(credentials_epoch=2)
-    assert await api.auth.at_redemption(order) is None
-    plain = Authenticator(api.keys, Epochs(), api.world.velocity, lambda: 0, lambda: api.world.now)
-    assert await plain.at_redemption(order) is None, "where nobody can be signed in"
+    assert await redemption.redeem(order) is None
+    plain = Redemption(api.keys, Epochs(), None, lambda: api.world.now)
+    assert await plain.redeem(order) is None, "where nobody can be signed in"

@@ -23,7 +23,7 @@ from gateway.monitor.stream import HAND_OVER
 from gateway.nanoseconds import SECOND_NS
 from gateway.scopes import PAGE, Scope
 from tests.gateway.calls.test_live import Velocity
-from tests.gateway.http.test_bearer import NOW, Account, Accounts, Buttons, Epochs
+from tests.gateway.http.test_bearer import NOW, Account, Accounts, Epochs
 from tests.gateway.monitor.played import SOUND, Screen, batch_of, row_of, shown
 from tests.gateway.people.memory import World
 
@@ -90,7 +90,6 @@ class House:
             lambda: self.now_ns,
             lambda: self.now,
             holders=holders,
-            buttons=Buttons(),
         )
         self.board = Board()
         self.feed = Feed(self.board, "e1")

@@ -8,7 +8,12 @@ import pytest
 
 from accounts.link import Purpose
 from gateway.embed.keys import Mode, mode_of
-from gateway.embed.ports import Button, ButtonKey, Change, TakenBack
+from gateway.embed.ports import (
+    Button,
+    ButtonKey,
+    Change,
+    TakenBack,
+)
 from gateway.embed.refusals import Reason
 from gateway.embed.rules import Rules
 from gateway.people.button_acts import OVERLAPS, ButtonActs, ButtonForm, NotFound, Seed

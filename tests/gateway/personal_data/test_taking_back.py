@@ -28,7 +28,10 @@ from billing.payment_reasons import ACCOUNT_LOCKED
 from billing.stores import tables
 from billing.stores.payments import SqlPaymentStore
 from gateway.call.supervision import Mode, Rule
-from gateway.embed.ports import Change, CodeTry
+from gateway.embed.ports import (
+    Change,
+    CodeTry,
+)
 from gateway.personal_data.people import SqlPeople
 from gateway.personal_data.taking_back import what_stays
 from gateway.scopes import LEAST

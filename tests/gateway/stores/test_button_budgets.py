@@ -12,7 +12,9 @@ from billing.spend_limits import Period, cap_name
 from database.errors import StoreUnavailableError
 from gateway.charging.button_budgets import INTERVAL_S, ButtonBudgets
 from gateway.embed.keys import Mode, publishable_key
-from gateway.embed.ports import NewButton
+from gateway.embed.ports import (
+    NewButton,
+)
 from gateway.embed.rules import Rules
 from gateway.stores.accounts import SqlAccountStore
 from gateway.stores.button_budgets import SqlButtonBudgets

@@ -14,12 +14,12 @@ from billing.spend_limits import Budget, Period
 from billing.stores import tables
 from database.errors import StoreUnavailableError
 from gateway.cause import Cause
+from gateway.editors import ByKey
 from gateway.embed.keys import Mode, publishable_key
 from gateway.embed.ports import (
     BUTTONS_MAX,
     DESTINATIONS_MAX,
     KEYS_MAX,
-    ByKey,
     Change,
     CodeTry,
     NewButton,

@@ -14,7 +14,11 @@ from accounts.stores import holders, links
 from billing.stores import tables
 from database.engine import TIMEOUT_S, writing
 from gateway.embed.keys import Mode
-from gateway.embed.ports import Change, CodeTry, NewButton
+from gateway.embed.ports import (
+    Change,
+    CodeTry,
+    NewButton,
+)
 from gateway.people.password import password_changed
 from gateway.personal_data.people import SqlPeople
 from gateway.stores.buttons import SqlButtons

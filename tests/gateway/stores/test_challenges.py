@@ -11,7 +11,9 @@ from altcha import v1 as altcha
 from billing.stores.redis_client import connect, disconnect
 from database.errors import StoreUnavailableError
 from gateway.embed.challenge import CALM, LIFETIME_S, NUMBERS_MAX, NUMBERS_MIN
-from gateway.embed.ports import Spent
+from gateway.embed.ports import (
+    Spent,
+)
 from gateway.stores.challenges import RedisChallenges
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)

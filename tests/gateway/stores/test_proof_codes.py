@@ -6,7 +6,11 @@ import pytest
 
 from billing.stores.redis_client import connect, disconnect
 from database.errors import StoreUnavailableError
-from gateway.embed.ports import CODE_LIFETIME_S, CODE_TRIES_MAX, Comparison
+from gateway.embed.ports import (
+    CODE_LIFETIME_S,
+    CODE_TRIES_MAX,
+    Comparison,
+)
 from gateway.stores.proof_codes import RedisProofCodes
 
 

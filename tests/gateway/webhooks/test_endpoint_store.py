@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from accounts.notice import Notice
 from accounts.ports import NewHolder
 from accounts.stores import holders
-from gateway.embed.ports import ByKey
+from gateway.editors import ByKey
 from gateway.http.app import create_app
 from gateway.http.bearer import Authenticator, key_hash, new_api_key
 from gateway.limits.velocity import Use

@@ -5,8 +5,14 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
+from gateway.editors import ByKey
 from gateway.embed.keys import Mode
-from gateway.embed.ports import ByKey, Change, DayUsage, NewButton, ProvenDestination
+from gateway.embed.ports import (
+    Change,
+    DayUsage,
+    NewButton,
+    ProvenDestination,
+)
 from gateway.embed.refusals import Reason
 from gateway.http.api.buttons import ButtonsApi
 from gateway.http.bearer import key_hash

@@ -13,7 +13,7 @@ from gateway.http.holders import Holders
 from tests.gateway.calls.test_button_admission import Challenges
 from tests.gateway.calls.test_ended_buttons import Eras
 from tests.gateway.http.api.test_calls import ECHO, PAGE, Api, code_of
-from tests.gateway.http.embed.shop import KEY, NOW, STANDING, Buttons
+from tests.gateway.http.embed.shop import BUTTON, KEY, NOW, Buttons
 from tests.gateway.http.test_bearer import Account, Epochs
 from tests.gateway.people.memory import World
 
@@ -28,7 +28,7 @@ class ShopApi(Api):
         self.world, buttons = World(), Buttons()
         self.accounts.by_hash[key_hash("ck_bob")] = Account("bob", key_id="k9")
         buttons.by[OF_BOB] = replace(
-            STANDING, button_id="b9", account_id="bob", key_id="k9", key=OF_BOB
+            BUTTON, button_id="b9", account_id="bob", key_id="k9", key=OF_BOB
         )
         door = ButtonDoor(
             buttons,

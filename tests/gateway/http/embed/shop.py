@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from database.errors import StoreUnavailableError
+from gateway.embed.found_button import FoundButton
 from gateway.embed.keys import Mode, publishable_key
-from gateway.embed.ports import Standing
 from gateway.embed.rules import Rules
 from gateway.http.embed.door import ButtonDoor
 from tests.gateway.calls.test_live import Velocity
@@ -17,14 +17,14 @@ OWN = "https://calls.example.com"
 HOST = "https://shop.example"
 KEY = publishable_key(Mode.LIVE, b"1" * 32)
 RULES = Rules(title="Sales", origins=(HOST,), destination="+15005551000")
-STANDING = Standing("b1", "alice", "k1", Mode.LIVE, RULES, is_paused=False, key=KEY, ends_at=None)
+BUTTON = FoundButton("b1", "alice", "k1", Mode.LIVE, RULES, is_paused=False, key=KEY, ends_at=None)
 
 
 class Buttons:
     """`embed.ports.ButtonKeys` in memory."""
 
     def __init__(self):
-        self.by = {KEY: STANDING}
+        self.by = {KEY: BUTTON}
         self.asked, self.is_away = 0, False
 
     async def by_key(self, key):

@@ -11,11 +11,13 @@ from gateway.calls.admission import Ticket
 from gateway.calls.button_admission import Phase, Proof
 from gateway.embed.hours import Hours, Span
 from gateway.embed.keys import Mode
-from gateway.embed.ports import Challenge
+from gateway.embed.ports import (
+    Challenge,
+)
 from gateway.errors import RequestRefusedError
 from gateway.http.embed.api import EmbedApi
 from gateway.settings_variables import from_mapping
-from tests.gateway.http.embed.shop import HOST, KEY, OWN, RULES, STANDING, Shop
+from tests.gateway.http.embed.shop import BUTTON, HOST, KEY, OWN, RULES, Shop
 from tests.gateway.http.test_bearer import Account
 
 AT = datetime(2026, 11, 28, 13, tzinfo=UTC)
@@ -48,7 +50,7 @@ class Desk(Shop):
         return self.at_once
 
     def turn_away(self, visit, code):
-        self.turned_away.append((visit.standing.button_id, code))
+        self.turned_away.append((visit.button.button_id, code))
 
     async def admit(self, visit, proof, origin):
         self.asked.append(("admit", proof, origin))
@@ -84,7 +86,7 @@ def desk(client_of):
 async def test_how_a_button_stands(desk):
     hours = Hours("Europe/Berlin", ((Span(540, 1020),),) * 5 + ((), ()))
     rules = msgspec.structs.replace(RULES, hours=hours)
-    desk.buttons.by[KEY] = replace(STANDING, rules=rules)
+    desk.buttons.by[KEY] = replace(BUTTON, rules=rules)
     desk.at_once = Phase.CLOSED, AT
     reply = await desk.client.get(f"/v1/embed/{KEY}")
     assert reply.headers["cache-control"] == "no-store"
@@ -202,7 +204,7 @@ async def test_only_the_frame_says_how_a_call_was(desk):
     ("mode", "keeps_quality"), [(Mode.TEST, True), (Mode.LIVE, False)], ids=["test", "objection"]
 )
 async def test_where_nothing_is_kept_nobody_is_asked(desk, mode, keeps_quality):
-    desk.buttons.by[KEY] = replace(STANDING, mode=mode)
+    desk.buttons.by[KEY] = replace(BUTTON, mode=mode)
     desk.accounts.by_hash["x"] = Account(keeps_quality=keeps_quality)
     shown = (await desk.client.get(f"/v1/embed/{KEY}")).json()
     assert shown["takes_feedback"] is False

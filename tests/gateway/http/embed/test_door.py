@@ -9,7 +9,7 @@ from gateway.embed.keys import Mode, publishable_key
 from gateway.http.access import Access
 from gateway.http.operation import operation
 from gateway.http.problems import Json
-from tests.gateway.http.embed.shop import KEY, NOW, OWN, STANDING, Shop
+from tests.gateway.http.embed.shop import BUTTON, KEY, NOW, OWN, Shop
 
 SECOND_NS = 1_000_000_000
 OTHER = publishable_key(Mode.LIVE, b"2" * 32)
@@ -55,7 +55,7 @@ def desk(client_of):
 async def test_a_visit_has_the_button_and_who_pays(desk):
     assert await desk.ask() == (200, "")
     ((visit, _),) = desk.seen
-    assert (visit.standing, visit.account.id, visit.key_epoch) == (STANDING, "alice", "e1")
+    assert (visit.button, visit.account.id, visit.key_epoch) == (BUTTON, "alice", "e1")
     assert (visit.buyer.account, visit.buyer.address) == (visit.account, visit.address)
 
 
@@ -104,11 +104,11 @@ async def test_while_the_book_is_away_a_known_key_goes_on(desk):
 
 
 async def test_a_key_ends_when_its_overlap_does_and_with_its_api_key(desk):
-    desk.buttons.by[KEY] = replace(STANDING, ends_at=NOW + timedelta(hours=1))
+    desk.buttons.by[KEY] = replace(BUTTON, ends_at=NOW + timedelta(hours=1))
     assert await desk.ask() == (200, "")
     desk.now += timedelta(hours=1)
     assert await desk.ask() == (404, "button_not_found")
-    desk.buttons.by[OTHER] = STANDING
+    desk.buttons.by[OTHER] = BUTTON
     desk.accounts.by_hash.clear()
     assert await desk.ask(OTHER) == (404, "button_not_found")
 

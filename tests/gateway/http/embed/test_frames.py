@@ -8,7 +8,7 @@ import pytest
 
 from gateway.http.embed.frames import FRAME, LOADER, EmbedFiles, files_in
 from gateway.settings_variables import from_mapping
-from tests.gateway.http.embed.shop import HOST, KEY, OWN, RULES, STANDING, Shop
+from tests.gateway.http.embed.shop import BUTTON, HOST, KEY, OWN, RULES, Shop
 
 SETTINGS = from_mapping({"CALLER_PUBLIC_ORIGIN": OWN})
 SCRIPT = b"export {}\n"
@@ -53,7 +53,7 @@ async def test_a_frame_is_shown_by_the_pages_that_its_button_names(client, shop)
     assert "set-cookie" not in headers
     # Revalidated, it comes with the policy of now.
     other = msgspec.structs.replace(RULES, origins=())
-    shop.buttons.by[KEY] = replace(STANDING, rules=other)
+    shop.buttons.by[KEY] = replace(BUTTON, rules=other)
     shop.epochs.epoch = "e2"
     again = await client.get(f"/embed/{KEY}", headers={"if-none-match": headers["etag"]})
     assert again.status_code == 304

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from gateway.editors import Editor
 from gateway.embed.keys import Mode
 from gateway.embed.ports import (
     BUTTONS_MAX,
@@ -13,7 +14,6 @@ from gateway.embed.ports import (
     Change,
     CodeTry,
     DayUsage,
-    Editor,
     NewButton,
     ProofCaller,
     ProofStart,

@@ -10,7 +10,12 @@ import pytest
 from database.errors import StoreUnavailableError
 from gateway.embed.hours import Hours, Span
 from gateway.embed.keys import Mode
-from gateway.embed.ports import Change, DayUsage, NewButton, ProvenDestination
+from gateway.embed.ports import (
+    Change,
+    DayUsage,
+    NewButton,
+    ProvenDestination,
+)
 from gateway.embed.refusals import Reason
 from gateway.http.site.button_forms import written
 from gateway.http.site.buttons import masked, zones

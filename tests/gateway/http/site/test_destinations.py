@@ -2,7 +2,13 @@
 
 import pytest
 
-from gateway.embed.ports import Change, CodeTry, NewButton, ProofStart, ProvenDestination
+from gateway.embed.ports import (
+    Change,
+    CodeTry,
+    NewButton,
+    ProofStart,
+    ProvenDestination,
+)
 from gateway.errors import RequestRefusedError, TooFastError
 from tests.gateway.http.site.button_books import AT, CODE, NUMBER, button_of, rules
 from tests.gateway.http.site.conftest import place

@@ -1,11 +1,10 @@
-"""Decides who may change a button or a webhook, and records who did.
+"""Decides who may change things of an account, and records who did.
 
 Runs within the caller's transaction.
 """
 
 from __future__ import annotations
 
-import hashlib
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -17,17 +16,11 @@ from accounts.stores import audit_log, holders
 from accounts.stores import tables as people
 from billing.stores import tables
 from gateway import scopes as scope_names
-from gateway.embed.ports import ByKey, Editor
+from gateway.editors import ByKey, Editor
 from gateway.operators import Order
 from gateway.scopes import Scope
 
 _KEYS = tables.api_keys.c
-
-
-def key_hash_of(button_id: str) -> str:
-    """Return the hash of the API key that pays for a button; the key's id is its beginning."""
-    # No key has this hash: no bearer token can do what the button may do.
-    return hashlib.sha256(f"button {button_id}".encode()).hexdigest()
 
 
 async def may_change(
@@ -65,14 +58,6 @@ async def _key_has_scope(
     )
     scopes = await connection.scalar(query)
     return scopes is not None and scope in scope_names.from_text(scopes)
-
-
-async def was_of(connection: AsyncConnection, account_id: str, button_id: str) -> bool:
-    """Return whether a button that no longer exists was an account's: its API key remains."""
-    key = sa.select(_KEYS.id).where(
-        _KEYS.account_id == account_id, _KEYS.key_hash == key_hash_of(button_id)
-    )
-    return await connection.scalar(key) is not None
 
 
 async def record(

@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from gateway.embed.found_button import FoundButton
 from gateway.embed.hours import Hours
 from gateway.embed.keys import Mode
-from gateway.embed.ports import Standing
 from gateway.embed.rules import Rules
 
 NEVER = Hours(week=((),) * 7)
@@ -24,7 +24,7 @@ NEVER = Hours(week=((),) * 7)
 )
 def test_a_button_takes_calls_while_it_is_open_and_not_paused(is_paused, hours, code):
     rules = Rules(title="Sales", destination="+15005551000", hours=hours)
-    standing = Standing(
+    button = FoundButton(
         "b1", "alice", "k1", Mode.LIVE, rules, is_paused=is_paused, key="ck", ends_at=None
     )
-    assert standing.refusal(datetime(2026, 11, 27, 12, tzinfo=UTC)) == code
+    assert button.refusal(datetime(2026, 11, 27, 12, tzinfo=UTC)) == code
