@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from gateway.calls import human_check
-from gateway.embed import challenge, hours, ports, rules
+from gateway.buttons import challenge, human_check, ports
+from gateway.buttons.acts import LABEL_CHARS_MAX
+from gateway.buttons.visitor_api import FEEDBACK_WITHIN
+from gateway.embed import hours, rules
 from gateway.embed.rules import Amounts, Rules
-from gateway.http.embed.api import FEEDBACK_WITHIN
 from gateway.limits.velocity import LIMITS, TOKENS_PER_CALL, TOKENS_WAITING_MIN
-from gateway.people.button_acts import LABEL_CHARS_MAX
 from gateway.settings import Settings
 
 _RULES: Final = Rules(title="")

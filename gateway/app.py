@@ -7,29 +7,68 @@ the parts are functions that import what they return: a worker never loads a pag
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-    from billing.ports import CdrStore
+    from billing.stores.redis import RedisSpendGate
+    from billing.stores.sql import SqlCdrStore
+    from gateway.calls.admission import Admission
+    from gateway.calls.closed_destinations import ClosedDestinations
+    from gateway.calls.index import CallIndex
+    from gateway.calls.risk import Risk
+    from gateway.charging.current_rates import CurrentRates
     from gateway.http.access import DeclaredRoute
     from gateway.http.bearer import Authenticator
     from gateway.http.site.door import Door
-    from gateway.ports import Velocity
+    from gateway.ports import Announcer, Velocity
     from gateway.settings import Settings
+    from gateway.stores.accounts import SqlAccountStore
+    from gateway.stores.key_epochs import RedisKeyEpochs
+    from gateway.stores.people_transactions import Change
+
+_Part = TypeVar("_Part")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """What the parts of an app are built from in a process that answers requests or does work."""
+    """What the parts of an app are built from, in every process."""
 
     settings: Settings
+    redis: Any
     engine: AsyncEngine
-    records: CdrStore
+    gate: RedisSpendGate
+    records: SqlCdrStore
+    accounts: SqlAccountStore
+    key_epochs: RedisKeyEpochs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebServices(Services):
+    """What they are built from in a process that has pages and API."""
+
+    auth: Authenticator
+    velocity: Velocity
+    admission: Admission
+    index: CallIndex
+    rates: CurrentRates
+    closed_destinations: ClosedDestinations
+    risk: Risk
+    announcer: Announcer
+    on_visitor_refusal: Callable[[str, str], None]
+    """Called with a button (id) and the code of a visitor's refusal."""
+    _parts: dict[Callable[[WebServices], Any], Any] = field(default_factory=dict)
+
+    def one(self, make: Callable[[WebServices], _Part]) -> _Part:
+        """Return what `make` returns for these services: the same part for all who ask for it."""
+        if make not in self._parts:
+            self._parts[make] = make(self)
+        part: _Part = self._parts[make]
+        return part
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +89,9 @@ class PersonalRows:
     """Deletes the rows of an account (id)."""
     active: Callable[[AsyncConnection, str, int], Awaitable[Sequence[str]]]
     """Returns names of what goes on using the account by itself (id, at most), newest first."""
-    take_back: Callable[[AsyncConnection, str, datetime, datetime], Awaitable[Sequence[str]]]
-    """Stops what was added to an account (id) since a time (since, now); returns its names."""
+    take_back: Callable[[Change, datetime], Awaitable[Mapping[str, Sequence[str]]]]
+    """Stops what was added to the account of a change since a time; returns, by what mails call it,
+    the names of what was stopped."""
 
 
 class Work(Protocol):
@@ -66,23 +106,22 @@ class Work(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class App:
-    """A feature: its name, and the parts that processes take from it."""
+    """A feature: its name, and the parts that processes take from it; None where it has none."""
 
     name: str
-    """Its folder in `gateway/`. Mails name by it what was taken back."""
-    heading: str
-    """Of its operations in the API's document."""
-    apis: Callable[[], Sequence[type]]
-    """Returns the classes whose methods declare operations (`http.operation`)."""
-    routes: Callable[[Services, Authenticator, Velocity], Sequence[DeclaredRoute]]
-    """Returns the routes of its operations."""
-    page_types: Callable[[], Sequence[type]]
+    """Its folder in `gateway/`. Mails call by it what is still active."""
+    apis: Callable[[], Mapping[str, Sequence[type]]]
+    """Returns, by their heading in the API's document, the classes whose methods declare operations
+    (`http.operation`)."""
+    routes: Callable[[WebServices], Sequence[DeclaredRoute]]
+    """Returns the routes of its operations. May raise SettingsError."""
+    page_types: Callable[[], Sequence[type]] | None
     """Returns the context of each of its pages; their templates are in its folder."""
-    page_routes: Callable[[Services, Door], Sequence[DeclaredRoute]]
+    page_routes: Callable[[WebServices, Door], Sequence[DeclaredRoute]] | None
     """Returns the routes of its pages."""
-    work: Callable[[Services], Work]
+    work: Callable[[Services], Work] | None
     """Returns what the worker does for it. May raise SettingsError."""
-    personal_rows: Callable[[], PersonalRows]
+    personal_rows: Callable[[], PersonalRows] | None
     """Returns what it stores of people."""
 
     @property

@@ -21,9 +21,6 @@ from gateway.errors import PROBLEMS
 from gateway.http.access import Access
 from gateway.http.api.admin import ACCOUNT, AdminApi
 from gateway.http.api.alarms import AlarmsApi
-from gateway.http.api.buttons import ButtonsApi
-from gateway.http.api.call_feedback import CallFeedbackApi
-from gateway.http.api.calls import CallsApi
 from gateway.http.api.data_requests import DataRequestsApi
 from gateway.http.api.document import DocumentApi
 from gateway.http.api.fleet import FleetApi
@@ -34,20 +31,16 @@ from gateway.http.api.operator_reports import OperatorReportsApi
 from gateway.http.api.payments import PaymentsApi
 from gateway.http.api.rates import RatesApi
 from gateway.http.api.supervision import FleetSupervisionApi, OwnSupervisionApi
-from gateway.http.embed.api import EmbedApi
 from gateway.http.idempotency import HEADER, PATTERN
 from gateway.http.live_feed import FleetFeedApi, OwnFeedApi
 from gateway.http.operation import JSON, Once, Operation, operations_of
 from gateway.http.problems import ProblemBody
 from gateway.scopes import Scope
 
-GROUPS: Final[Mapping[str, tuple[type, ...]]] = {
-    "Calls": (CallsApi, CallFeedbackApi, RatesApi, OwnFeedApi, OwnSupervisionApi),
+_OWN: Final[Mapping[str, tuple[type, ...]]] = {
+    "Calls": (RatesApi, OwnFeedApi, OwnSupervisionApi),
     "Account": (KeysApi, LedgerApi),
     "Payments": (PaymentsApi,),
-    "Buttons": (ButtonsApi,),
-    "Visitors of buttons": (EmbedApi,),
-    **{app.heading: tuple(app.apis()) for app in APPS},
     "This document": (DocumentApi,),
     "Administration": (
         AdminApi,
@@ -60,6 +53,18 @@ GROUPS: Final[Mapping[str, tuple[type, ...]]] = {
         FleetSupervisionApi,
     ),
 }
+"""Classes that serve operations and are part of no app."""
+
+
+def _groups() -> Mapping[str, tuple[type, ...]]:
+    groups: dict[str, tuple[type, ...]] = {}
+    for apis in (*(app.apis() for app in APPS), _OWN):
+        for heading, classes in apis.items():
+            groups[heading] = (*groups.get(heading, ()), *classes)
+    return groups
+
+
+GROUPS: Final = _groups()
 """Every class that serves operations, under the heading of its group."""
 
 _REF: Final = "#/components/schemas/{name}"

@@ -209,6 +209,13 @@ class Carrier(Protocol):
         """Close connections."""
 
 
+class Announcer(Protocol):
+    """Reaches phones. Bounded in time; raises CarrierError."""
+
+    async def announce(self, number: str, text: str, language: str) -> None:
+        """Call a number and speak a text."""
+
+
 class StreamEnd(Enum):
     """How a carrier's media stream ended."""
 

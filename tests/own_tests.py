@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("gateway", "media", "billing", "accounts", "database", "simulators")
 
-FOLDERS = {"billing/stores": "billing/sql"}
+FOLDERS = {"billing/stores": "billing/sql", "gateway/buttons": "gateway/buttons/on_stage"}
 """Folders of modules whose tests lie in a folder of another name as well."""
 
 TESTED_BY: dict[str, tuple[str, ...]] = {
@@ -82,7 +82,7 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
     ),
     "accounts.button_kinds": ("tests/gateway/test_data_map.py",),
     "accounts.money_kinds": ("tests/gateway/test_data_map.py",),
-    "gateway.charging.button_budgets": ("tests/gateway/stores/test_button_budgets.py",),
+    "gateway.buttons.budgets": ("tests/gateway/buttons/test_budget_store.py",),
     "gateway.button_problems": ("tests/gateway/http/test_problems.py",),
     "gateway.watching_problems": ("tests/gateway/http/test_problems.py",),
     "gateway.payment_problems": ("tests/gateway/http/test_problems.py",),
@@ -90,25 +90,33 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
         "tests/gateway/sockets/test_half_closing.py",
         "tests/gateway/sockets/test_addresses.py",
     ),
-    "gateway.embed.ports": (
+    "gateway.buttons.ports": (
         "tests/gateway/embed/test_found_button.py",
-        "tests/gateway/stores/test_buttons.py",
-        "tests/gateway/stores/test_button_budgets.py",
+        "tests/gateway/buttons/test_store.py",
+        "tests/gateway/buttons/test_budget_store.py",
     ),
     "gateway.limits.velocity_limits": ("tests/gateway/limits/test_velocity.py",),
-    "gateway.roles.budgets": ("tests/gateway/roles/test_drainer_process.py",),
-    "gateway.people.button_acts": ("tests/gateway/people/test_buttons.py",),
+    "gateway.buttons.acts": ("tests/gateway/buttons/on_stage/test_own_buttons.py",),
     "gateway.people.sign_in": (
         "tests/gateway/people/test_sign_in.py",
         "tests/gateway/people/test_codes.py",
     ),
-    "gateway.http.api.calls": (
-        "tests/gateway/http/api/test_calls.py",
-        "tests/gateway/http/api/test_calls_of_buttons.py",
+    "gateway.own_calls.api": (
+        "tests/gateway/own_calls/test_api.py",
+        "tests/gateway/own_calls/test_calls_of_buttons.py",
     ),
     "gateway.problem": ("tests/gateway/http/test_problems.py",),
-    "gateway.roles.embed": ("tests/gateway/test_access.py",),
-    "gateway.stores.button_tables": ("tests/gateway/stores/test_buttons.py",),
+    "gateway.buttons.app": ("tests/gateway/test_apps.py",),
+    "gateway.buttons.build": ("tests/calls/test_buttons.py",),
+    "gateway.buttons.destination_pages": ("tests/gateway/http/site/test_destinations.py",),
+    "gateway.buttons.pages": ("tests/gateway/http/site/test_buttons.py",),
+    "gateway.buttons.personal_rows": (
+        "tests/gateway/test_apps.py",
+        "tests/gateway/buttons/test_taken_back.py",
+    ),
+    "gateway.buttons.work": ("tests/gateway/roles/test_drainer_process.py",),
+    "gateway.own_calls.app": ("tests/gateway/test_apps.py",),
+    "gateway.buttons.tables": ("tests/gateway/buttons/test_store.py",),
     "accounts.not_personal": ("tests/gateway/test_data_map.py",),
     "accounts.departures": ("tests/gateway/stores/test_departures.py",),
     "accounts.stores.erasures": ("tests/money/test_erasure.py",),
@@ -118,7 +126,7 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
     "gateway.webhooks.app": ("tests/gateway/test_apps.py",),
     "gateway.webhooks.pages": ("tests/gateway/http/site/test_webhooks.py",),
     "gateway.people.privacy": ("tests/gateway/http/site/test_privacy.py",),
-    "gateway.stores.editors": ("tests/gateway/stores/test_buttons.py",),
+    "gateway.stores.editors": ("tests/gateway/buttons/test_store.py",),
     "gateway.personal_data.erasing": (
         "tests/money/test_erasure.py",
         "tests/money/test_failed_refunds.py",
@@ -151,7 +159,6 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
     "gateway.cli.simulate_mail": ("tests/gateway/cli/test_app.py",),
     "gateway.cli.simulate_payments": ("tests/calls/test_payments.py",),
     "gateway.http.principal": ("tests/gateway/http/test_holders.py",),
-    "gateway.http.site.button_pages": ("tests/gateway/http/site/test_buttons.py",),
     "gateway.http.site.key_pages": ("tests/gateway/http/site/test_keys.py",),
     "gateway.http.site.pages": ("tests/gateway/http/site/test_rendering.py",),
     "gateway.http.site.call_pages": ("tests/gateway/http/site/test_calls.py",),

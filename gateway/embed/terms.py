@@ -44,7 +44,7 @@ class VisitorTerms(msgspec.Struct, frozen=True, kw_only=True):
     amounts: Amounts = Amounts()
     """How many calls may begin."""
     era: str = ""
-    """The era in which the token was requested; see `embed.ports.ButtonEras`."""
+    """The era in which the token was requested; see `buttons.ports.ButtonEras`."""
 
     def under(self, rules: Rules) -> VisitorTerms:
         """Return the same terms under other rules of the button; caller and callee stay."""

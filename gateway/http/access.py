@@ -35,7 +35,7 @@ class DeclaredRoute(Route):
     """A route with a declaration of who may use it.
 
     Created by `public` and `signed`, by `Authenticator.route`, which also checks the API key or the
-    session, by `embed.door.ButtonDoor`, which finds the button, or by `site.door.Door`, which
+    session, by `buttons.door.ButtonDoor`, which finds the button, or by `site.door.Door`, which
     checks where a form comes from and who is signed in.
     """
 

@@ -11,13 +11,18 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
+from typing import Final
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from gateway.http.access import DeclaredRoute, public
+
+STATIC_DIR: Final = Path(str(resources.files("gateway.http"))) / "static"
+"""Where the build hook puts the built pages."""
 
 
 def policy(ancestors: str) -> str:

@@ -28,7 +28,6 @@ from database.engine import TIMEOUT_S, reading, writing
 from gateway.apps import personal_rows
 from gateway.operators import Order
 from gateway.stores.accounts import close
-from gateway.stores.button_tables import erase_button_rows
 from gateway.stores.fraud import erase_fraud_rows
 from gateway.stores.mail_outbox import erase_mails, queue_notice
 from gateway.stores.supervision import erase_rule
@@ -261,7 +260,6 @@ class SqlErasing:
             await erase_mails(connection, account_id)
             await erase_fraud_rows(connection, account_id)
             await erase_rule(connection, account_id)
-            await erase_button_rows(connection, account_id)
             for rows in personal_rows().values():
                 await rows.erase(connection, account_id)
             is_own = people.account_events.c.account_id == account_id

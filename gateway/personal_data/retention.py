@@ -34,10 +34,10 @@ from billing.stores import call_forgetting, tables
 from billing.stores.freezes import is_used
 from database.engine import AUDIT_TIMEOUT_S, TIMEOUT_S, Transactions, reading_long, writing
 from gateway.apps import personal_rows
+from gateway.personal_data.old_keys import SqlOldKeys
 from gateway.stores.book_closing import SqlBookClosing
 from gateway.stores.fraud import REFUSALS_KEPT, call_refusals, erase_fraud_rows
 from gateway.stores.mail_outbox import erase_mails, have_ended, mail_outbox
-from gateway.stores.old_keys import SqlOldKeys
 from gateway.stores.sent_forms import SENT_KEPT, sent_forms
 
 BATCH: Final = 100

@@ -20,7 +20,7 @@ from accounts.stores import tables as people
 from billing.stores import tables
 from database.engine import TIMEOUT_S, reading
 from gateway.apps import personal_rows
-from gateway.stores import button_tables, fraud
+from gateway.stores import fraud
 from gateway.stores.mail_outbox import mail_outbox
 from gateway.stores.supervision import supervision_rules
 
@@ -31,7 +31,6 @@ TABLES: Final[Mapping[str, sa.Table]] = {
     **people.metadata.tables,
     **tables.metadata.tables,
     **fraud.metadata.tables,
-    **button_tables.metadata.tables,
     mail_outbox.name: mail_outbox,
     supervision_rules.name: supervision_rules,
     **{table.name: table for rows in _OF_APPS for table in rows.tables},

@@ -36,8 +36,6 @@ from billing.stores import tables
 from gateway.apps import personal_rows
 from gateway.scopes import Scope
 from gateway.stores import departures
-from gateway.stores.button_tables import buttons
-from gateway.stores.buttons_taken_back import take_buttons_back
 from gateway.stores.card_events import forget_card
 from gateway.stores.mail_outbox import forget_strangers_mails
 from gateway.stores.people_transactions import Change
@@ -70,18 +68,12 @@ async def take_back(change: Change, since: datetime) -> Mapping[str, str]:
     disabled.
     """
     connection, account_id, begin = change.connection, change.holder.account_id, since - _MARGIN
-    made, numbers = await take_buttons_back(change, begin)
     names = {
         "passkeys": await _remove_passkeys(change, begin),
         "keys": await _revoke_keys(change, begin),
-        "buttons": made,
-        # Their owner recognises them by these digits; anyone else who reads the mail does not.
-        "numbers": [number[-4:] for number in numbers],
-        **{
-            app: await rows.take_back(connection, account_id, begin, change.at)
-            for app, rows in personal_rows().items()
-        },
     }
+    for rows in personal_rows().values():
+        names |= await rows.take_back(change, begin)
     app = await _take_codes_back(change, begin)
     for country in await countries.close_since(connection, account_id, begin):
         await change.record(Act.COUNTRY_CLOSED, reason=country)
@@ -193,9 +185,6 @@ async def what_stays(connection: AsyncConnection, account_id: str, at: datetime)
         "keys": sa.select(_KEY_NAME)
         .where(_KEYS.account_id == account_id, _KEYS.revoked_at.is_(None), _IS_SECRET)
         .order_by(_KEYS.created_at.desc()),
-        "buttons": sa.select(buttons.c.label)
-        .where(buttons.c.account_id == account_id, buttons.c.paused_at.is_(None))
-        .order_by(buttons.c.made_at.desc()),
     }
     factor = await second_factors.find(connection, account_id)
     erasure = await erasures.find(connection, account_id)

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 
 from billing.clock import utc_now
+from gateway.buttons.store import SqlButtons
 from gateway.calls.redemption import Redemption, no_people
 from gateway.http.bearer import Authenticator
 from gateway.http.holders import Holders
@@ -13,7 +14,6 @@ from gateway.ports import CallTokens
 from gateway.roles import adapters
 from gateway.roles.storage import Stores
 from gateway.settings import Settings
-from gateway.stores.buttons import SqlButtons
 from gateway.stores.tokens import RedisCallTokens
 from gateway.stores.velocity import RedisVelocity
 from gateway.stores.wishes import RedisWishes

@@ -24,13 +24,13 @@ from rich.text import Text
 
 from accounts.link import LIFETIMES, Purpose
 from gateway import settings
+from gateway.buttons.store import SqlButtons
 from gateway.charging.recovery import bring_credits
 from gateway.embed.keys import Mode
 from gateway.errors import EXIT_UNAVAILABLE, SettingsError
 from gateway.http.bearer import key_hash, new_api_key
 from gateway.roles import newcomer, storage
 from gateway.roles.children import Child
-from gateway.roles.embed import buttons_of
 from gateway.roles.history import History
 from gateway.roles.prices import load_deck, load_prices
 from gateway.roles.process import EndedError
@@ -230,7 +230,9 @@ class Demo:
         )
         if self._is_simulated:
             seed, number = self._secrets["api_key"], next(iter(PHONEBOOK))
-            made = await newcomer.make_button(buttons_of(stores), ACCOUNT_ID, seed, number)
+            made = await newcomer.make_button(
+                SqlButtons(stores.engine, stores.key_epochs.invalidate), ACCOUNT_ID, seed, number
+            )
             self._button_keys = {"calls the echo": made.live_key, "calls no one": made.test_key}
         secret = secrets.token_urlsafe(_LINK_BYTES)
         if await newcomer.make_link(stores.engine, ACCOUNT_ID, secret):

@@ -14,7 +14,6 @@ from gateway.apps import APPS
 from gateway.logs import formats
 from gateway.roles import storage
 from gateway.roles.audit import audit_daily
-from gateway.roles.budgets import watch_budgets
 from gateway.roles.children import Pulse
 from gateway.roles.journal import JournalDuty
 from gateway.roles.mail import MailDuty
@@ -55,13 +54,11 @@ async def work(settings: Settings, *, is_child: bool) -> None:
     journal = JournalDuty(settings, stores, is_child=is_child)
     post = open_post(settings, stores)
     services = stores.services(settings)
-    works = [app.work(services) for app in APPS]
+    works = [app.work(services) for app in APPS if app.work is not None]
     privacy = PrivacyDuty(settings, stores)
     duty = MailDuty(settings, stores.engine, privacy.empty_files)
     duty.start()
     privacy.start()
-    budgets = watch_budgets(stores)
-    budgets.start()
     auditing = audit_daily(stores)
     auditing.start()
     for work_of_app in works:
@@ -85,7 +82,6 @@ async def work(settings: Settings, *, is_child: bool) -> None:
         ending.cancel()
         if pulsing is not None:
             pulsing.cancel()
-        await budgets.stop()
         await auditing.stop()
         await privacy.stop()
         # After the last pass, which may still report refunds.

@@ -6,14 +6,14 @@ import secrets
 from dataclasses import dataclass
 
 from billing.clock import utc_now
+from gateway.buttons.visitor_refusal_store import RedisVisitorRefusals
+from gateway.buttons.visitor_refusals import VisitorRefusals
 from gateway.calls.refusal_counts import RefusalCounts
 from gateway.calls.risk import Risk
-from gateway.calls.visitor_refusals import VisitorRefusals
 from gateway.limits.fraud import Policy
 from gateway.roles.storage import Stores
 from gateway.settings import Settings
 from gateway.stores.fraud import SqlFraudBook
-from gateway.stores.visitor_refusals import RedisVisitorRefusals
 
 _RUN_BYTES = 6
 

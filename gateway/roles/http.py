@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from importlib import resources
-from pathlib import Path
 
 import sqlalchemy as sa
 
-from billing.stores.call_feedback import SqlFeedbackStore
 from billing.stores.payments import SqlPaymentStore
 from billing.stores.statement import SqlStatementStore
 from database import refusals
+from gateway.app import WebServices
 from gateway.apps import APPS
 from gateway.calls.admission import Admission
 from gateway.calls.carrier_news import Elsewhere
@@ -24,9 +22,6 @@ from gateway.heartbeat.ticker import Ticker
 from gateway.http import pages
 from gateway.http.access import DeclaredRoute
 from gateway.http.api.admin import AdminRoutes
-from gateway.http.api.buttons import ButtonsApi
-from gateway.http.api.call_feedback import CallFeedbackApi
-from gateway.http.api.calls import CallsApi
 from gateway.http.api.document import DocumentApi
 from gateway.http.api.keys import KeysApi
 from gateway.http.api.ledger import LedgerApi
@@ -36,10 +31,9 @@ from gateway.http.health import Health
 from gateway.http.hooks.stripe import StripeWebhook
 from gateway.http.hooks.twilio import TwilioWebhooks
 from gateway.logs.refused_signatures import RefusedSignatures
-from gateway.ports import CarrierCallbacks, NodeLoad
+from gateway.ports import Announcer, CarrierCallbacks, NodeLoad
 from gateway.roles.access import Access
 from gateway.roles.carrier import CarrierSide
-from gateway.roles.embed import compose_embed, embed_routes, own_buttons
 from gateway.roles.fraud import Fraud
 from gateway.roles.payments import PaymentServices
 from gateway.roles.periodic_tasks import Alarms
@@ -49,43 +43,39 @@ from gateway.roles.store_rights import StoreRights
 from gateway.settings import Settings
 from gateway.twilio.markup import hangup_twiml
 
-# The build hook puts the pages into the package.
-STATIC_DIR = Path(str(resources.files("gateway.http"))) / "static"
-
 Routes = Sequence[DeclaredRoute]
 
 
-def api_routes(
+def compose_services(
     settings: Settings,
     stores: Stores,
     access: Access,
     prices: Prices,
-    payments: PaymentServices | None,
-    *,
     fraud: Fraud,
+    *,
     index: CallIndex,
     choose_node: Callable[[], str | None],
     on_balance: Callable[[str, int], None],
-) -> Routes:
-    """Return the routes of `/v1`.
+    announcer: Announcer,
+) -> WebServices:
+    """Return what pages and API are built from.
 
     Args:
-        settings: What the operator has set.
-        stores: Where accounts, records and credit are kept.
-        access: Who may ask, and how often.
+        settings: The operator's settings.
+        stores: Where accounts, records and credit are stored.
+        access: Who may send requests, and how often.
         prices: What calls are quoted from.
-        payments: Takes payments; None where no payment service is set up.
-        fraud: What admission asks of accounts, and tells of them.
-        index: Where calls are.
-        choose_node: Returns the node that is to hold a new call; None where none takes any.
-        on_balance: Told of an account and its balance when that does not cover a call.
+        fraud: What admission asks about accounts, and the counts it reports.
+        index: Finds calls on all nodes.
+        choose_node: Returns the node for a new call; None if none takes any.
+        on_balance: Called with an account (id) and its balance if that does not cover a call.
+        announcer: Calls a number and speaks a text.
 
     """
-    auth, velocity = access.auth, access.velocity
     admission = Admission(
         settings,
         tokens=access.tokens,
-        velocity=velocity,
+        velocity=access.velocity,
         gate=stores.gate,
         ledger=stores.ledger,
         rates=prices.rates,
@@ -95,35 +85,44 @@ def api_routes(
         on_refusal=fraud.refusals.note,
         on_balance=on_balance,
     )
-    embed = compose_embed(settings, stores, velocity, admission, fraud.visitors.note)
-    feedback = SqlFeedbackStore(stores.engine)
-    services = stores.services(settings)
+    return WebServices(
+        settings=settings,
+        redis=stores.redis,
+        engine=stores.engine,
+        gate=stores.gate,
+        records=stores.records,
+        accounts=stores.accounts,
+        key_epochs=stores.key_epochs,
+        auth=access.auth,
+        velocity=access.velocity,
+        admission=admission,
+        index=index,
+        rates=prices.rates,
+        closed_destinations=prices.closed_destinations,
+        risk=fraud.risk,
+        announcer=announcer,
+        on_visitor_refusal=fraud.visitors.note,
+    )
+
+
+def api_routes(services: WebServices, payments: PaymentServices | None) -> Routes:
+    """Return the routes of `/v1`; `payments` is None if no payment service is set up.
+
+    Raises SettingsError for a check of visitors that cannot be loaded.
+    """
+    settings, auth, velocity = services.settings, services.auth, services.velocity
     cards = None if payments is None else CardPayments(payments.payments, payments.auto)
-    payment_store = SqlPaymentStore(stores.engine)
+    payment_store = SqlPaymentStore(services.engine)
     rates = RatesApi(
-        settings, auth, velocity, stores.gate, prices.rates, prices.closed_destinations
+        settings, auth, velocity, services.gate, services.rates, services.closed_destinations
     )
     return [
-        *CallsApi(
-            settings,
-            auth,
-            admission,
-            index,
-            stores.gate,
-            buttons=embed.door,
-            button_admission=embed.admission,
-        ).routes(),
-        *CallFeedbackApi(auth, feedback).routes(),
-        *embed_routes(settings, embed, feedback, STATIC_DIR),
         *PaymentsApi(settings, auth, velocity, payment_store, cards).routes(),
         *rates.routes(),
         *KeysApi(auth).routes(),
         *DocumentApi().routes(),
-        *LedgerApi(auth, SqlStatementStore(stores.engine)).routes(),
-        *ButtonsApi(
-            auth, own_buttons(settings, stores, velocity), settings.twilio_auth_token.reveal()
-        ).routes(),
-        *(route for app in APPS for route in app.routes(services, auth, velocity)),
+        *LedgerApi(auth, SqlStatementStore(services.engine)).routes(),
+        *(route for app in APPS for route in app.routes(services)),
     ]
 
 
@@ -213,4 +212,4 @@ def page_routes(
     rewrite: pages.Rewrite, rewrite_manifest: pages.Rewrite, rewrite_live: pages.Rewrite
 ) -> Routes:
     """Return the routes of the built pages, rewritten in the name of the service."""
-    return pages.routes(STATIC_DIR, rewrite, rewrite_manifest, rewrite_live)
+    return pages.routes(pages.STATIC_DIR, rewrite, rewrite_manifest, rewrite_live)

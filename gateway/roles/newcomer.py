@@ -22,13 +22,13 @@ from accounts.stores import audit_log, consents, holders, links, second_factors
 from billing.clock import utc_now
 from billing.stores import tables
 from database.engine import TIMEOUT_S, reading, writing
-from gateway.embed.keys import Mode, publishable_key
-from gateway.embed.origins import LOOPBACK
-from gateway.embed.ports import (
+from gateway.buttons.ports import (
     NewButton,
 )
+from gateway.buttons.store import SqlButtons
+from gateway.embed.keys import Mode, publishable_key
+from gateway.embed.origins import LOOPBACK
 from gateway.embed.rules import Amounts, Rules
-from gateway.stores.buttons import SqlButtons
 from gateway.stores.password_hashes import Argon2Hashes
 from gateway.stores.people_transactions import locked
 

@@ -14,7 +14,7 @@ from accounts.stores.ceremonies import RedisCeremonies
 from accounts.stores.secret_box import SecretBox
 from accounts.stores.sessions import RedisSessions
 from billing.clock import utc_now
-from gateway.apps import APPS
+from gateway.apps import template_packages
 from gateway.http.access import DeclaredRoute
 from gateway.http.cookies import Cookies
 from gateway.http.holders import Holders
@@ -141,7 +141,7 @@ def compose_people(
         missing=privacy.missing,
     )
     holders = Holders(browsers, Cookies(settings.origin), settings.own_origins)
-    pages = Pages(load_branding(settings), [app.package for app in APPS])
+    pages = Pages(load_branding(settings), template_packages())
     return People(
         people,
         SqlSecondFactors(people, box),

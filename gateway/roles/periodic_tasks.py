@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from billing.partition import PARTITIONS
 from billing.stores.positions import SqlPositions
-from gateway.calls import ended_buttons, ghosts, refusal_counts, visitor_refusals
-from gateway.calls.ended_buttons import EndedButtons
+from gateway.buttons import ended_buttons, visitor_refusals
+from gateway.buttons.ended_buttons import EndedButtons
+from gateway.calls import ghosts, refusal_counts
 from gateway.charging import closings, node_watch, outbox_alarm, reconcile, rounds, sweeper
 from gateway.charging.outbox_alarm import DrainerAlarm, OutboxAlarm
 from gateway.charging.reconcile import Reconciler

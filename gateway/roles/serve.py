@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 
+from gateway.buttons.ended_buttons import EndedButtons
+from gateway.buttons.era_store import RedisButtonEras
 from gateway.call import number
 from gateway.calls import carrier_news
 from gateway.calls.carrier_news import Elsewhere
-from gateway.calls.ended_buttons import EndedButtons
 from gateway.calls.fleet import FleetCalls
 from gateway.calls.index import CallIndex
 from gateway.calls.no_calls import NoCalls
@@ -37,7 +38,6 @@ from gateway.roles.alarms import Alarming
 from gateway.roles.carrier import CarrierSide, compose_carrier_side
 from gateway.roles.children import Child
 from gateway.roles.documents import post_documents
-from gateway.roles.embed import compose_proofs
 from gateway.roles.erasure import of_erasure
 from gateway.roles.fleet import Fleet, compose_fleet, new_log_level, of_node, of_process
 from gateway.roles.fraud import Fraud, compose_fraud
@@ -59,7 +59,6 @@ from gateway.settings import Settings
 from gateway.sockets.one_port import Entrance, OnePortServer, create_server
 from gateway.sockets.tls import ServerTls
 from gateway.stores import private_files
-from gateway.stores.button_eras import RedisButtonEras
 from gateway.stores.erasure_journal import ErasureJournal
 from gateway.stores.watch_channel import RedisWatchChannel
 
@@ -373,8 +372,17 @@ class Gateway:
         settings, stores, payments = self.settings, self.stores, self._payments
         access, fraud, people = self._access, self._fraud, self._people
         index = CallIndex(self._live.node, self._live, stores.records, stores.gate)
-        kept, carrier = (settings, stores, access.velocity), self._carrier_side.carrier
-        proofs = compose_proofs(*kept, prices=prices, fraud=fraud, announcer=carrier)
+        services = http.compose_services(
+            settings,
+            stores,
+            access,
+            prices,
+            fraud,
+            index=index,
+            choose_node=self.fleet.choose_node,
+            on_balance=_tell_nobody if payments is None else payments.auto.consider,
+            announcer=self._carrier_side.carrier,
+        )
         self._watching = Watching(
             stores,
             self.fleet.roster,
@@ -391,28 +399,9 @@ class Gateway:
             events=self.post.events,
         )
         return [
-            *http.api_routes(
-                settings,
-                stores,
-                access,
-                prices,
-                payments,
-                fraud=fraud,
-                index=index,
-                choose_node=self.fleet.choose_node,
-                on_balance=_tell_nobody if payments is None else payments.auto.consider,
-            ),
+            *http.api_routes(services, payments),
             *(http.payment_routes(settings, payments, self._refused) if payments else ()),
-            *site_routes(
-                settings,
-                stores,
-                people,
-                prices,
-                payments,
-                velocity=access.velocity,
-                index=index,
-                proofs=proofs,
-            ),
+            *site_routes(services, stores, people, payments),
             *admin_routes(settings, stores, access, people.sessions, self.fleet.control),
             *self._watching.routes(),
             *self._alarming.routes(routing),

@@ -71,7 +71,15 @@ class Stores:
 
     def services(self, settings: Settings) -> Services:
         """Return what the parts of an app are built from."""
-        return Services(settings=settings, engine=self.engine, records=self.records)
+        return Services(
+            settings=settings,
+            redis=self.redis,
+            engine=self.engine,
+            gate=self.gate,
+            records=self.records,
+            accounts=self.accounts,
+            key_epochs=self.key_epochs,
+        )
 
     async def close(self) -> None:
         """Close everything; the embedded Valkey last, because the client still talks to it."""

@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from gateway.app import App, PersonalRows, Services, Work
+from gateway.app import App, PersonalRows, Services, WebServices, Work
 
 if TYPE_CHECKING:
     from gateway.http.access import DeclaredRoute
-    from gateway.http.bearer import Authenticator
     from gateway.http.site.door import Door
-    from gateway.ports import Velocity
     from gateway.webhooks.endpoint_store import SqlWebhookEndpoints
     from gateway.webhooks.signature import SecretMaker
 
 
-def _apis() -> Sequence[type]:
+def _apis() -> Mapping[str, Sequence[type]]:
     from gateway.webhooks.api import WebhooksApi
 
-    return (WebhooksApi,)
+    return {"Webhooks": (WebhooksApi,)}
 
 
-def _routes(services: Services, auth: Authenticator, velocity: Velocity) -> Sequence[DeclaredRoute]:
+def _routes(services: WebServices) -> Sequence[DeclaredRoute]:
     from gateway.webhooks.acts import WebhookActs
     from gateway.webhooks.api import WebhooksApi
 
     endpoints, maker = _endpoints(services)
     acts = WebhookActs(endpoints, maker, services.settings.webhook_private_hosts)
-    return WebhooksApi(auth, acts, velocity).routes()
+    return WebhooksApi(services.auth, acts, services.velocity).routes()
 
 
 def _page_types() -> Sequence[type]:
@@ -37,7 +35,7 @@ def _page_types() -> Sequence[type]:
     return PAGES
 
 
-def _page_routes(services: Services, door: Door) -> Sequence[DeclaredRoute]:
+def _page_routes(services: WebServices, door: Door) -> Sequence[DeclaredRoute]:
     from gateway.webhooks.pages import WebhookPages
 
     endpoints, maker = _endpoints(services)
@@ -68,7 +66,6 @@ def _personal_rows() -> PersonalRows:
 
 WEBHOOKS: Final = App(
     name="webhooks",
-    heading="Webhooks",
     apis=_apis,
     routes=_routes,
     page_types=_page_types,

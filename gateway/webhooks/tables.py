@@ -7,7 +7,7 @@ that is forgotten is told to nobody. Of a secret there is only what it is derive
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from accounts.retention import DELIVERIES_KEPT
 from database.columns import NAMING_CONVENTION, UtcDateTime
 from gateway.app import PersonalRows
+from gateway.stores.people_transactions import Change
 from gateway.webhooks.ports import LABEL_MAX, Ended, called
 from gateway.webhooks.target import URL_CHARS_MAX
 
@@ -128,21 +129,19 @@ async def working_webhooks(
     return [called(*row) for row in found]
 
 
-async def take_webhooks_back(
-    connection: AsyncConnection, account_id: str, begin: datetime, at: datetime
-) -> Sequence[str]:
-    """Disable endpoints that were set or enabled since then: whoever did it would read on there.
+async def take_webhooks_back(change: Change, begin: datetime) -> Mapping[str, Sequence[str]]:
+    """Disable endpoints that were set or enabled since `begin`, which would let a thief read on.
 
-    Return what they are called.
+    Return their names, as `webhooks`.
     """
     of = endpoints.c
-    taken = await connection.execute(
+    taken = await change.connection.execute(
         sa.update(endpoints)
-        .where(of.account_id == account_id, of.set_at >= begin)
-        .values(disabled_at=at, disabled_why=Ended.TAKEN_BACK)
+        .where(of.account_id == change.holder.account_id, of.set_at >= begin)
+        .values(disabled_at=change.at, disabled_why=Ended.TAKEN_BACK)
         .returning(of.label, of.url)
     )
-    return [called(*row) for row in taken]
+    return {"webhooks": [called(*row) for row in taken]}
 
 
 def have_ended(before: datetime) -> sa.ColumnElement[bool]:

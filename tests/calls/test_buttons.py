@@ -7,7 +7,6 @@ import base64
 import contextlib
 import json
 import secrets
-import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,21 +17,25 @@ import msgspec
 import pytest
 from altcha import v1 as altcha
 
-from gateway.embed.hours import Hours
-from gateway.embed.keys import Mode, publishable_key
-from gateway.embed.ports import (
+from gateway.buttons.build import new_proofs
+from gateway.buttons.ports import (
     Change,
     CodeTry,
     NewButton,
     ProofCaller,
     ProofStart,
 )
+from gateway.calls.index import CallIndex
+from gateway.calls.no_calls import NoCalls
+from gateway.embed.hours import Hours
+from gateway.embed.keys import Mode, publishable_key
 from gateway.embed.rules import Rules
-from gateway.roles import adapters
-from gateway.roles.embed import buttons_of, compose_proofs
+from gateway.roles import adapters, http
+from gateway.roles.access import compose_access
 from gateway.roles.fraud import compose_fraud
 from gateway.roles.prices import load_deck, load_prices
 from tests.calls.world import ECHO, SILENT_FRAME, Customer, Phone, World, eventually
+from tests.gateway.buttons.button_books import buttons_of
 
 TONE = "+15005551001"
 SECOND_MICROS = 1000
@@ -358,13 +361,21 @@ async def test_a_number_is_proven_by_a_code_that_a_call_speaks(world: World, cus
     carrier = adapters.build_carrier(world.settings)
     caller = ProofCaller(customer.account_id, "192.0.2.1", "de")
     async with world.stores() as stores:
-        velocity = adapters.build_velocity(world.settings, stores, time.monotonic_ns)
         deck = load_deck(world.settings)
         prices = await load_prices(world.settings, stores.engine, deck)
         fraud = compose_fraud(world.settings, stores)
-        proofs = compose_proofs(
-            world.settings, stores, velocity, prices=prices, fraud=fraud, announcer=carrier
+        services = http.compose_services(
+            world.settings,
+            stores,
+            compose_access(world.settings, stores),
+            prices,
+            fraud,
+            index=CallIndex("", NoCalls(), stores.records, stores.gate),
+            choose_node=lambda: None,
+            on_balance=lambda _account_id, _micros: None,
+            announcer=carrier,
         )
+        proofs = new_proofs(services)
         assert await proofs.start(caller, "+1 500 555 1001") is ProofStart.CALLED
 
         async def spoken() -> str:

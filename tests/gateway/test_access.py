@@ -21,21 +21,21 @@ from accounts.stores.links import make_link
 from billing.rating import Rate
 from billing.stores import tables
 from database.engine import TIMEOUT_S, writing
-from gateway.charging.recovery import bring_credits
-from gateway.embed.keys import Mode, publishable_key
-from gateway.embed.ports import (
+from gateway.buttons.ports import (
     NewButton,
 )
+from gateway.charging.recovery import bring_credits
+from gateway.embed.keys import Mode, publishable_key
 from gateway.embed.rules import Rules
 from gateway.http.access import Access, DeclaredRoute
 from gateway.http.bearer import key_hash, new_api_key
 from gateway.people.sign_up import verify_email
 from gateway.roles import storage
-from gateway.roles.embed import buttons_of
 from gateway.roles.people import People, compose_people
 from gateway.roles.serve import Gateway
 from gateway.scopes import PAGE, Scope
 from gateway.settings_variables import from_mapping
+from tests.gateway.buttons.button_books import buttons_of
 from tests.thorough import first_of
 from tests.valkey import ValkeyServer, free_port
 

@@ -23,13 +23,12 @@ from schemathesis.config import SchemathesisConfig
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 from websockets.sync.client import connect
 
-from gateway.embed.keys import Mode, publishable_key
-from gateway.embed.ports import (
+from gateway.buttons.ports import (
     NewButton,
 )
+from gateway.embed.keys import Mode, publishable_key
 from gateway.http.operation import PREFIX, ApiRoute
 from gateway.openapi import document, operations
-from gateway.roles.embed import buttons_of
 from gateway.scopes import PAGE, Scope
 from gateway.webhooks.events import endpoint_id
 from simulators.carrier.service import SimulatorService
@@ -37,6 +36,7 @@ from simulators.carrier.settings import SimulatorSettings
 from simulators.payments.service import PaymentSimulatorService, PaymentSimulatorSettings
 from tests.gateway.api_lives import DELETES, Fault, Lives
 from tests.gateway.api_walk import Walk, with_whole_numbers
+from tests.gateway.buttons.button_books import buttons_of
 from tests.gateway.logs.levels import kept_levels
 from tests.gateway.test_access import (
     BUTTON,

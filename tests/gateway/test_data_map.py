@@ -18,11 +18,15 @@ from accounts.stores.ceremonies import RedisCeremonies
 from accounts.stores.sessions import RedisSessions
 from billing.ports import SpendCap
 from gateway import settings
-from gateway.call.ghost import Ghost
-from gateway.call.supervision import GRANT_S, Grant
-from gateway.embed.ports import (
+from gateway.buttons.challenge_store import RedisChallenges
+from gateway.buttons.era_store import RedisButtonEras
+from gateway.buttons.ports import (
     Spent,
 )
+from gateway.buttons.proof_code_store import RedisProofCodes
+from gateway.buttons.visitor_refusal_store import RedisVisitorRefusals
+from gateway.call.ghost import Ghost
+from gateway.call.supervision import GRANT_S, Grant
 from gateway.embed.refusals import Reason
 from gateway.http.site.country_pages import CountryPages
 from gateway.limits.velocity import LIMITS, Use
@@ -36,8 +40,6 @@ from gateway.ports import CallOrder
 from gateway.stores.alarms import RedisAlarms
 from gateway.stores.aof import RedisAof
 from gateway.stores.audited import RedisAudited
-from gateway.stores.button_eras import RedisButtonEras
-from gateway.stores.challenges import RedisChallenges
 from gateway.stores.drain_mark import RedisDrainMark
 from gateway.stores.ghosts import RedisGhostStore
 from gateway.stores.key_epochs import RedisKeyEpochs
@@ -45,12 +47,10 @@ from gateway.stores.leases import RedisNodeLeases
 from gateway.stores.mailboxes import RedisMailboxes
 from gateway.stores.minutes import RedisMinutes
 from gateway.stores.node_facts import RedisNodeDirectory
-from gateway.stores.proof_codes import RedisProofCodes
 from gateway.stores.supervision import RedisGrants
 from gateway.stores.tokens import RedisCallTokens
 from gateway.stores.unnamed_proxy import RedisUnnamedProxy
 from gateway.stores.velocity import RedisVelocity
-from gateway.stores.visitor_refusals import RedisVisitorRefusals
 from gateway.stores.wishes import RedisWishes
 from tests.accounts.mapped import columns_of, unmapped
 from tests.billing.conftest import client, empty_gate, gate

@@ -11,8 +11,8 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from gateway.calls.human_check import load
-from tests.gateway.calls.test_human_check import ASKED, refusal
+from gateway.buttons.human_check import load
+from tests.gateway.buttons.on_stage.test_human_check import ASKED, refusal
 
 
 class Service(BaseHTTPRequestHandler):

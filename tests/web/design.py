@@ -9,10 +9,10 @@ from pathlib import Path
 
 import uvicorn
 
+from gateway.buttons.frames import LOADER, files_in
 from gateway.http import pages
 from gateway.http.access import public
 from gateway.http.app import create_app
-from gateway.http.embed.frames import LOADER, files_in
 from gateway.http.site.design import DesignPages
 from tests.gateway.http.site.conftest import Site
 from tests.valkey import free_port

@@ -13,17 +13,17 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, expect
 
 from billing.statement import CallLine, StatementLine
-from gateway.embed.hours import Hours
-from gateway.embed.ports import (
+from gateway.buttons.ports import (
     DayUsage,
     NewButton,
     ProvenDestination,
 )
+from gateway.embed.hours import Hours
 from gateway.http.app import create_app
 from gateway.own_keys import NewKey
 from gateway.scopes import PAGE
+from tests.gateway.buttons.button_books import NUMBER, button_of, rules
 from tests.gateway.http.site.books import AT, UNIT, live, payment, record
-from tests.gateway.http.site.button_books import NUMBER, button_of, rules
 from tests.gateway.http.site.conftest import Site
 from tests.gateway.people.memory import EMAIL, OTHER_PASSWORD, PASSWORD
 from tests.valkey import free_port

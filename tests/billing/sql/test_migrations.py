@@ -23,7 +23,7 @@ from database import migrations
 from database.columns import UtcDateTime
 from database.engine import create_engine
 from database.migrations import migrate
-from gateway.stores.button_tables import metadata as buttons
+from gateway.buttons.tables import metadata as buttons
 from gateway.stores.duties import metadata as duties
 from gateway.stores.fraud import metadata as fraud
 from gateway.stores.mail_outbox import metadata as mails

@@ -7,8 +7,6 @@ import pytest
 from standardwebhooks.webhooks import Webhook
 from typer.testing import CliRunner
 
-from billing.stores.sql import SqlCdrStore
-from gateway.app import Services
 from gateway.cli import app as app_module
 from gateway.cli import webhooks
 from gateway.errors import EXIT_FINDINGS, EXIT_SETTINGS, PROBLEMS
@@ -18,7 +16,7 @@ from gateway.stores import private_files
 from gateway.webhooks.ports import ENDPOINTS_MAX, LABEL_MAX
 from gateway.webhooks.work import WebhookWork
 from tests.gateway.cli.test_administration import Desk, desk
-from tests.gateway.webhooks.world import HOST, receiving
+from tests.gateway.webhooks.world import HOST, receiving, services_of
 
 __all__ = ["desk"]
 
@@ -234,7 +232,7 @@ async def test_the_worker_sends_what_a_command_has_queued(line, monkeypatch):
     line.desk.environ = environ
     settings = from_mapping({k: v for k, v in environ.items() if k.startswith("CALLER_")})
     engine = storage.open_database(settings)
-    duty = WebhookWork(Services(settings=settings, engine=engine, records=SqlCdrStore(engine)))
+    duty = WebhookWork(services_of(settings, engine))
     duty.start()
     try:
         async with receiving() as receiver, asyncio.timeout(30):

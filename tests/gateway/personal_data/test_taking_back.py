@@ -27,16 +27,16 @@ from accounts.stores.secret_box import SecretBox
 from billing.payment_reasons import ACCOUNT_LOCKED
 from billing.stores import tables
 from billing.stores.payments import SqlPaymentStore
-from gateway.call.supervision import Mode, Rule
-from gateway.embed.ports import (
+from gateway.buttons.ports import (
     Change,
     CodeTry,
 )
+from gateway.buttons.store import SqlButtons
+from gateway.call.supervision import Mode, Rule
 from gateway.personal_data.people import SqlPeople
 from gateway.personal_data.taking_back import what_stays
 from gateway.scopes import LEAST
 from gateway.stores.accounts import KEY_ID_CHARACTERS, SqlAccountStore
-from gateway.stores.buttons import SqlButtons
 from gateway.stores.departures import SqlDepartures
 from gateway.stores.mail_outbox import mail_outbox, queue_notice
 from gateway.stores.passkeys import SqlPasskeys
@@ -44,6 +44,7 @@ from gateway.stores.second_factors import SqlSecondFactors
 from gateway.stores.supervision import SqlHolderSupervision
 from gateway.webhooks.endpoint_store import SqlWebhookEndpoints
 from gateway.webhooks.ports import EndpointForm
+from tests.gateway.buttons.test_store import NEW, PHONE, key
 from tests.gateway.personal_data.test_people import (
     DEVICE,
     HOME,
@@ -54,7 +55,6 @@ from tests.gateway.personal_data.test_people import (
     World,
     mails,
 )
-from tests.gateway.stores.test_buttons import NEW, PHONE, key
 
 CODES = recovery_codes.make(bytes(range(150)))
 FACTOR = NewSecondFactor(bytes(20), 100, [recovery_codes.digest(each) for each in CODES])

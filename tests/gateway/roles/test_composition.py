@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from billing.ports import Opening
-from gateway.calls.ended_buttons import EndedButtons
+from gateway.buttons.ended_buttons import EndedButtons
 from gateway.calls.index import CallIndex
 from gateway.calls.no_calls import NoCalls
 from gateway.charging.recovery import bring_credits
@@ -69,18 +69,19 @@ class Office:
             *periodic_tasks.of_mails(settings, self.alarms),
             *periodic_tasks.of_payments(self.payments),
         ]
+        services = http.compose_services(
+            settings,
+            stores,
+            self.access,
+            prices,
+            fraud,
+            index=CallIndex("", NoCalls(), stores.records, stores.gate),
+            choose_node=lambda: "n1",
+            on_balance=self.payments.auto.consider,
+            announcer=self.carrier_side.carrier,
+        )
         routes = [
-            *http.api_routes(
-                settings,
-                stores,
-                self.access,
-                prices,
-                self.payments,
-                fraud=fraud,
-                index=CallIndex("", NoCalls(), stores.records, stores.gate),
-                choose_node=lambda: "n1",
-                on_balance=self.payments.auto.consider,
-            ),
+            *http.api_routes(services, self.payments),
             *http.health_routes(
                 stores,
                 self.alarms,

@@ -3,12 +3,12 @@
 from accounts.link import LIFETIMES, Purpose, digest
 from accounts.stores import holders
 from billing.clock import utc_now
+from gateway.buttons.store import SqlButtons
 from gateway.embed.keys import Mode
 from gateway.embed.rules import Amounts, faults
 from gateway.personal_data.people import SqlPeople
 from gateway.roles.newcomer import EMAIL, HOST_ORIGINS, make_button, make_holder, make_link
 from gateway.stores.accounts import SqlAccountStore
-from gateway.stores.buttons import SqlButtons
 from gateway.stores.mail_outbox import queue_notice
 from gateway.stores.password_hashes import Argon2Hashes
 

@@ -10,8 +10,8 @@ from gateway.twilio import account as twilio_account
 from gateway.twilio.account import (
     CALL_RIGHTS,
     NUMBER_RIGHTS,
-    Standing,
     Number,
+    Standing,
     TwilioAccount,
 )
 from tests.simulators.carrier.conftest import peer, start

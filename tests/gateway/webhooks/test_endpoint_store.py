@@ -25,7 +25,7 @@ from gateway.webhooks.signature import SecretMaker, read_secret
 from gateway.webhooks.tables import take_webhooks_back
 from tests.gateway.calls.test_live import Velocity
 from tests.gateway.http.test_bearer import Epochs
-from tests.gateway.webhooks.world import World, receiving
+from tests.gateway.webhooks.world import World, change_of, receiving
 
 URL = "https://hooks.example.com/caller?token=1"
 
@@ -176,8 +176,8 @@ async def test_the_holder_is_told_of_each_new_address_once_whoever_sets_it(api, 
     assert await told() == [mail, again, again]
     lock_at = api.world.clock()
     async with engine.begin() as connection:
-        taken = await take_webhooks_back(connection, "ada", lock_at, lock_at)
-    assert taken == ["shop"]
+        taken = await take_webhooks_back(change_of(connection, "ada", lock_at), lock_at)
+    assert taken == {"webhooks": ["shop"]}
     # Of an account without a holder nobody is told.
     await api.world.endpoints.add("nobodys", None, "wh_2", EndpointForm(URL, "", ""), "seed")
     assert len(await told()) == 3

@@ -9,8 +9,7 @@ import sqlalchemy as sa
 from standardwebhooks.webhooks import Webhook
 
 from billing.stores import tables
-from billing.stores.sql import SqlCdrStore, SqlLedgerStore
-from gateway.app import Services
+from billing.stores.sql import SqlLedgerStore
 from gateway.calls.call_view import CallView
 from gateway.errors import SettingsError
 from gateway.settings_variables import from_mapping
@@ -19,7 +18,7 @@ from gateway.webhooks.signature import SecretMaker, secret_text
 from gateway.webhooks.spool import open_spool, queue_ended_calls
 from gateway.webhooks.work import Locator, WebhookWork
 from tests.billing.outbox_entries import closed, opened
-from tests.gateway.webhooks.world import HOST, receiving, world
+from tests.gateway.webhooks.world import HOST, receiving, services_of, world
 
 __all__ = ["world"]
 
@@ -40,8 +39,7 @@ def secrets_of(settings):
 async def working(world, settings, monkeypatch):
     """Run the worker's duty, which looks often."""
     monkeypatch.setattr("gateway.webhooks.sender.INTERVAL_S", 0.05)
-    records = SqlCdrStore(world.engine)
-    duty = WebhookWork(Services(settings=settings, engine=world.engine, records=records))
+    duty = WebhookWork(services_of(settings, world.engine))
     duty.start()
     yield duty
     await duty.stop()

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 import sqlalchemy as sa
@@ -10,6 +11,9 @@ from aiohttp import web
 from standardwebhooks.webhooks import Webhook
 
 from billing.stores import tables
+from billing.stores.sql import SqlCdrStore
+from gateway.app import Services
+from gateway.stores.accounts import SqlAccountStore
 from gateway.webhooks.endpoint_store import SqlWebhookEndpoints
 from gateway.webhooks.events import Told, body_of, event_id
 from gateway.webhooks.ports import Endpoint, EndpointForm
@@ -176,3 +180,22 @@ async def world(engine):
     await world.open_account("alice", "bob")
     yield world
     await world.poster.close()
+
+
+def services_of(settings, engine):
+    """Return what sending is built from: it needs no credit store."""
+    return Services(
+        settings=settings,
+        redis=None,
+        engine=engine,
+        gate=None,
+        records=SqlCdrStore(engine),
+        accounts=SqlAccountStore(engine),
+        key_epochs=None,
+    )
+
+
+def change_of(connection, account_id, at):
+    """Return a change of an account, as far as webhooks look at it."""
+    holder = SimpleNamespace(account_id=account_id)
+    return SimpleNamespace(connection=connection, holder=holder, at=at)

@@ -11,7 +11,11 @@ from html.parser import HTMLParser
 import httpx
 import pytest
 
-from gateway.apps import APPS
+from gateway.apps import template_packages
+from gateway.buttons.acts import ButtonActs
+from gateway.buttons.destination_pages import DestinationPages
+from gateway.buttons.own_buttons import OwnButtons
+from gateway.buttons.pages import ButtonPages
 from gateway.calls.rate_table import RateTable
 from gateway.http.api.payments import CardPayments
 from gateway.http.app import create_app
@@ -19,11 +23,9 @@ from gateway.http.cookies import Cookies
 from gateway.http.holders import Holders
 from gateway.http.site.account import AccountPages
 from gateway.http.site.branding import Branding
-from gateway.http.site.buttons import ButtonPages
 from gateway.http.site.calls import CallPages
 from gateway.http.site.credit import CreditPages
 from gateway.http.site.data import DataPages
-from gateway.http.site.destinations import DestinationPages
 from gateway.http.site.documents import DocumentPages
 from gateway.http.site.door import Door
 from gateway.http.site.keys import KeyPages
@@ -42,8 +44,6 @@ from gateway.http.site.sign_in import SignInPages
 from gateway.http.site.sign_in_code import SignInCodePages
 from gateway.http.site.sign_up import SignUpPages
 from gateway.http.site.supervision import SupervisionPages
-from gateway.people.button_acts import ButtonActs
-from gateway.people.buttons import OwnButtons
 from gateway.people.exports import OwnExports
 from gateway.people.keys import Keys
 from gateway.people.supervision import Supervision
@@ -51,10 +51,10 @@ from gateway.settings import Settings
 from gateway.webhooks.pages import WebhookPages
 from gateway.webhooks.signature import SecretMaker
 from gateway.words.data_map import Kept
-from tests.gateway.calls.test_ended_buttons import Eras
+from tests.gateway.buttons.button_books import MemoryButtons, MemoryProofs
+from tests.gateway.buttons.on_stage.test_ended_buttons import Eras
 from tests.gateway.calls.test_live import Velocity
 from tests.gateway.http.site.books import Closed, HolderKeys, PaymentBook, Rates, Till, new_books
-from tests.gateway.http.site.button_books import MemoryButtons, MemoryProofs
 from tests.gateway.http.site.webhook_books import MemoryEndpoints
 from tests.gateway.people.memory import EMAIL, PASSWORD, World
 from tests.gateway.people.memory_exports import MemoryExports, MemoryRows
@@ -100,9 +100,7 @@ class Site:
         self.balance = 12_340_000
         self.books = new_books()
         holders = Holders(world.browsers, Cookies(origin), frozenset({origin}))
-        self.pages = Pages(
-            Branding("Example Calls", "help@example.com"), [app.package for app in APPS]
-        )
+        self.pages = Pages(Branding("Example Calls", "help@example.com"), template_packages())
         self.door = door = Door(holders, self.pages, lambda: world.now, world.velocity)
         self.rows, self.exports = MemoryRows(), MemoryExports(world)
         self.own_exports = OwnExports(self.exports, lambda: world.now, world.new_secret)

@@ -8,18 +8,18 @@ import msgspec
 import pytest
 
 from database.errors import StoreUnavailableError
-from gateway.embed.hours import Hours, Span
-from gateway.embed.keys import Mode
-from gateway.embed.ports import (
+from gateway.buttons.forms import written
+from gateway.buttons.pages import masked, zones
+from gateway.buttons.ports import (
     Change,
     DayUsage,
     NewButton,
     ProvenDestination,
 )
+from gateway.embed.hours import Hours, Span
+from gateway.embed.keys import Mode
 from gateway.embed.refusals import Reason
-from gateway.http.site.button_forms import written
-from gateway.http.site.buttons import masked, zones
-from tests.gateway.http.site.button_books import AT, NUMBER, button_of, rules
+from tests.gateway.buttons.button_books import AT, NUMBER, button_of, rules
 from tests.gateway.http.site.conftest import ORIGIN, place
 
 ID = "0123456789abcdef01234567"

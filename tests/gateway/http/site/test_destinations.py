@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.embed.ports import (
+from gateway.buttons.ports import (
     Change,
     CodeTry,
     NewButton,
@@ -10,7 +10,7 @@ from gateway.embed.ports import (
     ProvenDestination,
 )
 from gateway.errors import RequestRefusedError, TooFastError
-from tests.gateway.http.site.button_books import AT, CODE, NUMBER, button_of, rules
+from tests.gateway.buttons.button_books import AT, CODE, NUMBER, button_of, rules
 from tests.gateway.http.site.conftest import place
 
 PAGE = "/account/destinations"

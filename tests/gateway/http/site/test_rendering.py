@@ -13,7 +13,7 @@ import pytest
 from jinja2 import meta, nodes
 
 from accounts.errors import REFUSALS
-from gateway.apps import APPS
+from gateway.apps import APPS, template_packages
 from gateway.errors import PROBLEMS
 from gateway.http import site
 from gateway.http.site import rendering
@@ -34,7 +34,7 @@ PAGES = [
     for _, found in inspect.getmembers(import_module(place), inspect.isclass)
     if found.__module__ == place and hasattr(found, "template")
 ]
-PAGES += [page for app in APPS for page in app.page_types()]
+PAGES += [page for app in APPS if app.page_types is not None for page in app.page_types()]
 CONSTANTS = {
     "t",
     "language",
@@ -52,7 +52,7 @@ CONSTANTS = {
     "script",
 }
 TEMPLATES = Path(rendering.__file__).parent / "templates"
-PACKAGES = [app.package for app in APPS]
+PACKAGES = template_packages()
 FOLDERS = [TEMPLATES, *(Path(import_module(each).__path__[0]) / "templates" for each in PACKAGES)]
 FILES = [path for folder in FOLDERS for path in folder.iterdir()]
 SHARED = {"layout.html", "signed_in.html", "menu.html", "fields.html", "facts.html"} | {
