@@ -29,6 +29,7 @@ from gateway.roles.fraud import compose_fraud
 from gateway.roles.prices import load_prices
 from gateway.settings_variables import from_mapping
 from gateway.stores.accounts import AccountRow
+from gateway.stores.opened import Stores
 
 ROUNDS = 500
 HOME, ABROAD = "+15005551000", "+442079460018"
@@ -48,7 +49,7 @@ class _Book:
         return self._standing
 
 
-async def _cases(stores: storage.Stores, environ: Mapping[str, str]) -> None:
+async def _cases(stores: Stores, environ: Mapping[str, str]) -> None:
     at = datetime.now(UTC)
     paid = Standing(frozenset({"GB"}), at - timedelta(days=1))
     settled = Standing(frozenset({"GB"}), at - timedelta(days=30))
@@ -69,7 +70,7 @@ async def _cases(stores: storage.Stores, environ: Mapping[str, str]) -> None:
         await _measure(name, admission, buyer, number, stores, book)
 
 
-async def _admission(read: settings.Settings, stores: storage.Stores, book: _Book) -> Admission:
+async def _admission(read: settings.Settings, stores: Stores, book: _Book) -> Admission:
     prices = await load_prices(read, stores.engine, RateDeck.from_csv(DECK))
     fraud = compose_fraud(read, stores)
     access = compose_access(read, stores)
@@ -92,7 +93,7 @@ async def _measure(
     admission: Admission,
     buyer: Buyer,
     number: str,
-    stores: storage.Stores,
+    stores: Stores,
     book: _Book,
 ) -> None:
     statements = 0
@@ -117,7 +118,7 @@ async def _measure(
     )
 
 
-async def _commands(stores: storage.Stores) -> int:
+async def _commands(stores: Stores) -> int:
     return int((await stores.redis.info("stats"))["total_commands_processed"])
 
 

@@ -36,6 +36,7 @@ from gateway.charging.rounds import Metering
 from gateway.roles import storage
 from gateway.settings_variables import from_mapping
 from gateway.stores.drain_mark import RedisDrainMark
+from gateway.stores.opened import Stores
 
 CALLS = 200
 CALL_S = 60
@@ -94,7 +95,7 @@ class Call:
 class Traffic:
     """Calls that begin and end, so that as many as wanted are live."""
 
-    def __init__(self, stores: storage.Stores, metering: Metering) -> None:
+    def __init__(self, stores: Stores, metering: Metering) -> None:
         self._stores = stores
         self._metering = metering
         self._accounts = itertools.cycle(_accounts())
@@ -216,7 +217,7 @@ async def _draining(environ: dict[str, str]) -> AsyncIterator[int]:
         await process.wait()
 
 
-async def _first_draining(stores: storage.Stores) -> None:
+async def _first_draining(stores: Stores) -> None:
     mark = RedisDrainMark(stores.redis)
     async with asyncio.timeout(START_S_MAX):
         # Only a draining to the end leaves the mark.
@@ -270,7 +271,7 @@ async def measure(calls_count: int, seconds: float, database_url: str = "") -> C
     )
 
 
-async def _booked(stores: storage.Stores) -> int:
+async def _booked(stores: Stores) -> int:
     # A drainer that has not kept up would look cheap.
     assert not await stores.gate.outbox_length()
     pages = [await stores.records.page(account_id, limit=500) for account_id in _accounts()]

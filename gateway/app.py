@@ -9,29 +9,34 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
+
+from gateway.ports import Notify, to_nobody
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
-    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from billing.stores.redis import RedisSpendGate
-    from billing.stores.sql import SqlCdrStore
     from gateway.calls.admission import Admission
     from gateway.calls.closed_destinations import ClosedDestinations
     from gateway.calls.index import CallIndex
+    from gateway.calls.rate_table import RateTable
     from gateway.calls.risk import Risk
     from gateway.charging.current_rates import CurrentRates
     from gateway.http.access import DeclaredRoute
     from gateway.http.bearer import Authenticator
     from gateway.http.site.door import Door
+    from gateway.logs.refused_signatures import RefusedSignatures
     from gateway.ports import Announcer, Velocity
     from gateway.settings import Settings
-    from gateway.stores.accounts import SqlAccountStore
-    from gateway.stores.key_epochs import RedisKeyEpochs
+    from gateway.stores.opened import Stores
     from gateway.stores.people_transactions import Change
 
 _Part = TypeVar("_Part")
+
+
+async def _no_calls(_account_id: str) -> None:
+    """Do nothing: no calls are live."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,12 +44,19 @@ class Services:
     """What the parts of an app are built from, in every process."""
 
     settings: Settings
-    redis: Any
-    engine: AsyncEngine
-    gate: RedisSpendGate
-    records: SqlCdrStore
-    accounts: SqlAccountStore
-    key_epochs: RedisKeyEpochs
+    stores: Stores
+    notify: Notify = to_nobody
+    on_credit: Callable[[str], Awaitable[None]] = _no_calls
+    """Called with an account (id) after its credit has changed: it charges its live calls."""
+    parts: dict[Callable[..., Any], Any] = field(default_factory=dict, repr=False)
+    """What was built so far, by what built it."""
+
+    def one(self, make: Callable[[Self], _Part]) -> _Part:
+        """Return what `make` returns for these services: the same part for all who ask for it."""
+        if make not in self.parts:
+            self.parts[make] = make(self)
+        part: _Part = self.parts[make]
+        return part
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,18 +69,12 @@ class WebServices(Services):
     index: CallIndex
     rates: CurrentRates
     closed_destinations: ClosedDestinations
+    rate_table: RateTable
     risk: Risk
     announcer: Announcer
+    refused_signatures: RefusedSignatures
     on_visitor_refusal: Callable[[str, str], None]
     """Called with a button (id) and the code of a visitor's refusal."""
-    _parts: dict[Callable[[WebServices], Any], Any] = field(default_factory=dict)
-
-    def one(self, make: Callable[[WebServices], _Part]) -> _Part:
-        """Return what `make` returns for these services: the same part for all who ask for it."""
-        if make not in self._parts:
-            self._parts[make] = make(self)
-        part: _Part = self._parts[make]
-        return part
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,9 +8,10 @@ from typing import Final
 from gateway.app import App, PersonalRows
 from gateway.buttons.app import BUTTONS
 from gateway.own_calls.app import OWN_CALLS
+from gateway.payments.app import PAYMENTS
 from gateway.webhooks.app import WEBHOOKS
 
-APPS: Final[tuple[App, ...]] = (OWN_CALLS, BUTTONS, WEBHOOKS)
+APPS: Final[tuple[App, ...]] = (OWN_CALLS, PAYMENTS, BUTTONS, WEBHOOKS)
 """In the order of their headings in the API's document."""
 
 

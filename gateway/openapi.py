@@ -26,9 +26,7 @@ from gateway.http.api.document import DocumentApi
 from gateway.http.api.fleet import FleetApi
 from gateway.http.api.history import HistoryApi
 from gateway.http.api.keys import KeysApi
-from gateway.http.api.ledger import LedgerApi
 from gateway.http.api.operator_reports import OperatorReportsApi
-from gateway.http.api.payments import PaymentsApi
 from gateway.http.api.rates import RatesApi
 from gateway.http.api.supervision import FleetSupervisionApi, OwnSupervisionApi
 from gateway.http.idempotency import HEADER, PATTERN
@@ -39,8 +37,7 @@ from gateway.scopes import Scope
 
 _OWN: Final[Mapping[str, tuple[type, ...]]] = {
     "Calls": (RatesApi, OwnFeedApi, OwnSupervisionApi),
-    "Account": (KeysApi, LedgerApi),
-    "Payments": (PaymentsApi,),
+    "Account": (KeysApi,),
     "This document": (DocumentApi,),
     "Administration": (
         AdminApi,

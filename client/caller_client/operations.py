@@ -250,6 +250,161 @@ class Caller(Transport):
             ),
         )
 
+    def list_ledger(
+        self, *, limit: int | None = None, before: str | None = None
+    ) -> shapes.LedgerPage:
+        """Return a page of the account's lines, newest first.
+
+        Top-ups, charges, refunds with their reasons, and the balance after each.
+        """
+        return cast(
+            "shapes.LedgerPage",
+            self.ask(
+                Wish(
+                    "GET",
+                    "/v1/ledger",
+                    (shapes.LedgerPage,),
+                    query={"limit": limit, "before": before},
+                )
+            ),
+        )
+
+    def iter_ledger(self) -> Iterator[shapes.LedgerLineView]:
+        """Yield what `list_ledger` returns, page after page."""
+        return self.pages(
+            lambda before: Wish(
+                "GET", "/v1/ledger", (shapes.LedgerPage,), query={"limit": 200, "before": before}
+            ),
+            "lines",
+        )
+
+    def show_key(self) -> shapes.KeyView:
+        """Return whose key this is and what it may do."""
+        return cast("shapes.KeyView", self.ask(Wish("GET", "/v1/key", (shapes.KeyView,))))
+
+    def show_top_up_offer(self) -> shapes.TopUpOffer:
+        """Return the offered amounts, and the settings for automatic top-ups."""
+        return cast("shapes.TopUpOffer", self.ask(Wish("GET", "/v1/top-ups", (shapes.TopUpOffer,))))
+
+    def start_top_up(
+        self,
+        *,
+        amount: str,
+        idempotency_key: str = "",
+        save_card: bool | msgspec.UnsetType = msgspec.UNSET,
+    ) -> shapes.PaymentView:
+        """Begin a payment; the person makes it on the payment service's own page.
+
+        Without an idempotency key the same amount within 30 seconds is the same payment.
+        """
+        return cast(
+            "shapes.PaymentView",
+            self.ask(
+                Wish(
+                    "POST",
+                    "/v1/top-ups",
+                    (shapes.PaymentView,),
+                    idempotency_key=idempotency_key or uuid4().hex,
+                    body=shapes.TopUpRequest(amount=amount, save_card=save_card),
+                    status=201,
+                )
+            ),
+        )
+
+    def charge_saved_card(self, *, amount: str, idempotency_key: str = "") -> shapes.PaymentView:
+        """Charge the saved card at once; each tap has an idempotency key of its own.
+
+        The payment is paid, failed with the card's code as `failure`, or not settled yet:
+        repeating the key asks again, and pays only once. It counts against the daily limit of
+        automatic top-ups.
+        """
+        return cast(
+            "shapes.PaymentView",
+            self.ask(
+                Wish(
+                    "POST",
+                    "/v1/saved-card-charges",
+                    (shapes.PaymentView,),
+                    idempotency_key=idempotency_key or uuid4().hex,
+                    body=shapes.SavedCardRequest(amount=amount),
+                    status=201,
+                )
+            ),
+        )
+
+    def show_top_up(self, *, payment_id: str) -> shapes.PaymentView:
+        """Return a payment; a pending one is looked up at the payment service.
+
+        Its state is `created`, `open`, `processing` (the bank takes its time), `paid`,
+        `failed`, `expired`, `disputed` or `lost`. It does not wait for a webhook.
+        """
+        return cast(
+            "shapes.PaymentView",
+            self.ask(
+                Wish(
+                    "GET",
+                    "/v1/top-ups/{payment_id}",
+                    (shapes.PaymentView,),
+                    parts={"payment_id": payment_id},
+                )
+            ),
+        )
+
+    def list_payments(
+        self, *, limit: int | None = None, before: str | None = None
+    ) -> shapes.PaymentPage:
+        """Return a page of the account's payments, newest first.
+
+        With receipts, and what was refunded.
+        """
+        return cast(
+            "shapes.PaymentPage",
+            self.ask(
+                Wish(
+                    "GET",
+                    "/v1/payments",
+                    (shapes.PaymentPage,),
+                    query={"limit": limit, "before": before},
+                )
+            ),
+        )
+
+    def iter_payments(self) -> Iterator[shapes.PaymentView]:
+        """Yield what `list_payments` returns, page after page."""
+        return self.pages(
+            lambda before: Wish(
+                "GET", "/v1/payments", (shapes.PaymentPage,), query={"limit": 200, "before": before}
+            ),
+            "payments",
+        )
+
+    def set_auto_top_up(
+        self,
+        *,
+        enabled: bool,
+        threshold: str | msgspec.UnsetType = msgspec.UNSET,
+        amount: str | msgspec.UnsetType = msgspec.UNSET,
+    ) -> shapes.AutoTopUpView:
+        """Switch automatic top-ups on or off.
+
+        The saved card is charged when the credit falls below the threshold, during a call too;
+        the operator limits how much a day. A frozen account can switch them off, but not on; a
+        lock switches them off.
+        """
+        return cast(
+            "shapes.AutoTopUpView",
+            self.ask(
+                Wish(
+                    "PUT",
+                    "/v1/auto-top-up",
+                    (shapes.AutoTopUpView,),
+                    body=shapes.AutoTopUpRequest(
+                        enabled=enabled, threshold=threshold, amount=amount
+                    ),
+                )
+            ),
+        )
+
     def list_buttons(self) -> shapes.ButtonList:
         """Return all buttons of the account, the newest first: there are few.
 
@@ -730,161 +885,6 @@ class Caller(Transport):
                     body=shapes.ReplayBody(since=since),
                     parts={"webhook_id": webhook_id},
                     status=202,
-                )
-            ),
-        )
-
-    def show_key(self) -> shapes.KeyView:
-        """Return whose key this is and what it may do."""
-        return cast("shapes.KeyView", self.ask(Wish("GET", "/v1/key", (shapes.KeyView,))))
-
-    def list_ledger(
-        self, *, limit: int | None = None, before: str | None = None
-    ) -> shapes.LedgerPage:
-        """Return a page of the account's lines, newest first.
-
-        Top-ups, charges, refunds with their reasons, and the balance after each.
-        """
-        return cast(
-            "shapes.LedgerPage",
-            self.ask(
-                Wish(
-                    "GET",
-                    "/v1/ledger",
-                    (shapes.LedgerPage,),
-                    query={"limit": limit, "before": before},
-                )
-            ),
-        )
-
-    def iter_ledger(self) -> Iterator[shapes.LedgerLineView]:
-        """Yield what `list_ledger` returns, page after page."""
-        return self.pages(
-            lambda before: Wish(
-                "GET", "/v1/ledger", (shapes.LedgerPage,), query={"limit": 200, "before": before}
-            ),
-            "lines",
-        )
-
-    def show_top_up_offer(self) -> shapes.TopUpOffer:
-        """Return the offered amounts, and the settings for automatic top-ups."""
-        return cast("shapes.TopUpOffer", self.ask(Wish("GET", "/v1/top-ups", (shapes.TopUpOffer,))))
-
-    def start_top_up(
-        self,
-        *,
-        amount: str,
-        idempotency_key: str = "",
-        save_card: bool | msgspec.UnsetType = msgspec.UNSET,
-    ) -> shapes.PaymentView:
-        """Begin a payment; the person makes it on the payment service's own page.
-
-        Without an idempotency key the same amount within 30 seconds is the same payment.
-        """
-        return cast(
-            "shapes.PaymentView",
-            self.ask(
-                Wish(
-                    "POST",
-                    "/v1/top-ups",
-                    (shapes.PaymentView,),
-                    idempotency_key=idempotency_key or uuid4().hex,
-                    body=shapes.TopUpRequest(amount=amount, save_card=save_card),
-                    status=201,
-                )
-            ),
-        )
-
-    def charge_saved_card(self, *, amount: str, idempotency_key: str = "") -> shapes.PaymentView:
-        """Charge the saved card at once; each tap has an idempotency key of its own.
-
-        The payment is paid, failed with the card's code as `failure`, or not settled yet:
-        repeating the key asks again, and pays only once. It counts against the daily limit of
-        automatic top-ups.
-        """
-        return cast(
-            "shapes.PaymentView",
-            self.ask(
-                Wish(
-                    "POST",
-                    "/v1/saved-card-charges",
-                    (shapes.PaymentView,),
-                    idempotency_key=idempotency_key or uuid4().hex,
-                    body=shapes.SavedCardRequest(amount=amount),
-                    status=201,
-                )
-            ),
-        )
-
-    def show_top_up(self, *, payment_id: str) -> shapes.PaymentView:
-        """Return a payment; a pending one is looked up at the payment service.
-
-        Its state is `created`, `open`, `processing` (the bank takes its time), `paid`,
-        `failed`, `expired`, `disputed` or `lost`. It does not wait for a webhook.
-        """
-        return cast(
-            "shapes.PaymentView",
-            self.ask(
-                Wish(
-                    "GET",
-                    "/v1/top-ups/{payment_id}",
-                    (shapes.PaymentView,),
-                    parts={"payment_id": payment_id},
-                )
-            ),
-        )
-
-    def list_payments(
-        self, *, limit: int | None = None, before: str | None = None
-    ) -> shapes.PaymentPage:
-        """Return a page of the account's payments, newest first.
-
-        With receipts, and what was refunded.
-        """
-        return cast(
-            "shapes.PaymentPage",
-            self.ask(
-                Wish(
-                    "GET",
-                    "/v1/payments",
-                    (shapes.PaymentPage,),
-                    query={"limit": limit, "before": before},
-                )
-            ),
-        )
-
-    def iter_payments(self) -> Iterator[shapes.PaymentView]:
-        """Yield what `list_payments` returns, page after page."""
-        return self.pages(
-            lambda before: Wish(
-                "GET", "/v1/payments", (shapes.PaymentPage,), query={"limit": 200, "before": before}
-            ),
-            "payments",
-        )
-
-    def set_auto_top_up(
-        self,
-        *,
-        enabled: bool,
-        threshold: str | msgspec.UnsetType = msgspec.UNSET,
-        amount: str | msgspec.UnsetType = msgspec.UNSET,
-    ) -> shapes.AutoTopUpView:
-        """Switch automatic top-ups on or off.
-
-        The saved card is charged when the credit falls below the threshold, during a call too;
-        the operator limits how much a day. A frozen account can switch them off, but not on; a
-        lock switches them off.
-        """
-        return cast(
-            "shapes.AutoTopUpView",
-            self.ask(
-                Wish(
-                    "PUT",
-                    "/v1/auto-top-up",
-                    (shapes.AutoTopUpView,),
-                    body=shapes.AutoTopUpRequest(
-                        enabled=enabled, threshold=threshold, amount=amount
-                    ),
                 )
             ),
         )
@@ -1608,6 +1608,165 @@ class AsyncCaller(AsyncTransport):
             ),
         )
 
+    async def list_ledger(
+        self, *, limit: int | None = None, before: str | None = None
+    ) -> shapes.LedgerPage:
+        """Return a page of the account's lines, newest first.
+
+        Top-ups, charges, refunds with their reasons, and the balance after each.
+        """
+        return cast(
+            "shapes.LedgerPage",
+            await self.ask(
+                Wish(
+                    "GET",
+                    "/v1/ledger",
+                    (shapes.LedgerPage,),
+                    query={"limit": limit, "before": before},
+                )
+            ),
+        )
+
+    def iter_ledger(self) -> AsyncIterator[shapes.LedgerLineView]:
+        """Yield what `list_ledger` returns, page after page."""
+        return self.pages(
+            lambda before: Wish(
+                "GET", "/v1/ledger", (shapes.LedgerPage,), query={"limit": 200, "before": before}
+            ),
+            "lines",
+        )
+
+    async def show_key(self) -> shapes.KeyView:
+        """Return whose key this is and what it may do."""
+        return cast("shapes.KeyView", await self.ask(Wish("GET", "/v1/key", (shapes.KeyView,))))
+
+    async def show_top_up_offer(self) -> shapes.TopUpOffer:
+        """Return the offered amounts, and the settings for automatic top-ups."""
+        return cast(
+            "shapes.TopUpOffer", await self.ask(Wish("GET", "/v1/top-ups", (shapes.TopUpOffer,)))
+        )
+
+    async def start_top_up(
+        self,
+        *,
+        amount: str,
+        idempotency_key: str = "",
+        save_card: bool | msgspec.UnsetType = msgspec.UNSET,
+    ) -> shapes.PaymentView:
+        """Begin a payment; the person makes it on the payment service's own page.
+
+        Without an idempotency key the same amount within 30 seconds is the same payment.
+        """
+        return cast(
+            "shapes.PaymentView",
+            await self.ask(
+                Wish(
+                    "POST",
+                    "/v1/top-ups",
+                    (shapes.PaymentView,),
+                    idempotency_key=idempotency_key or uuid4().hex,
+                    body=shapes.TopUpRequest(amount=amount, save_card=save_card),
+                    status=201,
+                )
+            ),
+        )
+
+    async def charge_saved_card(
+        self, *, amount: str, idempotency_key: str = ""
+    ) -> shapes.PaymentView:
+        """Charge the saved card at once; each tap has an idempotency key of its own.
+
+        The payment is paid, failed with the card's code as `failure`, or not settled yet:
+        repeating the key asks again, and pays only once. It counts against the daily limit of
+        automatic top-ups.
+        """
+        return cast(
+            "shapes.PaymentView",
+            await self.ask(
+                Wish(
+                    "POST",
+                    "/v1/saved-card-charges",
+                    (shapes.PaymentView,),
+                    idempotency_key=idempotency_key or uuid4().hex,
+                    body=shapes.SavedCardRequest(amount=amount),
+                    status=201,
+                )
+            ),
+        )
+
+    async def show_top_up(self, *, payment_id: str) -> shapes.PaymentView:
+        """Return a payment; a pending one is looked up at the payment service.
+
+        Its state is `created`, `open`, `processing` (the bank takes its time), `paid`,
+        `failed`, `expired`, `disputed` or `lost`. It does not wait for a webhook.
+        """
+        return cast(
+            "shapes.PaymentView",
+            await self.ask(
+                Wish(
+                    "GET",
+                    "/v1/top-ups/{payment_id}",
+                    (shapes.PaymentView,),
+                    parts={"payment_id": payment_id},
+                )
+            ),
+        )
+
+    async def list_payments(
+        self, *, limit: int | None = None, before: str | None = None
+    ) -> shapes.PaymentPage:
+        """Return a page of the account's payments, newest first.
+
+        With receipts, and what was refunded.
+        """
+        return cast(
+            "shapes.PaymentPage",
+            await self.ask(
+                Wish(
+                    "GET",
+                    "/v1/payments",
+                    (shapes.PaymentPage,),
+                    query={"limit": limit, "before": before},
+                )
+            ),
+        )
+
+    def iter_payments(self) -> AsyncIterator[shapes.PaymentView]:
+        """Yield what `list_payments` returns, page after page."""
+        return self.pages(
+            lambda before: Wish(
+                "GET", "/v1/payments", (shapes.PaymentPage,), query={"limit": 200, "before": before}
+            ),
+            "payments",
+        )
+
+    async def set_auto_top_up(
+        self,
+        *,
+        enabled: bool,
+        threshold: str | msgspec.UnsetType = msgspec.UNSET,
+        amount: str | msgspec.UnsetType = msgspec.UNSET,
+    ) -> shapes.AutoTopUpView:
+        """Switch automatic top-ups on or off.
+
+        The saved card is charged when the credit falls below the threshold, during a call too;
+        the operator limits how much a day. A frozen account can switch them off, but not on; a
+        lock switches them off.
+        """
+        return cast(
+            "shapes.AutoTopUpView",
+            await self.ask(
+                Wish(
+                    "PUT",
+                    "/v1/auto-top-up",
+                    (shapes.AutoTopUpView,),
+                    body=shapes.AutoTopUpRequest(
+                        enabled=enabled, threshold=threshold, amount=amount
+                    ),
+                )
+            ),
+        )
+
     async def list_buttons(self) -> shapes.ButtonList:
         """Return all buttons of the account, the newest first: there are few.
 
@@ -2094,165 +2253,6 @@ class AsyncCaller(AsyncTransport):
                     body=shapes.ReplayBody(since=since),
                     parts={"webhook_id": webhook_id},
                     status=202,
-                )
-            ),
-        )
-
-    async def show_key(self) -> shapes.KeyView:
-        """Return whose key this is and what it may do."""
-        return cast("shapes.KeyView", await self.ask(Wish("GET", "/v1/key", (shapes.KeyView,))))
-
-    async def list_ledger(
-        self, *, limit: int | None = None, before: str | None = None
-    ) -> shapes.LedgerPage:
-        """Return a page of the account's lines, newest first.
-
-        Top-ups, charges, refunds with their reasons, and the balance after each.
-        """
-        return cast(
-            "shapes.LedgerPage",
-            await self.ask(
-                Wish(
-                    "GET",
-                    "/v1/ledger",
-                    (shapes.LedgerPage,),
-                    query={"limit": limit, "before": before},
-                )
-            ),
-        )
-
-    def iter_ledger(self) -> AsyncIterator[shapes.LedgerLineView]:
-        """Yield what `list_ledger` returns, page after page."""
-        return self.pages(
-            lambda before: Wish(
-                "GET", "/v1/ledger", (shapes.LedgerPage,), query={"limit": 200, "before": before}
-            ),
-            "lines",
-        )
-
-    async def show_top_up_offer(self) -> shapes.TopUpOffer:
-        """Return the offered amounts, and the settings for automatic top-ups."""
-        return cast(
-            "shapes.TopUpOffer", await self.ask(Wish("GET", "/v1/top-ups", (shapes.TopUpOffer,)))
-        )
-
-    async def start_top_up(
-        self,
-        *,
-        amount: str,
-        idempotency_key: str = "",
-        save_card: bool | msgspec.UnsetType = msgspec.UNSET,
-    ) -> shapes.PaymentView:
-        """Begin a payment; the person makes it on the payment service's own page.
-
-        Without an idempotency key the same amount within 30 seconds is the same payment.
-        """
-        return cast(
-            "shapes.PaymentView",
-            await self.ask(
-                Wish(
-                    "POST",
-                    "/v1/top-ups",
-                    (shapes.PaymentView,),
-                    idempotency_key=idempotency_key or uuid4().hex,
-                    body=shapes.TopUpRequest(amount=amount, save_card=save_card),
-                    status=201,
-                )
-            ),
-        )
-
-    async def charge_saved_card(
-        self, *, amount: str, idempotency_key: str = ""
-    ) -> shapes.PaymentView:
-        """Charge the saved card at once; each tap has an idempotency key of its own.
-
-        The payment is paid, failed with the card's code as `failure`, or not settled yet:
-        repeating the key asks again, and pays only once. It counts against the daily limit of
-        automatic top-ups.
-        """
-        return cast(
-            "shapes.PaymentView",
-            await self.ask(
-                Wish(
-                    "POST",
-                    "/v1/saved-card-charges",
-                    (shapes.PaymentView,),
-                    idempotency_key=idempotency_key or uuid4().hex,
-                    body=shapes.SavedCardRequest(amount=amount),
-                    status=201,
-                )
-            ),
-        )
-
-    async def show_top_up(self, *, payment_id: str) -> shapes.PaymentView:
-        """Return a payment; a pending one is looked up at the payment service.
-
-        Its state is `created`, `open`, `processing` (the bank takes its time), `paid`,
-        `failed`, `expired`, `disputed` or `lost`. It does not wait for a webhook.
-        """
-        return cast(
-            "shapes.PaymentView",
-            await self.ask(
-                Wish(
-                    "GET",
-                    "/v1/top-ups/{payment_id}",
-                    (shapes.PaymentView,),
-                    parts={"payment_id": payment_id},
-                )
-            ),
-        )
-
-    async def list_payments(
-        self, *, limit: int | None = None, before: str | None = None
-    ) -> shapes.PaymentPage:
-        """Return a page of the account's payments, newest first.
-
-        With receipts, and what was refunded.
-        """
-        return cast(
-            "shapes.PaymentPage",
-            await self.ask(
-                Wish(
-                    "GET",
-                    "/v1/payments",
-                    (shapes.PaymentPage,),
-                    query={"limit": limit, "before": before},
-                )
-            ),
-        )
-
-    def iter_payments(self) -> AsyncIterator[shapes.PaymentView]:
-        """Yield what `list_payments` returns, page after page."""
-        return self.pages(
-            lambda before: Wish(
-                "GET", "/v1/payments", (shapes.PaymentPage,), query={"limit": 200, "before": before}
-            ),
-            "payments",
-        )
-
-    async def set_auto_top_up(
-        self,
-        *,
-        enabled: bool,
-        threshold: str | msgspec.UnsetType = msgspec.UNSET,
-        amount: str | msgspec.UnsetType = msgspec.UNSET,
-    ) -> shapes.AutoTopUpView:
-        """Switch automatic top-ups on or off.
-
-        The saved card is charged when the credit falls below the threshold, during a call too;
-        the operator limits how much a day. A frozen account can switch them off, but not on; a
-        lock switches them off.
-        """
-        return cast(
-            "shapes.AutoTopUpView",
-            await self.ask(
-                Wish(
-                    "PUT",
-                    "/v1/auto-top-up",
-                    (shapes.AutoTopUpView,),
-                    body=shapes.AutoTopUpRequest(
-                        enabled=enabled, threshold=threshold, amount=amount
-                    ),
                 )
             ),
         )

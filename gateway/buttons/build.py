@@ -32,15 +32,15 @@ from gateway.http.site.forms import new_once
 
 def new_store(services: Services) -> SqlButtons:
     """Return the store of buttons."""
-    return SqlButtons(services.engine, services.key_epochs.invalidate)
+    return SqlButtons(services.stores.engine, services.stores.key_epochs.invalidate)
 
 
 def new_door(services: WebServices) -> ButtonDoor:
     """Return what finds the button that a visitor's request names."""
     return ButtonDoor(
         new_store(services),
-        services.accounts,
-        services.key_epochs,
+        services.stores.accounts,
+        services.stores.key_epochs,
         services.velocity,
         own_origins=services.settings.own_origins,
         clock_ns=time.monotonic_ns,
@@ -54,7 +54,7 @@ def new_admission(services: WebServices) -> ButtonAdmission:
     Raises SettingsError for a visitor check that cannot be loaded.
     """
     challenges = RedisChallenges(
-        services.redis,
+        services.stores.redis,
         secrets.token_bytes,
         # The secret shared by all nodes.
         secret=services.settings.twilio_auth_token.reveal(),
@@ -62,8 +62,8 @@ def new_admission(services: WebServices) -> ButtonAdmission:
     return ButtonAdmission(
         services.admission,
         challenges,
-        services.gate,
-        RedisButtonEras(services.redis),
+        services.stores.gate,
+        RedisButtonEras(services.stores.redis),
         new_store(services),
         human_check.load(services.settings.human_check),
         services.on_visitor_refusal,
@@ -72,22 +72,23 @@ def new_admission(services: WebServices) -> ButtonAdmission:
 
 def new_own_buttons(services: WebServices) -> OwnButtons:
     """Return what people and programs do with their buttons."""
+    stores = services.stores
     acts = ButtonActs(
         new_store(services),
-        RedisButtonEras(services.redis),
+        RedisButtonEras(stores.redis),
         services.velocity,
         utc_now,
         call_seconds_max=services.settings.call_duration_max_s,
     )
-    return OwnButtons(acts, RedisVisitorRefusals(services.redis), services.gate.calls_of_key)
+    return OwnButtons(acts, RedisVisitorRefusals(stores.redis), stores.gate.calls_of_key)
 
 
 def new_proofs(services: WebServices) -> DestinationProofs:
     """Return what proves that numbers belong to people."""
     return DestinationProofs(
-        accounts=services.accounts,
+        accounts=services.stores.accounts,
         numbers=new_store(services),
-        codes=RedisProofCodes(services.redis),
+        codes=RedisProofCodes(services.stores.redis),
         announcer=services.announcer,
         velocity=services.velocity,
         rates=services.rates,
@@ -102,7 +103,7 @@ def new_proofs(services: WebServices) -> DestinationProofs:
 def routes(services: WebServices) -> list[DeclaredRoute]:
     """Return the routes of visitors, and of programs of owners."""
     settings, door = services.settings, services.one(new_door)
-    feedback = SqlFeedbackStore(services.engine)
+    feedback = SqlFeedbackStore(services.stores.engine)
     own = services.one(new_own_buttons)
     secret = settings.twilio_auth_token.reveal()
     return [

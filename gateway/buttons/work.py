@@ -17,6 +17,7 @@ _NAME_BYTES: Final = 8
 
 def watch_budgets(services: Services) -> PeriodicTask:
     """Return the task, not started yet."""
-    duties = SqlDuties(services.engine, secrets.token_hex(_NAME_BYTES))
-    watch = ButtonBudgets(SqlButtonBudgets(services.engine), services.gate, duties, utc_now)
+    stores = services.stores
+    duties = SqlDuties(stores.engine, secrets.token_hex(_NAME_BYTES))
+    watch = ButtonBudgets(SqlButtonBudgets(stores.engine), stores.gate, duties, utc_now)
     return PeriodicTask("tell of budgets of buttons", watch.round, INTERVAL_S)

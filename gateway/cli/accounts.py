@@ -17,6 +17,7 @@ from accounts.audit_log import Actor
 from accounts.erasure import Erasure, State, Unspent
 from billing.money import format_money
 from database.errors import StoreUnavailableError
+from gateway.app import Services
 from gateway.charging.account_deletion import AccountDeletion, Deletion, Outcome
 from gateway.charging.grants import book_grant
 from gateway.charging.recovery import bring_credits
@@ -34,13 +35,12 @@ from gateway.errors import (
 )
 from gateway.http.bearer import key_hash, new_api_key
 from gateway.operators import NODES, Order
+from gateway.payments.build import card_payments
 from gateway.personal_data.erasing import SqlErasing
-from gateway.ports import to_nobody
 from gateway.post.mail import is_address
 from gateway.roles import storage
 from gateway.roles.erasure import compose_erasure, open_book
 from gateway.roles.journal import is_folder_known, open_journal
-from gateway.roles.payments import compose_payments
 from gateway.scopes import LEAST, Scope, are_apart
 from gateway.settings import Settings
 from gateway.stores import private_files
@@ -48,6 +48,7 @@ from gateway.stores.accounts import KeyRow, SqlAccountStore
 from gateway.stores.administration import SqlAdministration
 from gateway.stores.erasure_journal import COPY_INTERVAL_S
 from gateway.stores.mail_outbox import queue_notice
+from gateway.stores.opened import Stores
 
 app = typer.Typer(
     add_completion=False, help="Accounts, their keys, credit and limits.", no_args_is_help=True
@@ -109,7 +110,7 @@ def create_account(  # noqa: PLR0917
     async def work(book: storage.Book, settings: Settings) -> None:
         out.print(await create(book.accounts, settings))
 
-    async def work_with_credit(stores: storage.Stores, settings: Settings) -> None:
+    async def work_with_credit(stores: Stores, settings: Settings) -> None:
         key = await create(stores.accounts, settings)
         try:
             # The hint below repeats this reference, so that repeating it books nothing twice.
@@ -175,7 +176,7 @@ def credit_account(  # noqa: PLR0917
     if not micros:
         fail("The amount is zero.", "Write an amount such as 10.00 or -2.50.", EXIT_SETTINGS)
 
-    async def work(stores: storage.Stores, settings: Settings) -> None:
+    async def work(stores: Stores, settings: Settings) -> None:
         await _require_account(stores.accounts, account_id)
         if micros + await stores.ledger.balance(account_id) < 0:
             hint = "`caller ledger show` shows what can be taken back."
@@ -393,7 +394,7 @@ def delete_account(  # noqa: PLR0917
             said = _DELETION_BROKEN_OFF if begins_here or is_repeat else _DELETION_NOT_BEGUN
             raise StoreUnavailableError(said) from error
 
-    async def delete(stores: storage.Stores, settings: Settings, unsaid: Order | None) -> None:
+    async def delete(stores: Stores, settings: Settings, unsaid: Order | None) -> None:
         try:
             deletion = await _delete(stores, settings, account_id, unsaid, write_off=write_off)
         except PaymentError:
@@ -405,16 +406,14 @@ def delete_account(  # noqa: PLR0917
 
 
 async def _delete(
-    stores: storage.Stores,
+    stores: Stores,
     settings: Settings,
     account_id: str,
     order: Order | None,
     *,
     write_off: bool,
 ) -> Deletion:
-    services = (
-        compose_payments(settings, stores, notify=to_nobody) if settings.stripe_api_key else None
-    )
+    services = card_payments(Services(settings=settings, stores=stores))
     journal = open_journal(settings, stores) if is_folder_known(settings) else None
     deletion = AccountDeletion(compose_erasure(settings, stores, services, journal))
     try:
@@ -535,7 +534,7 @@ def _read_instant(text: str) -> datetime | None:
     return at
 
 
-async def _grant(stores: storage.Stores, account_id: str, micros: int, reference: str) -> bool:
+async def _grant(stores: Stores, account_id: str, micros: int, reference: str) -> bool:
     try:
         is_new = await book_grant(stores.ledger, account_id, micros, reference)
     except RequestRefusedError as error:

@@ -30,19 +30,20 @@ from billing.stores.positions import SqlPositions
 from billing.stores.sql import SqlLedgerStore
 from billing.stores.statement import PAGE_LINES_MAX, SqlStatementStore
 from database.errors import StoreUnavailableError
+from gateway.app import Services
 from gateway.charging.recovery import FILLINGS_MAX, Drain, fill_partition
 from gateway.charging.refilling import older_copies
 from gateway.charging.retelling import Retelling, whose
 from gateway.cli.command import Yes, confirm, err, fail, out, read_moment, run_with
 from gateway.errors import EXIT_FINDINGS, EXIT_SETTINGS, EXIT_UNAVAILABLE, PaymentError
 from gateway.payments import proof
+from gateway.payments.build import compose_payments
 from gateway.payments.proof import PaymentProof
-from gateway.ports import to_nobody
 from gateway.roles import storage
 from gateway.roles.audit import findings_of, note_repaired
-from gateway.roles.payments import compose_payments
 from gateway.settings import Settings
 from gateway.stores.leases import RedisNodeLeases
+from gateway.stores.opened import Stores
 
 app = typer.Typer(
     add_completion=False,
@@ -72,7 +73,7 @@ def show_account(
     run_with(context, storage.open_book, work)
 
 
-async def _open_as_it_is(settings: Settings) -> storage.Stores:
+async def _open_as_it_is(settings: Settings) -> Stores:
     """Open the stores without filling anything: data lost by the credit store must be reported."""
     return await storage.open_stores(settings, fills=False)
 
@@ -98,7 +99,7 @@ def audit_ledger(
     """
     moment = read_moment(since) if since else None
 
-    async def work(stores: storage.Stores, settings: Settings) -> None:
+    async def work(stores: Stores, settings: Settings) -> None:
         # The first audit decides the exit code; a watch only ends with Ctrl-C, with 130.
         findings, is_whole = await _audit(stores, settings, moment)
         # During a watch, an outage is reported and waited out.
@@ -146,7 +147,7 @@ def rebuild_gate(  # noqa: PLR0917
     older backup looks like.
     """
 
-    async def work(stores: storage.Stores, settings: Settings) -> None:
+    async def work(stores: Stores, settings: Settings) -> None:
         alive = sorted(await RedisNodeLeases(stores.redis).alive())
         if alive and not force:
             hint = "Stop them first; with --force their calls go on, and new ones are refused."
@@ -240,7 +241,7 @@ _UNTIL_NOW = "Everything booked so far stays booked; the same command continues.
 
 
 async def _book_calls(
-    stores: storage.Stores, drain: Drain, chosen: Iterable[int]
+    stores: Stores, drain: Drain, chosen: Iterable[int]
 ) -> tuple[set[str], Sequence[GateEnding]]:
     """Book the calls that only the credit store has, and list what was missing.
 
@@ -269,14 +270,14 @@ async def _book_calls(
     return accounts, left
 
 
-async def _without_data(stores: storage.Stores, chosen: Iterable[int]) -> set[int]:
+async def _without_data(stores: Stores, chosen: Iterable[int]) -> set[int]:
     """Return the partitions that are empty; a withdrawn one still has all its data."""
     waiting = [one for one in chosen if not await stores.gate.is_ready(one)]
     # Not ready does not mean lost: an earlier rebuild may have been interrupted.
     return {one for one in waiting if not (await stores.gate.inspect(one)).meta}
 
 
-async def _fill(stores: storage.Stores, drain: Drain, partition: int) -> None:
+async def _fill(stores: Stores, drain: Drain, partition: int) -> None:
     """Fill one partition, which is out of service only during that time."""
     for _ in range(FILLINGS_MAX):
         await stores.gate.withdraw(partition)
@@ -288,9 +289,7 @@ async def _fill(stores: storage.Stores, drain: Drain, partition: int) -> None:
     fail(f"Nodes have put partition {partition} back into service.", hint, EXIT_UNAVAILABLE)
 
 
-async def _show_reopened(
-    stores: storage.Stores, account_ids: Iterable[str], begun_at: datetime
-) -> None:
+async def _show_reopened(stores: Stores, account_ids: Iterable[str], begun_at: datetime) -> None:
     """List the accounts that were recreated by booking their calls."""
     for account_id in sorted(account_ids):
         account = await stores.accounts.account(account_id)
@@ -315,7 +314,7 @@ def _show_calls(endings: Iterable[GateEnding]) -> None:
         err.print(Text(f"  {account}  {one.call_id}  {length}  {cost}"), soft_wrap=True)
 
 
-async def _show_surpluses(stores: storage.Stores, found: Iterable[Surplus]) -> None:
+async def _show_surpluses(stores: Stores, found: Iterable[Surplus]) -> None:
     table = Table("account", show_edge=False)
     table.add_column("credits the book lacks", justify="right")
     table.add_column("compared with the book", justify="right")
@@ -331,7 +330,7 @@ async def _show_surpluses(stores: storage.Stores, found: Iterable[Surplus]) -> N
 
 
 async def _audit(
-    stores: storage.Stores, settings: Settings, since: datetime | None
+    stores: Stores, settings: Settings, since: datetime | None
 ) -> tuple[Sequence[str], bool]:
     """Audit everything once, print the findings, and return them with whether all was checked."""
     findings = await findings_of(stores)
@@ -357,11 +356,9 @@ async def _audit(
     return findings, is_whole
 
 
-async def _audit_payments(
-    stores: storage.Stores, settings: Settings, since: datetime | None
-) -> list[str]:
+async def _audit_payments(stores: Stores, settings: Settings, since: datetime | None) -> list[str]:
     """Return where payment service and book differ. Raises PaymentError, StoreUnavailableError."""
-    services = compose_payments(settings, stores, notify=to_nobody)
+    services = compose_payments(Services(settings=settings, stores=stores))
     until = datetime.now(UTC)
     since = since or until - PAYMENTS_LOOK_BACK
     try:

@@ -17,6 +17,7 @@ from rich.text import Text
 from billing.money import format_money
 from billing.stores.payments import SqlPaymentStore
 from database.errors import StoreUnavailableError
+from gateway.app import Services
 from gateway.cli.administration import As, Reason, order_of
 from gateway.cli.command import (
     complain,
@@ -38,17 +39,18 @@ from gateway.errors import (
     PaymentError,
     RequestRefusedError,
 )
+from gateway.payments.build import PaymentServices, compose_payments
 from gateway.payments.comparison import PAYMENT_DIFFERS
 from gateway.payments.events import HISTORY
 from gateway.payments.evidence import DisputeEvidence
 from gateway.payments.history import PaymentHistory
 from gateway.payments.refunds import REFERENCE_CHARS_MAX
 from gateway.roles import storage
-from gateway.roles.payments import PaymentServices, compose_payments
 from gateway.roles.post import open_post
 from gateway.settings import Settings
 from gateway.stores.administration import SqlAdministration
 from gateway.stores.mail_outbox import queue_notice
+from gateway.stores.opened import Stores
 
 app = typer.Typer(
     add_completion=False, help="Payments by card, refunds and disputes.", no_args_is_help=True
@@ -56,7 +58,7 @@ app = typer.Typer(
 
 PaymentId = Annotated[str, typer.Argument(help="Id of the payment, as `payments list` shows it.")]
 
-Work = Callable[[storage.Stores, PaymentServices], Awaitable[None]]
+Work = Callable[[Stores, PaymentServices], Awaitable[None]]
 
 
 @app.command("list")
@@ -112,7 +114,7 @@ def refund_payment(
         hint = f"Write 1 to {REFERENCE_CHARS_MAX} printable characters, or leave it out."
         fail("This cannot be the reference of a refund.", hint, EXIT_SETTINGS)
 
-    async def work(stores: storage.Stores, services: PaymentServices) -> None:
+    async def work(stores: Stores, services: PaymentServices) -> None:
         # Printed first: it is needed to finish an interrupted command.
         out.print(f"Refund {name}")
         try:
@@ -153,7 +155,7 @@ def reconcile_payments(
     if after and (moment is None or after.partition(":")[0] not in HISTORY):
         fail("--after goes with --since, as it was printed.", "Copy both.", EXIT_SETTINGS)
 
-    async def work(_stores: storage.Stores, services: PaymentServices) -> None:
+    async def work(_stores: Stores, services: PaymentServices) -> None:
         is_whole = True
         if moment is not None:
             is_whole = await _go_over(services.history, moment, after)
@@ -216,7 +218,7 @@ def give_evidence(
 ) -> None:
     """Store evidence for a disputed payment, taken from the call records, and print it."""
 
-    async def work(stores: storage.Stores, services: PaymentServices) -> None:
+    async def work(stores: Stores, services: PaymentServices) -> None:
         evidence = DisputeEvidence(services.service, services.store, stores.records)
         for name, text in (await evidence.give(payment_id, submit=submit)).items():
             out.print(Text(name, style="bold"))
@@ -237,7 +239,9 @@ def _with_payment_services(context: typer.Context, work: Work, *, recovers: bool
         stores = await open_before_changes(storage.open_stores(settings))
         try:
             post = open_post(settings, stores)
-            services = compose_payments(settings, stores, notify=post.notify, recovers=recovers)
+            services = compose_payments(
+                Services(settings=settings, stores=stores, notify=post.notify), recovers=recovers
+            )
             try:
                 await work(stores, services)
             except RequestRefusedError as error:

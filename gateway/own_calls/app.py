@@ -29,11 +29,11 @@ def _routes(services: WebServices) -> Sequence[DeclaredRoute]:
         services.auth,
         services.admission,
         services.index,
-        services.gate,
+        services.stores.gate,
         buttons=services.one(new_door),
         button_admission=services.one(new_admission),
     )
-    feedback = CallFeedbackApi(services.auth, SqlFeedbackStore(services.engine))
+    feedback = CallFeedbackApi(services.auth, SqlFeedbackStore(services.stores.engine))
     return [*calls.routes(), *feedback.routes()]
 
 

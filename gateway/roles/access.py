@@ -12,8 +12,8 @@ from gateway.http.bearer import Authenticator
 from gateway.http.holders import Holders
 from gateway.ports import CallTokens
 from gateway.roles import adapters
-from gateway.roles.storage import Stores
 from gateway.settings import Settings
+from gateway.stores.opened import Stores
 from gateway.stores.tokens import RedisCallTokens
 from gateway.stores.velocity import RedisVelocity
 from gateway.stores.wishes import RedisWishes

@@ -11,8 +11,8 @@ from gateway.errors import SettingsError
 from gateway.heartbeat.ticker import Ticker
 from gateway.limits.velocity import effective
 from gateway.ports import SignatureVerifier
-from gateway.roles.storage import Stores
 from gateway.settings import Settings
+from gateway.stores.opened import Stores
 from gateway.stores.velocity import RedisVelocity
 from gateway.twilio.account import TwilioAccount
 from gateway.twilio.hooks import NodeHooks

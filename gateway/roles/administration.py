@@ -14,10 +14,10 @@ from gateway.http.api.fleet import CallFinder, FleetApi
 from gateway.http.api.supervision import FleetSupervisionApi, GrantDesk, OwnSupervisionApi
 from gateway.people.administration import Administration
 from gateway.roles.access import Access
-from gateway.roles.storage import Stores
 from gateway.settings import Settings
 from gateway.stores.administration import SqlAdministration
 from gateway.stores.mail_outbox import queue_notice
+from gateway.stores.opened import Stores
 from gateway.stores.register import SqlRegister
 from gateway.stores.supervision import RedisGrants, SqlSupervision
 

@@ -23,7 +23,6 @@ from gateway.monitor.history import minute_of
 from gateway.monitor.left_calls import LeftCalls, Orphans, ghosts_left
 from gateway.post.alarm_mails import AlarmLine, AlarmMails
 from gateway.roles.mail import mail_server
-from gateway.roles.storage import Stores
 from gateway.roles.store_rights import StoreRights
 from gateway.settings import Settings
 from gateway.stores.alarms import RedisAlarms
@@ -31,6 +30,7 @@ from gateway.stores.audited import RedisAudited
 from gateway.stores.ghosts import RedisGhostStore
 from gateway.stores.leases import RedisNodeLeases
 from gateway.stores.minutes import RedisMinutes
+from gateway.stores.opened import Stores
 from gateway.webhooks.queue import WebhookQueue
 
 LOOKS_EVERY_S: Final = 1.0

@@ -13,9 +13,9 @@ from billing.stores.gate_audit import INCOMPARABLE, audit_gate
 from gateway.charging.book_audit import LOOK_EVERY_S, BookAudit
 from gateway.heartbeat.periodic_task import PeriodicTask
 from gateway.monitor.audited import Audited, by_rule
-from gateway.roles.storage import Stores
 from gateway.stores.audited import RedisAudited
 from gateway.stores.duties import SqlDuties
+from gateway.stores.opened import Stores
 
 _NAME_BYTES: Final = 8
 _NO_FAULTS: Final = frozenset({INCOMPARABLE})

@@ -15,9 +15,9 @@ from gateway.charging.recovery import Settler
 from gateway.ports import Notify
 from gateway.roles import storage
 from gateway.roles.membership import Membership
-from gateway.roles.storage import Stores
 from gateway.settings import Settings
 from gateway.stores.ghosts import RedisGhostStore
+from gateway.stores.opened import Stores
 from gateway.twilio.rest import QUEUE_S_MAX, TwilioCarrier
 from gateway.twilio.signature import TwilioSignatureVerifier
 

@@ -10,6 +10,7 @@ import os
 import sys
 import time
 
+from gateway.app import Services
 from gateway.apps import APPS
 from gateway.logs import formats
 from gateway.roles import storage
@@ -53,7 +54,7 @@ async def work(settings: Settings, *, is_child: bool) -> None:
     # First, as it may end the start.
     journal = JournalDuty(settings, stores, is_child=is_child)
     post = open_post(settings, stores)
-    services = stores.services(settings)
+    services = Services(settings=settings, stores=stores, notify=post.notify)
     works = [app.work(services) for app in APPS if app.work is not None]
     privacy = PrivacyDuty(settings, stores)
     duty = MailDuty(settings, stores.engine, privacy.empty_files)

@@ -17,16 +17,16 @@ from gateway.charging import account_erasure
 from gateway.charging.account_erasure import AccountErasure
 from gateway.errors import SettingsError
 from gateway.heartbeat.periodic_task import PeriodicTask
+from gateway.payments.build import PaymentServices
 from gateway.payments.credit_return import CreditReturn
 from gateway.payments.last_payments import LastPayments
 from gateway.personal_data.erasing import SqlErasing
 from gateway.roles import preflight, storage
 from gateway.roles.journal import is_folder_known
-from gateway.roles.payments import PaymentServices
-from gateway.roles.storage import Stores
 from gateway.settings import Settings
 from gateway.stores.aof import RedisAof
 from gateway.stores.erasure_journal import ErasureJournal
+from gateway.stores.opened import Stores
 
 
 def credit_return(stores: Stores, payments: PaymentServices) -> CreditReturn:

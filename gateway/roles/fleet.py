@@ -41,10 +41,11 @@ from gateway.logs.node_log_level import NodeLogLevel
 from gateway.ports import LiveCalls, NodeLoad
 from gateway.roles.membership import Membership
 from gateway.roles.release import release
-from gateway.roles.storage import Stores, open_redis_alone
+from gateway.roles.storage import open_redis_alone
 from gateway.settings import Settings
 from gateway.stores.mailboxes import RedisMailboxes
 from gateway.stores.node_facts import RedisNodeDirectory
+from gateway.stores.opened import Stores
 
 
 @dataclass(frozen=True, slots=True)

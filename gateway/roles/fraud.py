@@ -11,9 +11,9 @@ from gateway.buttons.visitor_refusals import VisitorRefusals
 from gateway.calls.refusal_counts import RefusalCounts
 from gateway.calls.risk import Risk
 from gateway.limits.fraud import Policy
-from gateway.roles.storage import Stores
 from gateway.settings import Settings
 from gateway.stores.fraud import SqlFraudBook
+from gateway.stores.opened import Stores
 
 _RUN_BYTES = 6
 

@@ -5,50 +5,43 @@ Reaches live calls through ports only, so that a process without media serves th
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 
 import sqlalchemy as sa
 
-from billing.stores.payments import SqlPaymentStore
-from billing.stores.statement import SqlStatementStore
 from database import refusals
-from gateway.app import WebServices
+from gateway.app import Services, WebServices
 from gateway.apps import APPS
 from gateway.calls.admission import Admission
 from gateway.calls.carrier_news import Elsewhere
 from gateway.calls.index import CallIndex
+from gateway.calls.rate_table import RateTable
 from gateway.heartbeat.ticker import Ticker
 from gateway.http import pages
 from gateway.http.access import DeclaredRoute
 from gateway.http.api.admin import AdminRoutes
 from gateway.http.api.document import DocumentApi
 from gateway.http.api.keys import KeysApi
-from gateway.http.api.ledger import LedgerApi
-from gateway.http.api.payments import CardPayments, PaymentsApi
 from gateway.http.api.rates import RatesApi
 from gateway.http.health import Health
-from gateway.http.hooks.stripe import StripeWebhook
 from gateway.http.hooks.twilio import TwilioWebhooks
 from gateway.logs.refused_signatures import RefusedSignatures
 from gateway.ports import Announcer, CarrierCallbacks, NodeLoad
 from gateway.roles.access import Access
 from gateway.roles.carrier import CarrierSide
 from gateway.roles.fraud import Fraud
-from gateway.roles.payments import PaymentServices
 from gateway.roles.periodic_tasks import Alarms
 from gateway.roles.prices import Prices
-from gateway.roles.storage import Stores
 from gateway.roles.store_rights import StoreRights
 from gateway.settings import Settings
+from gateway.stores.opened import Stores
 from gateway.twilio.markup import hangup_twiml
 
 Routes = Sequence[DeclaredRoute]
 
 
 def compose_services(
-    settings: Settings,
-    stores: Stores,
+    services: Services,
     access: Access,
     prices: Prices,
     fraud: Fraud,
@@ -57,12 +50,12 @@ def compose_services(
     choose_node: Callable[[], str | None],
     on_balance: Callable[[str, int], None],
     announcer: Announcer,
+    refused_signatures: RefusedSignatures,
 ) -> WebServices:
     """Return what pages and API are built from.
 
     Args:
-        settings: The operator's settings.
-        stores: Where accounts, records and credit are stored.
+        services: What every process has.
         access: Who may send requests, and how often.
         prices: What calls are quoted from.
         fraud: What admission asks about accounts, and the counts it reports.
@@ -70,8 +63,10 @@ def compose_services(
         choose_node: Returns the node for a new call; None if none takes any.
         on_balance: Called with an account (id) and its balance if that does not cover a call.
         announcer: Calls a number and speaks a text.
+        refused_signatures: Counts requests with a wrong signature.
 
     """
+    settings, stores = services.settings, services.stores
     admission = Admission(
         settings,
         tokens=access.tokens,
@@ -87,41 +82,41 @@ def compose_services(
     )
     return WebServices(
         settings=settings,
-        redis=stores.redis,
-        engine=stores.engine,
-        gate=stores.gate,
-        records=stores.records,
-        accounts=stores.accounts,
-        key_epochs=stores.key_epochs,
+        stores=stores,
+        notify=services.notify,
+        on_credit=services.on_credit,
+        parts=services.parts,
         auth=access.auth,
         velocity=access.velocity,
         admission=admission,
         index=index,
         rates=prices.rates,
         closed_destinations=prices.closed_destinations,
+        rate_table=RateTable(prices.rates, prices.closed_destinations),
         risk=fraud.risk,
         announcer=announcer,
+        refused_signatures=refused_signatures,
         on_visitor_refusal=fraud.visitors.note,
     )
 
 
-def api_routes(services: WebServices, payments: PaymentServices | None) -> Routes:
-    """Return the routes of `/v1`; `payments` is None if no payment service is set up.
+def api_routes(services: WebServices) -> Routes:
+    """Return the routes of `/v1`.
 
     Raises SettingsError for a check of visitors that cannot be loaded.
     """
-    settings, auth, velocity = services.settings, services.auth, services.velocity
-    cards = None if payments is None else CardPayments(payments.payments, payments.auto)
-    payment_store = SqlPaymentStore(services.engine)
     rates = RatesApi(
-        settings, auth, velocity, services.gate, services.rates, services.closed_destinations
+        services.settings,
+        services.auth,
+        services.velocity,
+        services.stores.gate,
+        services.rates,
+        services.closed_destinations,
     )
     return [
-        *PaymentsApi(settings, auth, velocity, payment_store, cards).routes(),
         *rates.routes(),
-        *KeysApi(auth).routes(),
+        *KeysApi(services.auth).routes(),
         *DocumentApi().routes(),
-        *LedgerApi(auth, SqlStatementStore(services.engine)).routes(),
         *(route for app in APPS for route in app.routes(services)),
     ]
 
@@ -143,18 +138,6 @@ def carrier_routes(
         hangup_twiml(),
         carrier_side.ghosts.found,
         elsewhere.tell,
-    ).routes()
-
-
-def payment_routes(
-    settings: Settings, payments: PaymentServices, refused_signatures: RefusedSignatures
-) -> Routes:
-    """Return the routes that the payment service calls."""
-    return StripeWebhook(
-        settings.stripe_webhook_secrets,
-        payments.payments.book_object,
-        time.time,
-        refused_signatures,
     ).routes()
 
 

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 from gateway.heartbeat.periodic_task import PeriodicTask
 from gateway.personal_data.erasing import SqlErasing
-from gateway.roles.storage import Stores
 from gateway.settings import Settings
 from gateway.stores import erasure_journal, private_files
 from gateway.stores.erasure_journal import ErasureJournal
+from gateway.stores.opened import Stores
 
 
 def open_journal(settings: Settings, stores: Stores) -> ErasureJournal:

@@ -20,8 +20,8 @@ from gateway.roles.access import Access
 from gateway.roles.addresses import webrtc_addresses
 from gateway.roles.carrier import CarrierSide
 from gateway.roles.port import MODERATION_BEATS, Port, compose_port, new_beat
-from gateway.roles.storage import Stores
 from gateway.settings import Settings
+from gateway.stores.opened import Stores
 from gateway.webrtc.endpoint import EndpointLimits, WebRtcEndpoint
 from media import tones
 

@@ -58,13 +58,13 @@ from gateway.personal_data.rows import SqlPersonalRows
 from gateway.ports import Velocity
 from gateway.roles.branding import load_branding
 from gateway.roles.documents import load_documents
-from gateway.roles.storage import Stores
 from gateway.settings import Settings
 from gateway.stores.address_countries import AddressCountries, read_countries
 from gateway.stores.departures import SqlDepartures
 from gateway.stores.exports import SqlExports
 from gateway.stores.holder_countries import SqlHolderCountries
 from gateway.stores.mail_outbox import queue_notice
+from gateway.stores.opened import Stores
 from gateway.stores.passkeys import SqlPasskeys
 from gateway.stores.password_process import PasswordProcess
 from gateway.stores.second_factors import SqlSecondFactors

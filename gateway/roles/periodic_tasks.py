@@ -23,6 +23,7 @@ from gateway.charging.sweeper import Sweeper
 from gateway.fleet import roster
 from gateway.fleet.roster import Roster
 from gateway.heartbeat.periodic_task import PeriodicTask
+from gateway.payments.build import PaymentServices
 from gateway.payments.reconciler import PERIOD_S
 from gateway.post import mail_alarm
 from gateway.post.mail_alarm import MailAlarm
@@ -30,16 +31,15 @@ from gateway.roles import unnamed_proxy
 from gateway.roles.carrier import CarrierSide
 from gateway.roles.fraud import Fraud
 from gateway.roles.membership import Membership
-from gateway.roles.payments import PaymentServices
 from gateway.roles.people import People
 from gateway.roles.prices import Prices
-from gateway.roles.storage import Stores
 from gateway.roles.unnamed_proxy import UnnamedProxy
 from gateway.settings import Settings
 from gateway.sockets.tls import CERTIFICATE_INTERVAL_S, ServerTls
 from gateway.stores import address_countries
 from gateway.stores.drain_mark import RedisDrainMark
 from gateway.stores.mail_outbox import SqlMailOutbox
+from gateway.stores.opened import Stores
 
 RATES_INTERVAL_S = 15.0
 """How soon an activated rate deck, or a high-risk list, is in force on every node."""

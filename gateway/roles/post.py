@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from gateway.post.mail_queue import MailQueue
 from gateway.roles.mail import mail_server, open_queue
-from gateway.roles.storage import Stores
 from gateway.settings import Settings
+from gateway.stores.opened import Stores
 from gateway.webhooks.queue import WebhookQueue
 from gateway.webhooks.spool import open_spool
 

@@ -21,10 +21,10 @@ from gateway.personal_data.rows import SqlPersonalRows
 from gateway.privacy import export_maker, retention
 from gateway.privacy.export_maker import ExportMaker
 from gateway.privacy.retention import Retention
-from gateway.roles.storage import Stores
 from gateway.settings import Settings
 from gateway.stores.duties import SqlDuties
 from gateway.stores.exports import SqlExports
+from gateway.stores.opened import Stores
 
 LOG_EMPTIED_EVERY_S: Final = 600.0
 """How long SQLite's files may still contain deleted data when nothing is urgent."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 
+from gateway.app import Services
 from gateway.buttons.ended_buttons import EndedButtons
 from gateway.buttons.era_store import RedisButtonEras
 from gateway.call import number
@@ -31,6 +32,7 @@ from gateway.heartbeat.periodic_task import PeriodicTask
 from gateway.http.api.admin import AdminRoutes
 from gateway.http.app import create_app
 from gateway.logs.refused_signatures import RefusedSignatures
+from gateway.payments.build import PaymentServices, card_payments
 from gateway.roles import adapters, http, periodic_tasks, storage
 from gateway.roles.access import Access, compose_access
 from gateway.roles.administration import admin_routes
@@ -43,7 +45,6 @@ from gateway.roles.fleet import Fleet, compose_fleet, new_log_level, of_node, of
 from gateway.roles.fraud import Fraud, compose_fraud
 from gateway.roles.journal import of_journal, open_journal
 from gateway.roles.membership import Membership, new_membership
-from gateway.roles.payments import PaymentServices, compose_payments
 from gateway.roles.people import People, compose_people, new_door
 from gateway.roles.port import Port, compose_port, new_beat, serve_no_media
 from gateway.roles.post import Post, open_post
@@ -60,6 +61,7 @@ from gateway.sockets.one_port import Entrance, OnePortServer, create_server
 from gateway.sockets.tls import ServerTls
 from gateway.stores import private_files
 from gateway.stores.erasure_journal import ErasureJournal
+from gateway.stores.opened import Stores
 from gateway.stores.watch_channel import RedisWatchChannel
 
 if TYPE_CHECKING:
@@ -119,8 +121,9 @@ class Gateway:
         self.role = role
         self._drainer = Child(["drain"], environ, silence_s_max=DRAINER_SILENCE_S_MAX)
         self._stops = Stops()
-        self.stores: storage.Stores
+        self.stores: Stores
         self.post: Post
+        self._services: Services
         self.media: Media | None = None
         """None where the process holds no calls."""
         self.fleet: Fleet
@@ -198,8 +201,10 @@ class Gateway:
         )
         stops.add("ending of lost carrier calls", side.ghosts.stop)
         stops.add("events", post.events.stop)
-        if settings.stripe_api_key:
-            self._take_payments(stops)
+        self._services = Services(
+            settings=settings, stores=stores, notify=post.notify, on_credit=self._charge_now
+        )
+        self._take_payments(stops)
         self._on_step("documents and passwords")
         await self._let_people_in(stops)
         if role.holds_calls:
@@ -273,10 +278,10 @@ class Gateway:
         return tasks
 
     def _take_payments(self, stops: Stops) -> None:
-        """Open what takes payments; a change of credit reaches running calls at once."""
-        self._payments = payments = compose_payments(
-            self.settings, self.stores, notify=self.post.notify, on_credit=self._charge_now
-        )
+        """Open what takes payments, if anything does."""
+        self._payments = payments = self._services.one(card_payments)
+        if payments is None:
+            return
         stops.add("payment service", payments.service.close)
         stops.add("automatic top-ups", payments.auto.stop)
 
@@ -373,8 +378,7 @@ class Gateway:
         access, fraud, people = self._access, self._fraud, self._people
         index = CallIndex(self._live.node, self._live, stores.records, stores.gate)
         services = http.compose_services(
-            settings,
-            stores,
+            self._services,
             access,
             prices,
             fraud,
@@ -382,6 +386,7 @@ class Gateway:
             choose_node=self.fleet.choose_node,
             on_balance=_tell_nobody if payments is None else payments.auto.consider,
             announcer=self._carrier_side.carrier,
+            refused_signatures=self._refused,
         )
         self._watching = Watching(
             stores,
@@ -399,9 +404,8 @@ class Gateway:
             events=self.post.events,
         )
         return [
-            *http.api_routes(services, payments),
-            *(http.payment_routes(settings, payments, self._refused) if payments else ()),
-            *site_routes(services, stores, people, payments),
+            *http.api_routes(services),
+            *site_routes(services, people),
             *admin_routes(settings, stores, access, people.sessions, self.fleet.control),
             *self._watching.routes(),
             *self._alarming.routes(routing),

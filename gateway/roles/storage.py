@@ -14,7 +14,6 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from billing.drain import Drainer, OnTurn
-from billing.freezes import FreezeReason
 from billing.partition import PARTITIONS
 from billing.stores.positions import SqlPositions
 from billing.stores.redis import RedisSpendGate
@@ -25,7 +24,6 @@ from database.errors import StoreUnavailableError
 from database.migrations import PATIENT_MS, migrate
 from database.url import UrlError
 from gateway import regular_files
-from gateway.app import Services
 from gateway.charging.call_refunds import CallRefunds
 from gateway.charging.refilling import Refilling
 from gateway.errors import SettingsError
@@ -37,56 +35,8 @@ from gateway.stores.accounts import SqlAccountStore
 from gateway.stores.drain_mark import RedisDrainMark
 from gateway.stores.embedded import EmbeddedValkey
 from gateway.stores.key_epochs import UNTOLD, RedisKeyEpochs
+from gateway.stores.opened import Stores
 from gateway.webhooks.spool import queue_ended_calls
-
-
-@dataclass(slots=True)
-class Stores:
-    """Open connections to Redis and SQL, and the stores on them."""
-
-    redis: Any
-    engine: AsyncEngine
-    gate: RedisSpendGate
-    ledger: SqlLedgerStore
-    records: SqlCdrStore
-    accounts: SqlAccountStore
-    key_epochs: RedisKeyEpochs
-    valkey: EmbeddedValkey | None
-
-    async def freeze(
-        self, account_id: str, frozen: bool, reason: FreezeReason = FreezeReason.OPERATOR
-    ) -> bool:
-        """Freeze or thaw an account on every node at once; return whether it is frozen then.
-
-        A deleted one stays frozen, and so does one that is frozen for another reason.
-
-        The book first: the spend gate is brought in line with it if it was unreachable. Raises
-        LookupError: no such account; StoreUnavailableError: a repeat finishes it.
-        """
-        is_frozen = await self.ledger.freeze(account_id, frozen, reason)
-        await self.gate.freeze(account_id, is_frozen)
-        # After both changes, so that nodes which look the account up again see them.
-        await self.key_epochs.invalidate()
-        return is_frozen
-
-    def services(self, settings: Settings) -> Services:
-        """Return what the parts of an app are built from."""
-        return Services(
-            settings=settings,
-            redis=self.redis,
-            engine=self.engine,
-            gate=self.gate,
-            records=self.records,
-            accounts=self.accounts,
-            key_epochs=self.key_epochs,
-        )
-
-    async def close(self) -> None:
-        """Close everything; the embedded Valkey last, because the client still talks to it."""
-        await disconnect(self.redis)
-        await self.engine.dispose()
-        if self.valkey is not None:
-            await self.valkey.stop()
 
 
 def no_file(settings: Settings) -> str:

@@ -9,8 +9,8 @@ from gateway.call.supervision import Grant, Mode, Rule
 from gateway.errors import RequestRefusedError
 from gateway.http.holders import Holders
 from gateway.ports import AccountStore
-from gateway.roles.storage import Stores
 from gateway.scopes import Scope
+from gateway.stores.opened import Stores
 from gateway.stores.supervision import RedisGrants, SqlSupervision
 
 

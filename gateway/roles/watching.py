@@ -30,8 +30,8 @@ from gateway.logs.warnings_kept import WarningsKept
 from gateway.monitor.board import Board
 from gateway.monitor.feed import TURNS, Feed
 from gateway.monitor.rows import Batch, Warned, decode, encode
-from gateway.roles.storage import Stores
 from gateway.sockets.event_stream import EventStream
+from gateway.stores.opened import Stores
 from gateway.stores.operator_reports import SqlOperatorReports
 from gateway.stores.watch_channel import RedisWatchChannel
 

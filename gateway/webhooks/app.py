@@ -49,7 +49,7 @@ def _endpoints(services: Services) -> tuple[SqlWebhookEndpoints, SecretMaker]:
     from gateway.webhooks.endpoint_store import SqlWebhookEndpoints
     from gateway.webhooks.signature import SecretMaker
 
-    return SqlWebhookEndpoints(services.engine), SecretMaker(secret_keys(services.settings))
+    return SqlWebhookEndpoints(services.stores.engine), SecretMaker(secret_keys(services.settings))
 
 
 def _work(services: Services) -> Work:

@@ -82,8 +82,8 @@ class WebhookWork:
     def __init__(self, services: Services) -> None:
         """Raises SettingsError for a malformed secret, or a key that cannot be read."""
         settings = services.settings
-        self._records = services.records
-        self._spool = open_spool(settings, services.engine)
+        self._records = services.stores.records
+        self._spool = open_spool(settings, services.stores.engine)
         self._poster = LatePoster()
         locator = Locator(settings, SecretMaker(secret_keys(settings)))
         self._has_set_operator = False

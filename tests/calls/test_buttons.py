@@ -17,6 +17,7 @@ import msgspec
 import pytest
 from altcha import v1 as altcha
 
+from gateway.app import Services
 from gateway.buttons.build import new_proofs
 from gateway.buttons.ports import (
     Change,
@@ -30,6 +31,8 @@ from gateway.calls.no_calls import NoCalls
 from gateway.embed.hours import Hours
 from gateway.embed.keys import Mode, publishable_key
 from gateway.embed.rules import Rules
+from gateway.heartbeat.ticker import Ticker
+from gateway.logs.refused_signatures import RefusedSignatures
 from gateway.roles import adapters, http
 from gateway.roles.access import compose_access
 from gateway.roles.fraud import compose_fraud
@@ -365,8 +368,7 @@ async def test_a_number_is_proven_by_a_code_that_a_call_speaks(world: World, cus
         prices = await load_prices(world.settings, stores.engine, deck)
         fraud = compose_fraud(world.settings, stores)
         services = http.compose_services(
-            world.settings,
-            stores,
+            Services(settings=world.settings, stores=stores),
             compose_access(world.settings, stores),
             prices,
             fraud,
@@ -374,6 +376,7 @@ async def test_a_number_is_proven_by_a_code_that_a_call_speaks(world: World, cus
             choose_node=lambda: None,
             on_balance=lambda _account_id, _micros: None,
             announcer=carrier,
+            refused_signatures=RefusedSignatures(Ticker(lambda: 0)),
         )
         proofs = new_proofs(services)
         assert await proofs.start(caller, "+1 500 555 1001") is ProofStart.CALLED

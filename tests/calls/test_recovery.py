@@ -22,7 +22,7 @@ from billing.ports import Closing, Opening
 from billing.rating import Rate
 from billing.stores.audit import audit
 from billing.stores.gate_audit import audit_gate
-from gateway.roles.storage import Stores
+from gateway.stores.opened import Stores
 from tests.calls.test_logs import lines
 from tests.calls.test_outages import live_call, locked, seconds_pass
 from tests.calls.world import Customer, Phone, World, eventually

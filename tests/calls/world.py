@@ -42,6 +42,7 @@ from gateway.settings_variables import from_mapping
 from gateway.stores.accounts import SqlAccountStore
 from gateway.stores.embedded import EmbeddedValkey
 from gateway.stores.key_epochs import RedisKeyEpochs
+from gateway.stores.opened import Stores
 from tests.postgres import new_book
 from tests.valkey import free_port
 
@@ -192,7 +193,7 @@ class World:
             self.carrier.terminate()
 
     @contextlib.asynccontextmanager
-    async def stores(self) -> AsyncIterator[storage.Stores]:
+    async def stores(self) -> AsyncIterator[Stores]:
         """Open the stores of the running gateway beside it; it has made them ready."""
         settings = self.settings
         valkey = None if settings.redis_url else EmbeddedValkey(settings.data_dir / "valkey")
@@ -202,7 +203,7 @@ class World:
         spare = self._engines
         engine = spare.pop() if spare else self._new_engine()
         epochs = RedisKeyEpochs(redis)
-        stores = storage.Stores(
+        stores = Stores(
             redis=redis,
             engine=engine,
             gate=RedisSpendGate(redis, timeout_s=PATIENCE_S),
@@ -277,7 +278,7 @@ class World:
         return {sample: float(value) for sample, _, value in lines}
 
     @staticmethod
-    async def grant(stores: storage.Stores, account_id: str, micros: int) -> None:
+    async def grant(stores: Stores, account_id: str, micros: int) -> None:
         """Book a credit and bring it to the spend gate."""
         if micros:
             reference = f"grant:{secrets.token_hex(8)}"
@@ -506,7 +507,7 @@ class Phone:
         return [event["type"] for event in self.events]
 
 
-async def _is_settled(stores: storage.Stores, account_ids: list[str]) -> bool:
+async def _is_settled(stores: Stores, account_ids: list[str]) -> bool:
     """Whether no call of these accounts is open, neither in the book nor on its way there."""
     for partition in {stores.gate.partition(account_id) for account_id in account_ids}:
         if await stores.gate.read_outbox(partition, 1):

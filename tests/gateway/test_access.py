@@ -35,6 +35,7 @@ from gateway.roles.people import People, compose_people
 from gateway.roles.serve import Gateway
 from gateway.scopes import PAGE, Scope
 from gateway.settings_variables import from_mapping
+from gateway.stores.opened import Stores
 from tests.gateway.buttons.button_books import buttons_of
 from tests.thorough import first_of
 from tests.valkey import ValkeyServer, free_port
@@ -94,7 +95,7 @@ class Site:
     """Two nodes on the same stores, and an operator beside them with stores of their own."""
 
     nodes: list[Gateway]
-    stores: storage.Stores
+    stores: Stores
     people: People
     http: aiohttp.ClientSession
 

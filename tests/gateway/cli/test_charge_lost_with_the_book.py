@@ -16,9 +16,10 @@ import pytest
 import sqlalchemy as sa
 
 from billing.payments import AutoRefusal
+from gateway.app import Services
 from gateway.cli import accounts, ledger
+from gateway.payments.build import compose_payments
 from gateway.roles import storage
-from gateway.roles.payments import compose_payments
 from gateway.settings_variables import from_mapping
 from tests.gateway.cli.test_payments import API_KEY, UNIT, Desk, simulator
 
@@ -27,13 +28,13 @@ __all__ = ["simulator"]
 TOP_UP = """
 import asyncio, os
 from gateway.roles import storage
-from gateway.roles.payments import compose_payments
+from gateway.payments.build import compose_payments
 from gateway.settings_variables import from_mapping
 
 async def top_up():
     read = from_mapping(os.environ)
     stores = await storage.open_stores(read)
-    desk = compose_payments(read, stores, notify=lambda name, data: None)
+    desk = compose_payments(Services(settings=read, stores=stores))
     await desk.auto.maybe_top_up("acme", 4_000_000)
 
 asyncio.run(top_up())
@@ -70,7 +71,7 @@ class Shop(Desk):
 
         async def do():
             stores = await storage.open_stores(read)
-            desk = compose_payments(read, stores, notify=lambda name, data: None)
+            desk = compose_payments(Services(settings=read, stores=stores))
             try:
                 return await work(stores, desk)
             finally:

@@ -19,10 +19,11 @@ from billing.money import format_money, parse_money
 from billing.stores.redis import RedisSpendGate
 from billing.stores.redis_client import connect, disconnect
 from database.errors import StoreUnavailableError
+from gateway.app import Services
 from gateway.cli import accounts, ledger, payments
 from gateway.errors import EXIT_FINDINGS, EXIT_SETTINGS, EXIT_UNAVAILABLE
+from gateway.payments.build import compose_payments
 from gateway.roles import storage
-from gateway.roles.payments import compose_payments
 from gateway.settings_variables import from_mapping
 from simulators.payments.service import PaymentSimulatorService, PaymentSimulatorSettings
 
@@ -76,7 +77,7 @@ class Desk:
 
         async def begin():
             stores = await storage.open_stores(read)
-            desk = compose_payments(read, stores, notify=lambda name, data: None)
+            desk = compose_payments(Services(settings=read, stores=stores))
             try:
                 payment, _ = await desk.payments.start_checkout("acme", parse_money(str(units)))
             finally:
@@ -100,7 +101,7 @@ class Desk:
 
         async def book():
             stores = await storage.open_stores(read)
-            desk = compose_payments(read, stores, notify=lambda name, data: None)
+            desk = compose_payments(Services(settings=read, stores=stores))
             try:
                 await desk.payments.book_object("checkout.session", session_id)
             finally:

@@ -21,13 +21,13 @@ from billing.stores.sql import SqlCdrStore, SqlLedgerStore
 from gateway import settings
 from gateway.heartbeat.ticker import Ticker
 from gateway.http.app import create_app
-from gateway.http.hooks.stripe import StripeWebhook
 from gateway.logs.refused_signatures import RefusedSignatures
 from gateway.payments.auto_top_up import AutoTopUps
 from gateway.payments.reconciler import PaymentReconciler
 from gateway.payments.refunds import Refunds
 from gateway.payments.service import Payments
 from gateway.payments.stripe_client import StripePayments
+from gateway.payments.stripe_hook import StripeWebhook
 from gateway.secret import Secret
 from simulators.payments.service import PaymentSimulatorService, PaymentSimulatorSettings
 from tests.valkey import free_port

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from billing.ports import Opening
+from gateway.app import Services
 from gateway.buttons.ended_buttons import EndedButtons
 from gateway.calls.index import CallIndex
 from gateway.calls.no_calls import NoCalls
@@ -18,12 +19,13 @@ from gateway.heartbeat.ticker import Ticker
 from gateway.http.api.admin import AdminRoutes
 from gateway.http.app import create_app
 from gateway.http.bearer import key_hash, new_api_key
+from gateway.logs.refused_signatures import RefusedSignatures
+from gateway.payments.build import card_payments, compose_payments
 from gateway.roles import adapters, http, periodic_tasks, public_origin, storage
 from gateway.roles.access import compose_access
 from gateway.roles.carrier import compose_carrier_side
 from gateway.roles.fraud import compose_fraud
 from gateway.roles.membership import new_membership
-from gateway.roles.payments import compose_payments
 from gateway.roles.people import compose_people
 from gateway.roles.post import open_post
 from gateway.roles.prices import load_deck, load_prices
@@ -58,7 +60,8 @@ class Office:
             notify=post.notify,
         )
         stops.add("carrier", self.carrier_side.carrier.close)
-        self.payments = compose_payments(settings, stores, notify=post.notify)
+        shared = Services(settings=settings, stores=stores, notify=post.notify)
+        self.payments = shared.one(card_payments)
         stops.add("payment service", self.payments.service.close)
         self.alarms = periodic_tasks.new_alarms(settings, stores)
         fraud = compose_fraud(settings, stores)
@@ -70,8 +73,7 @@ class Office:
             *periodic_tasks.of_payments(self.payments),
         ]
         services = http.compose_services(
-            settings,
-            stores,
+            shared,
             self.access,
             prices,
             fraud,
@@ -79,9 +81,10 @@ class Office:
             choose_node=lambda: "n1",
             on_balance=self.payments.auto.consider,
             announcer=self.carrier_side.carrier,
+            refused_signatures=RefusedSignatures(Ticker(lambda: 0)),
         )
         routes = [
-            *http.api_routes(services, self.payments),
+            *http.api_routes(services),
             *http.health_routes(
                 stores,
                 self.alarms,
@@ -228,8 +231,9 @@ async def test_whoever_gave_or_froze_credit_brings_it_to_the_gate(office, client
 
     stores = office.stores
     for listener in (None, on_credit):
+        told_of = {} if listener is None else {"on_credit": listener}
         composed = compose_payments(
-            office.settings, stores, notify=office.post.notify, on_credit=listener
+            Services(settings=office.settings, stores=stores, notify=office.post.notify, **told_of)
         )
         reference = f"more:{listener is None}"
         await stores.ledger.add_credit("alice", 5, reference=reference, kind="grant")

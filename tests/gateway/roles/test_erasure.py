@@ -7,10 +7,10 @@ import sqlalchemy as sa
 
 from billing.stores import tables
 from database.engine import TIMEOUT_S, create_engine, reading
-from gateway.ports import to_nobody
+from gateway.app import Services
+from gateway.payments.build import compose_payments
 from gateway.roles.erasure import _rewrite_files, of_erasure
 from gateway.roles.journal import open_journal
-from gateway.roles.payments import compose_payments
 from gateway.roles.storage import database_url, open_stores
 from gateway.settings_variables import from_mapping
 from tests.valkey import valkey_server, valkey_url
@@ -41,7 +41,7 @@ async def stores(settings):
 async def test_payments_of_deleted_accounts_are_looked_for_where_there_are_payments(
     settings, stores
 ):
-    payments = compose_payments(settings, stores, notify=to_nobody)
+    payments = compose_payments(Services(settings=settings, stores=stores))
     journal, names = open_journal(settings, stores), ["deletion of accounts"]
     assert [task._name for task in of_erasure(settings, stores, None, journal)] == names
     names.append("credit of deleted accounts")

@@ -14,6 +14,7 @@ from billing.stores import tables
 from billing.stores.sql import SqlCdrStore
 from gateway.app import Services
 from gateway.stores.accounts import SqlAccountStore
+from gateway.stores.opened import Stores
 from gateway.webhooks.endpoint_store import SqlWebhookEndpoints
 from gateway.webhooks.events import Told, body_of, event_id
 from gateway.webhooks.ports import Endpoint, EndpointForm
@@ -184,15 +185,17 @@ async def world(engine):
 
 def services_of(settings, engine):
     """Return what sending is built from: it needs no credit store."""
-    return Services(
-        settings=settings,
+    stores = Stores(
         redis=None,
         engine=engine,
         gate=None,
+        ledger=None,
         records=SqlCdrStore(engine),
         accounts=SqlAccountStore(engine),
         key_epochs=None,
+        valkey=None,
     )
+    return Services(settings=settings, stores=stores)
 
 
 def change_of(connection, account_id, at):

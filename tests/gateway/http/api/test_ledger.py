@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 import pytest
 
 from billing.statement import StatementLine
-from gateway.http.api.ledger import LedgerApi
 from gateway.http.bearer import key_hash
 from gateway.http.body import PAGE_MAX
+from gateway.payments.ledger_api import LedgerApi
 from tests.gateway.http.test_bearer import Account, Accounts, authenticator
 
 START = datetime(2026, 11, 24, 12, tzinfo=UTC)

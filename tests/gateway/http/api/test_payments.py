@@ -10,10 +10,10 @@ from billing.payments import Payment, PaymentProfile, PaymentState
 from database.errors import StoreUnavailableError
 from gateway import settings
 from gateway.errors import PaymentError, RequestRefusedError
-from gateway.http.api.payments import CardPayments, PaymentsApi
 from gateway.http.bearer import key_hash
 from gateway.http.body import JSON_BYTES_MAX, PAGE_MAX
 from gateway.http.operation import ApiRoute, handlers_of
+from gateway.payments.api import CardPayments, PaymentsApi
 from gateway.payments.service import payment_id_of
 from tests.gateway.calls.test_live import Velocity
 from tests.gateway.http.test_bearer import Account, Accounts, authenticator

@@ -12,8 +12,8 @@ from billing.errors import MoneyError
 from database.errors import StoreUnavailableError
 from gateway.errors import PaymentError
 from gateway.heartbeat.ticker import Ticker
-from gateway.http.hooks.stripe import WEBHOOK_BYTES_MAX, StripeWebhook
 from gateway.logs.refused_signatures import RefusedSignatures
+from gateway.payments.stripe_hook import WEBHOOK_BYTES_MAX, StripeWebhook
 from gateway.secret import Secret
 
 NOW_S = 1_900_000_000

@@ -17,14 +17,12 @@ from gateway.buttons.destination_pages import DestinationPages
 from gateway.buttons.own_buttons import OwnButtons
 from gateway.buttons.pages import ButtonPages
 from gateway.calls.rate_table import RateTable
-from gateway.http.api.payments import CardPayments
 from gateway.http.app import create_app
 from gateway.http.cookies import Cookies
 from gateway.http.holders import Holders
 from gateway.http.site.account import AccountPages
 from gateway.http.site.branding import Branding
 from gateway.http.site.calls import CallPages
-from gateway.http.site.credit import CreditPages
 from gateway.http.site.data import DataPages
 from gateway.http.site.documents import DocumentPages
 from gateway.http.site.door import Door
@@ -44,6 +42,8 @@ from gateway.http.site.sign_in import SignInPages
 from gateway.http.site.sign_in_code import SignInCodePages
 from gateway.http.site.sign_up import SignUpPages
 from gateway.http.site.supervision import SupervisionPages
+from gateway.payments.api import CardPayments
+from gateway.payments.pages import CreditPages
 from gateway.people.exports import OwnExports
 from gateway.people.keys import Keys
 from gateway.people.supervision import Supervision

@@ -9,7 +9,7 @@ from billing.payments import PaymentState
 from billing.statement import StatementLine
 from database.errors import StoreUnavailableError
 from gateway.errors import PaymentError, RequestRefusedError
-from gateway.http.site.credit import BACK, LOOKS_MAX, NEWEST_LINES, PAGE_ROWS
+from gateway.payments.pages import BACK, LOOKS_MAX, NEWEST_LINES, PAGE_ROWS
 from gateway.payments.service import payment_id_of
 from tests.gateway.http.site.books import AT, HOSTED, payment
 from tests.gateway.http.site.conftest import place

@@ -1,11 +1,7 @@
-"""Composes card payments, for the gateway and for an operator's commands.
-
-It has no access to live calls: changes of credit are reported through `on_credit`.
-"""
+"""Builds what takes payments by card, for the gateway and for an operator's commands."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -14,15 +10,13 @@ from billing.freezes import FreezeReason
 from billing.payments import AutoLimits
 from billing.stores.payments import SqlPaymentStore
 from billing.stores.sql import SqlLedgerStore
+from gateway.app import Services
 from gateway.charging import recovery
 from gateway.payments.auto_top_up import AutoTopUps
 from gateway.payments.history import PaymentHistory
 from gateway.payments.reconciler import PaymentReconciler
 from gateway.payments.refunds import Refunds
 from gateway.payments.service import Payments
-from gateway.ports import Notify
-from gateway.roles.storage import Stores
-from gateway.settings import Settings
 from gateway.stores.card_events import record_auto_top_up, record_profile_change
 
 if TYPE_CHECKING:
@@ -42,32 +36,29 @@ class PaymentServices:
     history: PaymentHistory
 
 
-def compose_payments(
-    settings: Settings,
-    stores: Stores,
-    *,
-    notify: Notify,
-    on_credit: Callable[[str], Awaitable[None]] | None = None,
-    recovers: bool = False,
-) -> PaymentServices:
-    """Return the payment services; `on_credit` is called after an account's credit has changed.
+def card_payments(services: Services) -> PaymentServices | None:
+    """Return what takes payments by card; None if no payment service is set up."""
+    return compose_payments(services) if services.settings.stripe_api_key else None
 
-    With `recovers` they book credits that the book has lost but the spend gate has.
+
+def compose_payments(services: Services, *, recovers: bool = False) -> PaymentServices:
+    """Return what takes payments by card.
+
+    With `recovers` it books credits that the book has lost but the spend gate has.
     """
+    settings, stores, notify = services.settings, services.stores, services.notify
     # Imported here: a gateway without payments starts faster without the vendor's library.
     from gateway.payments.stripe_client import StripePayments  # noqa: PLC0415
 
     async def credit_changed(account_id: str) -> None:
         # The gate first, or a charge in between would not see the new credit.
         await recovery.bring_credits(stores.gate, stores.ledger, account_id)
-        if on_credit is not None:
-            await on_credit(account_id)
+        await services.on_credit(account_id)
 
     async def freeze_changed(account_id: str, frozen: bool) -> None:
         # Charge its calls at once, so that they end now instead of within a second.
         await stores.freeze(account_id, frozen, FreezeReason.DISPUTE)
-        if on_credit is not None:
-            await on_credit(account_id)
+        await services.on_credit(account_id)
 
     service = StripePayments(api_key=settings.stripe_api_key.reveal(), origin=settings.stripe_url)
     store = SqlPaymentStore(
