@@ -28,6 +28,7 @@ from gateway.telemetry import spans
 from gateway.twilio import refusals
 from gateway.webhooks.events import EVENT_TYPES, body_of
 from gateway.words.data_map import Kept, list_in, row_in, words_in
+from gateway.words.languages import LANGUAGES, read_part
 
 DOCS = Path(__file__).parent
 
@@ -249,6 +250,16 @@ def client_modules() -> dict[str, str]:
     return {"shapes.py": client.shapes(), "operations.py": client.operations()}
 
 
+def languages() -> str:
+    """Return the table of all languages."""
+    rows = [
+        "| `{code}` | {name} | {home} | {voice} |".format(code=code, **read_part(code, "language"))
+        for code in LANGUAGES
+    ]
+    head = ["| folder | language | likeliest country | voice |", "|---|---|---|---|"]
+    return "\n".join([*head, *rows]) + "\n"
+
+
 def replace_after(path: Path, heading: str, text: str) -> None:
     """Write `text` in place of everything after a heading."""
     kept = path.read_text().partition(heading)[0]
@@ -272,6 +283,7 @@ def main() -> None:
     replace_after(DOCS / "telemetry.md", "## Spans", spans.markdown())
     replace_after(DOCS / "buttons.md", "## Limits", button_limits.markdown())
     replace_after(DOCS / "carrier.md", "## Codes", refusals.markdown())
+    replace_after(DOCS / "design" / "0029-words.md", "## Languages", languages())
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from docs.generate import (
     SDK,
     client_modules,
     configuration,
+    languages,
     openapi,
     operations_and_codes,
     privacy,
@@ -53,6 +54,8 @@ def test_generated_parts_are_current():
     limits = f"## Limits\n\n{button_limits.markdown()}"
     assert (ROOT / "docs/buttons.md").read_text().endswith(limits)
     assert (ROOT / "docs/carrier.md").read_text().endswith(f"## Codes\n\n{refusals.markdown()}")
+    words = (ROOT / "docs/design/0029-words.md").read_text()
+    assert words.endswith(f"## Languages\n\n{languages()}")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)

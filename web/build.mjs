@@ -121,7 +121,7 @@ const { start: liveScript, 'live-page': livePage, live: liveStyle } = live.names
 const livePreloads = preloads(live.outputs, [liveScript, livePage]);
 await writePage('live/live.html', { script: liveScript, style: liveStyle, icon, preloads: livePreloads });
 // Their names stay: a worker's is its identity, and what it may look at is what lies beside it.
-await bundle(['installed/offline.ts'], { entryNames: '[name]' });
+await bundle(['installed/offline.ts'], { entryNames: '[name]', plugins: [languages] });
 const manifest = JSON.parse(await readFile(source('installed/manifest.json'), 'utf8'));
 manifest.background_color = manifest.theme_color = (await lightTokens()).ground;
 manifest.icons = await buildIcons(source(ICON), OUTPUT);

@@ -35,6 +35,9 @@ SOURCES = (
 )
 """What the built pages depend on."""
 
+WORDS = Path("gateway/words")
+"""The languages; of what lies there the pages depend on what is TypeScript."""
+
 OUTPUT = Path("gateway/http/static")
 STAMP = "build.stamp"
 
@@ -95,12 +98,13 @@ class Pages:
 
 def _files(web: Path) -> list[Path]:
     named = [web / name for name in SOURCES]
-    return [
+    files = [
         file
         for path in named
         for file in (path.rglob("*") if path.is_dir() else [path])
         if file.is_file()
     ]
+    return [*files, *(web.parent / WORDS).rglob("*.ts")]
 
 
 def _node_of_system() -> list[str] | None:

@@ -3,31 +3,17 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Mapping
 from typing import Final
 
-from gateway.buttons.ports import (
-    CODE_DIGITS,
-)
+from gateway.buttons.ports import CODE_DIGITS
+from gateway.words.languages import LANGUAGES, known, read_part, read_words
 
-_SPOKEN: Final = {
-    "en": (
-        "en-US",
-        "Hello. This is {service}. Your code is: {code} Once more: {code} If you have not asked for"
-        " a code, just hang up.",
-    ),
-    "de": (
-        "de-DE",
-        "Guten Tag. Hier ist {service}. Ihr Code lautet: {code} Noch einmal: {code} Wenn Sie keinen"
-        " Code angefordert haben, legen Sie einfach auf.",
-    ),
-    "es": (
-        "es-ES",
-        "Buenos días. Le llama {service}. Su código es: {code} Otra vez: {code} Si no ha pedido"
-        " ningún código, simplemente cuelgue.",
-    ),
+_WORDS: Final = read_words("spoken")
+_VOICES: Final[Mapping[str, str]] = {
+    language: read_part(language, "language")["voice"] for language in LANGUAGES
 }
-"""Language -> its BCP 47 tag with a country, as voices have one, and the spoken text."""
-_DEFAULT: Final = "en"
+"""Language -> its BCP 47 tag with a country, as voices have one."""
 SERVICE_CHARS_MAX: Final = 60
 
 
@@ -43,10 +29,11 @@ def tidied_code(text: str) -> str:
 
 def spoken(code: str, language: str, service: str) -> tuple[str, str]:
     """Return the voice's language, and the text: the code twice, digit by digit."""
-    tag, text = _SPOKEN.get(language.partition("-")[0].lower(), _SPOKEN[_DEFAULT])
+    ours = known(language)
     # With a full stop after each digit, voices say them one by one.
     digits = " ".join(f"{digit}." for digit in code)
-    return tag, text.format(service=service[:SERVICE_CHARS_MAX], code=digits)
+    text = _WORDS[ours]["proof.code"].format(service=service[:SERVICE_CHARS_MAX], code=digits)
+    return _VOICES[ours], text
 
 
 def digest_of(secret: str, *named: str) -> str:

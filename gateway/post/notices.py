@@ -1,6 +1,6 @@
 """Writes the mails to people: lists them, and renders each as text and HTML.
 
-The words are in `languages/`, one file for each language; the page around them in `templates/`. No
+The words are in each language's `mails.toml`; the page around them is in `templates/`. No
 image, no tracking, no phone number.
 """
 
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import textwrap
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -23,7 +22,7 @@ from billing.money import format_money
 from billing.payments import PaymentProfile
 from gateway import tokens
 from gateway.words.data_map import Kept, left_in, words_in
-from gateway.words.languages import DEFAULT_LANGUAGE
+from gateway.words.languages import DEFAULT_LANGUAGE, known, read_part
 
 if TYPE_CHECKING:
     from jinja2 import Environment, Template
@@ -37,9 +36,6 @@ KEPT: Final = Kept()
 """The defaults, for an operator who has set nothing."""
 
 _HERE = Path(__file__).parent
-LANGUAGES: Final = frozenset(path.stem for path in (_HERE / "languages").glob("*.toml"))
-"""BCP 47 names of the languages that mails can be written in."""
-
 _LOOK: Final = {name: tokens.in_pixels(value) for name, value in tokens.LIGHT.items()}
 """Written into each element, because few mail programs read a style sheet."""
 
@@ -187,7 +183,7 @@ def write(
         MoneyError: An amount in a currency that cannot be shown.
     """
     _check(notice, link)
-    language = _known(notice.values.get("language", reader.language))
+    language = known(notice.values.get("language", reader.language))
     words = _words(language)
     own = words["notices"][notice.name]
     context = {
@@ -290,16 +286,9 @@ def _amounts(said: Mapping[str, str], currency: str) -> dict[str, str]:
     }
 
 
-def _known(language: str) -> str:
-    """Return the language to write in: `de` also for `de-AT`."""
-    primary = language.partition("-")[0].lower()
-    return primary if primary in LANGUAGES else DEFAULT_LANGUAGE
-
-
 @cache
 def _words(language: str) -> Mapping[str, Any]:
-    with (_HERE / "languages" / f"{language}.toml").open("rb") as file:
-        return tomllib.load(file)
+    return read_part(language, "mails")
 
 
 @cache

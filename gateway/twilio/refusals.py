@@ -10,11 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum, auto
 from typing import Final
 from urllib.parse import parse_qs
 
 from gateway.cause import CarrierRefusal, Cause
+from gateway.words.languages import read_words
 
 TEXT_MAX: Final = 300
 """Characters of Twilio's own words that are kept."""
@@ -25,76 +26,28 @@ _STREAM_CODE: Final = re.compile(r"(?<!\d)3\d{4}(?!\d)")
 _SPACES: Final = re.compile(r"\s+")
 
 
-class Told(Enum):
-    """The sentence for a caller: English, German, Spanish."""
+_WORDS: Final = read_words("carrier")
 
-    NUMBER = (
-        "This number cannot be reached. Check it and call again.",
-        "Diese Nummer ist nicht erreichbar. Prüfen Sie sie und rufen Sie noch einmal an.",
-        "No se puede contactar con este número. Revíselo y vuelva a llamar.",
-    )
-    DESTINATION = (
-        "Calls to this destination are not switched on here. Ask the operator of this service.",
-        "Anrufe in dieses Ziel sind hier nicht freigeschaltet. Fragen Sie den Betreiber.",
-        "Las llamadas a este destino no están activadas aquí. Consulte al operador del servicio.",
-    )
-    BLOCKED = (
-        "The phone network does not put calls through to this number. Call another one.",
-        "Das Telefonnetz stellt zu dieser Nummer nicht durch. Rufen Sie eine andere an.",
-        "La red telefónica no admite llamadas a este número. Llame a otro.",
-    )
-    LINES = (
-        "All lines are in use. Try again in a moment.",
-        "Alle Leitungen sind belegt. Versuchen Sie es gleich noch einmal.",
-        "Todas las líneas están ocupadas. Inténtelo de nuevo en un momento.",
-    )
-    TRIAL = (
-        "This service is still being tried out and calls only numbers that its operator has"
-        " confirmed.",
-        "Dieser Dienst wird noch erprobt und ruft nur Nummern an, die der Betreiber bestätigt hat.",
-        "Este servicio está en pruebas y solo llama a números que el operador ha confirmado.",
-    )
-    OUT_OF_SERVICE = (
-        "No calls are possible at the moment. Try later, or tell the operator of this service.",
-        "Zurzeit sind keine Anrufe möglich. Versuchen Sie es später, oder sagen Sie es dem"
-        " Betreiber.",
-        "Ahora mismo no es posible llamar. Inténtelo más tarde o avise al operador del servicio.",
-    )
-    OWN_NUMBER = (
-        "The phone network does not accept the number that this service calls from. Tell the"
-        " operator.",
-        "Das Telefonnetz nimmt die Nummer nicht an, von der dieser Dienst anruft. Sagen Sie es dem"
-        " Betreiber.",
-        "La red telefónica no acepta el número desde el que llama este servicio. Avise al"
-        " operador.",
-    )
-    OVERLOADED = (
-        "The phone network is overloaded. Try again in a moment.",
-        "Das Telefonnetz ist überlastet. Versuchen Sie es gleich noch einmal.",
-        "La red telefónica está saturada. Inténtelo de nuevo en un momento.",
-    )
-    FAULT = (
-        "The phone network has a fault. Try again in a few minutes.",
-        "Das Telefonnetz hat eine Störung. Versuchen Sie es in ein paar Minuten noch einmal.",
-        "La red telefónica tiene una avería. Inténtelo de nuevo en unos minutos.",
-    )
-    NO_SOUND = (
-        "The sound connection to the phone could not be set up. Try again, or tell the operator.",
-        "Die Tonverbindung zum Telefon kam nicht zustande. Versuchen Sie es noch einmal, oder sagen"
-        " Sie es dem Betreiber.",
-        "No se pudo establecer el sonido con el teléfono. Inténtelo de nuevo o avise al operador.",
-    )
-    TOO_LONG = (
-        "The call has reached the longest time allowed. Call again to go on.",
-        "Der Anruf hat die längste erlaubte Dauer erreicht. Rufen Sie noch einmal an, um"
-        " weiterzusprechen.",
-        "La llamada ha alcanzado la duración máxima. Vuelva a llamar para continuar.",
-    )
+
+class Told(StrEnum):
+    """The sentence for a caller, by its name in the words of each language."""
+
+    NUMBER = auto()
+    DESTINATION = auto()
+    BLOCKED = auto()
+    LINES = auto()
+    TRIAL = auto()
+    OUT_OF_SERVICE = auto()
+    OWN_NUMBER = auto()
+    OVERLOADED = auto()
+    FAULT = auto()
+    NO_SOUND = auto()
+    TOO_LONG = auto()
 
     @property
     def words(self) -> Mapping[str, str]:
         """The sentence by language (BCP 47)."""
-        return dict(zip(("en", "de", "es"), self.value, strict=True))
+        return {language: words[f"told.{self}"] for language, words in _WORDS.items()}
 
 
 @dataclass(frozen=True, slots=True)

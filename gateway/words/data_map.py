@@ -1,4 +1,4 @@
-"""Reads the words of the data map, from one file per language.
+"""Reads the words of the data map, language by language.
 
 The names of the kinds, purposes, viewers and periods of `accounts.data_map`.
 """
@@ -14,7 +14,7 @@ from accounts.money_kinds import BOOK_YEARS
 from accounts.personal_data import Kind, Period
 from gateway.words.languages import DEFAULT_LANGUAGE, read_words
 
-WORDS: Final = read_words("gateway.words")
+WORDS: Final = read_words("data_map")
 
 
 def words_in(language: str) -> Mapping[str, str]:

@@ -26,6 +26,8 @@ INSECURE_HOST = "gateway.test"
 """A name of the fake gateway that no browser trusts with a microphone: it is not loopback's."""
 
 WEB = Path(__file__).parents[2] / "web"
+WORDS = WEB.parent / "gateway/words"
+"""A folder for each language; the pages have their words from `*.ts` there."""
 
 package_async = pytest_asyncio.fixture(scope="package", loop_scope="session")
 async_fixture = pytest_asyncio.fixture(loop_scope="session")
@@ -44,6 +46,7 @@ def node() -> str:
 def built_pages() -> Path:
     """The pages, built anew if they are not what the sources would give."""
     sources = [*WEB.joinpath("src").rglob("*.*"), *WEB.glob("*.mjs"), WEB / "package-lock.json"]
+    sources += WORDS.rglob("*.ts")
     sources += [STATIC.parent / "site" / name for name in ("tokens.css", "icon.svg")]
     index = STATIC / "index.html"
     newest = max(path.stat().st_mtime for path in sources)

@@ -19,7 +19,7 @@ from gateway.cause import Cause
 from gateway.errors import PROBLEMS
 from gateway.monitor.alarms import RULES
 from gateway.monitor.next_steps import NEXT_STEPS
-from tests.web.conftest import WEB
+from tests.web.conftest import WEB, WORDS
 
 UNIT = Path(__file__).parent / "unit"
 SUITES = sorted(path.name for path in UNIT.glob("*.test.ts"))
@@ -101,12 +101,6 @@ MESSAGES: list[wire.GatewayMessage] = [
 ]
 
 
-PHONE_LANGUAGES = "i18n/languages"
-FRAME_LANGUAGES = "widget/frame/words"
-LIVE_LANGUAGES = "live/languages"
-"""Folders below `web/src`: each file in them is a language."""
-
-
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Where the suites find what the gateway says, and leave what the page says."""
@@ -151,25 +145,27 @@ def test_suite_passes_in_node(
 
 
 @pytest.mark.parametrize(
-    ("folder", "chooser", "name", "words"),
+    ("part", "chooser", "name", "words"),
     [
-        (PHONE_LANGUAGES, "i18n/language", "call", "strings.call"),
-        (FRAME_LANGUAGES, "widget/frame/words", "call", "t('call')"),
-        (LIVE_LANGUAGES, "live/language", "views", "spoken('page', {}).views"),
+        ("phone", "i18n/language", "call", "strings.call"),
+        ("widget", "widget/frame/words", "call", "t('call')"),
+        ("live", "live/language", "views", "spoken('page', {}).views"),
     ],
 )
-def test_another_language_is_one_more_file(
-    folder: str, chooser: str, name: str, words: str, node: str, tmp_path: Path
+def test_another_language_is_one_more_folder(
+    part: str, chooser: str, name: str, words: str, node: str, tmp_path: Path
 ) -> None:
-    sources = tmp_path / "src"
+    sources, folder = tmp_path / "web/src", tmp_path / "gateway/words"
     shutil.copytree(WEB / "src", sources)
-    spanish = (sources / folder / "es.ts").read_text()
+    shutil.copytree(WORDS, folder)
+    shutil.copytree(folder / "es", folder / "eu")
+    spanish = (folder / "eu" / f"{part}.ts").read_text()
     basque = spanish.replace(f" {name}: '", f" {name}: 'Deitu · ")
-    (sources / folder / "eu.ts").write_text(basque)
+    (folder / "eu" / f"{part}.ts").write_text(basque)
     script = tmp_path / "choose.ts"
     script.write_text(
         "Object.assign(globalThis, { document: { documentElement: {} } });"
-        f"const chosen = await import('./src/{chooser}');"
+        f"const chosen = await import('./web/src/{chooser}');"
         "await chosen.chooseLanguage(['xx', 'eu-ES', 'de']);"
         f"console.log(document.documentElement.lang.slice(0, 2), chosen.{words});"
     )

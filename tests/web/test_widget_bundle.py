@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import expect
 
-from tests.web.conftest import WEB
+from tests.web.conftest import WEB, WORDS
 from tests.web.fake_embed import BUTTON
 from tests.web.fake_gateway import until
 from tests.web.visits import Visit
@@ -72,11 +72,11 @@ def test_the_loader_brings_nothing_along(built_pages: Path) -> None:
     )
 
 
-LANGUAGES = ("widget/frame/words", "i18n/languages", "live/languages")
-"""Folders below `web/src`: of the button's frame, of the phone, and of live calls."""
+PARTS = ("widget", "phone", "live")
+"""What each language has of its own: the words of the button's frame, the phone and live calls."""
 
 
-def test_a_fourth_language_is_one_file_and_costs_every_page_nothing(
+def test_another_language_is_one_folder_and_costs_every_page_nothing(
     built_pages: Path, node: str, tmp_path: Path
 ) -> None:
     web, site = tmp_path / "web", tmp_path / "gateway/http/site"
@@ -85,9 +85,12 @@ def test_a_fourth_language_is_one_file_and_costs_every_page_nothing(
     site.mkdir(parents=True)
     for name in ("tokens.css", "icon.svg"):
         shutil.copy(built_pages.parent / "site" / name, site)
-    for folder in LANGUAGES:
-        words = (web / "src" / folder / "es.ts").read_text().replace(": '", ": 'Tlh · ")
-        (web / "src" / folder / "tlh.ts").write_text(words)
+    words = tmp_path / "gateway/words"
+    shutil.copytree(WORDS, words)
+    shutil.copytree(words / "es", words / "tlh")
+    for part in PARTS:
+        said = (words / "tlh" / f"{part}.ts").read_text().replace(": '", ": 'Tlh · ")
+        (words / "tlh" / f"{part}.ts").write_text(said)
     subprocess.run([node, "build.mjs"], cwd=web, check=True, stdout=subprocess.DEVNULL)
     built = tmp_path / "gateway/http/static"
     assert (built / "loader.js").read_bytes() == (built_pages / "loader.js").read_bytes()
@@ -95,4 +98,4 @@ def test_a_fourth_language_is_one_file_and_costs_every_page_nothing(
     loads = "".join((built / name).read_text() for name in frame)
     (name,) = set(re.findall(r"tlh:\(\)=>import\(\"\./(tlh-\w+\.js)\"\)", loads))
     assert "Tlh · " in (built / name).read_text()
-    assert len(list(built.glob("tlh-*.js"))) == len(LANGUAGES)
+    assert len(list(built.glob("tlh-*.js"))) == len(PARTS)

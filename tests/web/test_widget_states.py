@@ -10,6 +10,7 @@ import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, Route, expect
 
+from gateway.words.languages import LANGUAGES
 from tests.web.conftest import async_fixture
 from tests.web.fake_embed import BUTTON, FakeEmbedGateway, problem, status
 from tests.web.fake_gateway import until
@@ -579,7 +580,7 @@ _BROKEN = r"""() => [...document.querySelectorAll('button')].flatMap((button) =>
 """Words on buttons that are broken in their middle."""
 
 
-@pytest.mark.parametrize("language", ["en", "de", "es"])
+@pytest.mark.parametrize("language", LANGUAGES)
 async def test_large_text_breaks_no_word_of_a_key(
     visitors: Browser, gateway: FakeEmbedGateway, language: str
 ) -> None:

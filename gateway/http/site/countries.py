@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import tomllib
 import unicodedata
 from collections.abc import Mapping
-from importlib import resources
 from typing import Final
 
+from gateway.words.languages import DEFAULT_LANGUAGE, LANGUAGES, read_part
 
-def read_names() -> Mapping[str, Mapping[str, str]]:
-    """Return language (BCP 47) -> ISO 3166-1 alpha-2 code -> name."""
-    folder = resources.files("gateway.http.site").joinpath("country_names")
-    return {
-        file.name.removesuffix(".toml"): tomllib.loads(file.read_text("utf-8"))
-        for file in folder.iterdir()
-        if file.name.endswith(".toml")
-    }
-
-
-NAMES: Final = read_names()
+NAMES: Final[Mapping[str, Mapping[str, str]]] = {
+    language: read_part(language, "countries") for language in LANGUAGES
+}
+"""Language (BCP 47) -> ISO 3166-1 alpha-2 code -> name."""
 
 
 def country_name(code: str, language: str) -> str:
@@ -40,5 +32,5 @@ def sort_key(code: str, language: str) -> str:
 
 def in_words(description: str, code: str, language: str) -> str:
     """Return a rate deck's description of numbers, with the country's name translated."""
-    is_whole = description == NAMES["en"].get(code)
+    is_whole = description == NAMES[DEFAULT_LANGUAGE].get(code)
     return country_name(code, language) if is_whole else description

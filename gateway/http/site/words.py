@@ -1,16 +1,17 @@
-"""Reads the words of the pages, from one file per language."""
+"""Reads the words of the pages, language by language, and what a browser prefers."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
-from gateway.words.languages import DEFAULT_LANGUAGE, read_words
+from gateway.words.languages import DEFAULT_LANGUAGE, LANGUAGES, primary_of, read_part, read_words
 
 _PREFERENCES_MAX: Final = 10
 _HEADER_CHARS_MAX: Final = 256
 
 
-WORDS: Final = read_words("gateway.http.site")
+WORDS: Final = read_words("site")
 
 
 def best_language(accepted: str) -> str:
@@ -19,13 +20,15 @@ def best_language(accepted: str) -> str:
     Uses the order, which matches the weights in what browsers send.
     """
     for part in accepted[:_HEADER_CHARS_MAX].split(",")[:_PREFERENCES_MAX]:
-        primary = part.partition(";")[0].strip().partition("-")[0].lower()
+        primary = primary_of(part.partition(";")[0].strip())
         if primary in WORDS:
             return primary
     return DEFAULT_LANGUAGE
 
 
-_HOMES: Final = {"de": "DE", "en": "US", "es": "ES"}
+_HOMES: Final[Mapping[str, str]] = {
+    language: read_part(language, "language")["home"] for language in LANGUAGES
+}
 """The most likely country of someone who names none beside their language."""
 
 

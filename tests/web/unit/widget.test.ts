@@ -3,14 +3,14 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
-import { languages } from 'languages:../../../web/src/widget/frame/words';
+import { languages } from 'languages:../../../gateway/words/*/widget';
 import type { Ending } from '../../../web/src/sdk/core';
 import { outcomeOf, toldIn } from '../../../web/src/widget/frame/outcome';
 import { isLocal, mayTryAgain, problemOf, signedCodeOf } from '../../../web/src/widget/frame/problem';
 import { find, payload } from '../../../web/src/widget/frame/proof';
 import { digester } from '../../../web/src/widget/frame/sha256';
 import { chooseLanguage } from '../../../web/src/widget/frame/words';
-import { words as en } from '../../../web/src/widget/frame/words/en';
+import { words as en } from '../../../gateway/words/en/widget';
 
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
 const hex = (words: Int32Array): string => [...words].map((word) => (word >>> 0).toString(16).padStart(8, '0')).join('');

@@ -2,16 +2,16 @@
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { languages } from 'languages:../../../web/src/i18n/languages';
+import { languages } from 'languages:../../../gateway/words/*/phone';
 import { CallerError } from '../../../web/src/sdk/call/error';
 import { addWords, clock, t } from '../../../web/src/i18n';
 import { failureInWords, money, price, when } from '../../../web/src/i18n/figures';
 import { causeInWords, endingInWords, seconds, warningInWords } from '../../../web/src/i18n/outcomes';
-import { beside } from '../../../web/src/i18n/en/beside';
-import { keyForm } from '../../../web/src/i18n/en/key-form';
-import { phone } from '../../../web/src/i18n/en/phone';
-import { tools } from '../../../web/src/i18n/en/tools';
-import { topUp } from '../../../web/src/i18n/en/top-up';
+import { beside } from '../../../gateway/words/en/phone/beside';
+import { keyForm } from '../../../gateway/words/en/phone/key-form';
+import { phone } from '../../../gateway/words/en/phone/phone';
+import { tools } from '../../../gateway/words/en/phone/tools';
+import { topUp } from '../../../gateway/words/en/phone/top-up';
 import { OWN_WORDS } from '../../../web/src/sdk/error-words';
 import type { Money } from '../../../web/src/sdk/wire';
 import { vectors } from './vectors';

@@ -11,7 +11,7 @@ import { Screen } from '../widget/frame/screen';
 import { closed } from '../widget/frame/closed';
 import * as views from '../widget/frame/views';
 import { hasNext, next, t } from '../widget/frame/words';
-import { words } from '../widget/frame/words/en';
+import { words } from '../../../gateway/words/en/widget';
 
 const nothing = (): void => {};
 

@@ -3,7 +3,7 @@
 import type { AutoTopUp, CallRecord, PaymentRecord, PaymentState, TopUpOffer } from '../answers';
 import { Api } from '../api';
 import { addWords } from '../i18n';
-import { beside } from '../i18n/en/beside';
+import { beside } from '../../../gateway/words/en/phone/beside';
 import { CallerError, dialling } from '../sdk/core';
 import type { CallState, Ending, Money } from '../sdk/core';
 import { OWN_WORDS } from '../sdk/error-words';

@@ -1,6 +1,6 @@
 /** Words in the reader's language. */
 
-import { phone } from './en/phone';
+import { phone } from '../../../gateway/words/en/phone/phone';
 import { addWords, strings } from './language';
 import type { Key } from './language';
 

@@ -1,12 +1,12 @@
 /** The reader's language and its table of words, chosen once, before the page is drawn. Knows no page. */
 
-import { languages } from 'languages:./languages';
+import { languages } from 'languages:../../../gateway/words/*/phone';
 import { chosen } from './choice';
-import type { beside } from './en/beside';
-import type { keyForm } from './en/key-form';
-import type { phone } from './en/phone';
-import type { tools } from './en/tools';
-import type { topUp } from './en/top-up';
+import type { beside } from '../../../gateway/words/en/phone/beside';
+import type { keyForm } from '../../../gateway/words/en/phone/key-form';
+import type { phone } from '../../../gateway/words/en/phone/phone';
+import type { tools } from '../../../gateway/words/en/phone/tools';
+import type { topUp } from '../../../gateway/words/en/phone/top-up';
 
 type English = typeof phone & typeof beside & typeof keyForm & typeof tools & typeof topUp;
 

@@ -2,7 +2,7 @@
 
 import type { CheckResult } from '../sdk/core';
 import { addWords, known, t } from '.';
-import { tools } from './en/tools';
+import { tools } from '../../../gateway/words/en/phone/tools';
 
 export { t } from '.';
 

@@ -4,7 +4,7 @@ import type { Payment } from '../answers';
 import type { CallerError } from '../sdk/core';
 import { addWords, known, t } from '.';
 import { failureInWords as callFailureInWords } from './figures';
-import { topUp } from './en/top-up';
+import { topUp } from '../../../gateway/words/en/phone/top-up';
 
 export { t } from '.';
 

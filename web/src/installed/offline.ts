@@ -3,6 +3,8 @@
  * that page itself. It keeps nothing, looks at no other page's requests, and changes no answer.
  */
 
+import { languages } from 'all-languages:../../../gateway/words/*/offline';
+
 /** Of a ServiceWorkerGlobalScope, what is used here: the types of pages and of workers exclude each other. */
 interface Scope {
   readonly registration: { scope: string; navigationPreload?: { enable(): Promise<void> } };
@@ -18,13 +20,6 @@ interface Navigation {
 }
 
 const worker = self as unknown as Scope;
-
-/** Language -> title, what is wrong, what to do. */
-const WORDS: Record<string, [string, string, string]> = {
-  en: ['No network', 'Calls need a network. The phone opens by itself as soon as there is one.', 'Try again'],
-  de: ['Kein Netz', 'Anrufe brauchen ein Netz. Das Telefon öffnet sich von selbst, sobald es eines gibt.', 'Erneut versuchen'],
-  es: ['Sin red', 'Las llamadas necesitan una red. El teléfono se abre solo en cuanto haya una.', 'Reintentar'],
-};
 
 const STYLE = `:root{color-scheme:light dark}
 body{margin:0}main{display:grid;place-content:center;justify-items:center;gap:16px;min-height:90vh;padding:0 16px;
@@ -55,8 +50,8 @@ async function opened({ request, preloadResponse }: Navigation): Promise<Respons
 }
 
 function offlinePage(): Response {
-  const language = worker.navigator.languages.map((tag) => tag.split('-')[0]).find((code) => code in WORDS) ?? 'en';
-  const [title, text, again] = WORDS[language];
+  const language = worker.navigator.languages.map((tag) => tag.split('-')[0]).find((code) => code in languages) ?? 'en';
+  const { title, text, again } = languages[language];
   const nonce = crypto.randomUUID();
   const html = `<!doctype html><html lang="${language}"><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1"><title>${title}</title>

@@ -2,7 +2,7 @@
 
 import { LitElement, css, html, nothing } from 'lit';
 import type { PropertyValues, TemplateResult } from 'lit';
-import { causes as english } from '../i18n/endings/en';
+import { causes as english } from '../../../gateway/words/en/endings';
 import { fields } from '../ui/fields';
 import { theme } from '../ui/theme';
 import { Board, SAMPLED } from './board';

@@ -1,15 +1,15 @@
 /** The reader's language and its words, chosen once, before any part of the page is loaded. Knows no page. */
 
-import { languages } from 'languages:./languages';
+import { languages } from 'languages:../../../gateway/words/*/live';
 import { chosen } from '../i18n/choice';
-import type { Causes } from '../i18n/endings/en';
-import type { english as call } from './call-words';
+import type { Causes } from '../../../gateway/words/en/endings';
+import type { english as call } from '../../../gateway/words/en/live/call';
 import type { AlarmRule } from './contract';
-import type { english as door } from './door-words';
-import type { english as operators } from './operator-words';
-import type { english as reports } from './report-words';
-import type { english as supervision } from './supervision-words';
-import type { english as page } from './words';
+import type { english as door } from '../../../gateway/words/en/live/door';
+import type { english as operators } from '../../../gateway/words/en/live/operators';
+import type { english as reports } from '../../../gateway/words/en/live/reports';
+import type { english as supervision } from '../../../gateway/words/en/live/supervision';
+import type { english as page } from '../../../gateway/words/en/live/page';
 
 export { locale } from '../i18n/choice';
 

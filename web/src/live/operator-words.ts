@@ -1,62 +1,6 @@
-/** Every word of what only operators see on the live page, in English. */
+/** Every word of what only operators see on the live page. */
 
+import { english } from '../../../gateway/words/en/live/operators';
 import { spoken } from './language';
-
-export const english = {
-  alarms: 'Alarms',
-  noAlarms: 'No alarm stands',
-  newAlarm: (titles: string) => `New alarm: ${titles}`,
-  alarmStates: { raised: '▲ raised', acknowledged: '◆ acknowledged', silenced: '◌ silenced' },
-  since: (time: string, age: string) => `since ${time}, ${age}`,
-  until: (time: string) => `until ${time}`,
-  by: (name: string) => `by ${name}`,
-  acknowledge: 'I am at it',
-  acknowledgeTitle: 'Are you at it?',
-  acknowledgeHelp: 'All operators see who is at it, and why. It is not told again while it lasts.',
-  acknowledged: 'It is shown that you are at it.',
-  silence: 'Silence',
-  silenceTitle: 'Silence this alarm?',
-  silenceHelp: 'All operators see who silenced it, and why. Nobody is told when it begins or ends.',
-  silenceFor: 'For',
-  minutes: { 15: '15 minutes', 60: '1 hour', 480: '8 hours', 1440: '1 day' },
-  silenced: 'The alarm is silenced.',
-  takeBack: 'Take back',
-  takenBack: 'What was said of the alarm is taken back.',
-
-  drain: 'Drain',
-  drainTitle: (node: string) => `Let ${node} take no new calls?`,
-  drainOthers: 'New calls go to other nodes.',
-  drainLast: 'No other node takes calls: nobody can make a new one.',
-  drainText: 'Calls that it has go on until they end, at most as long as CALLER_CALL_DURATION_MAX_S allows. It takes calls again when you say so, or when it is restarted.',
-  undrain: 'Take calls again',
-  drained: (node: string) => `${node} takes no new calls.`,
-  undrained: (node: string) => `${node} takes new calls again.`,
-  nodeColumns: { node: 'Node', load: 'Calls', lag: 'Lag', log: 'Logs', release: 'Release', started: 'Started', state: 'State', act: 'Act' },
-  logUntil: (level: string, time: string) => `${level} until ${time}`,
-  logLevel: 'Log level',
-  logTitle: (node: string) => `What ${node} logs`,
-  logText: 'Debug lines help to find a fault; they name nobody and no number. After this time, or a restart, the node logs as it is set.',
-  logFrom: 'Log from',
-  logLevels: {
-    'debug 15': 'debug, for 15 minutes',
-    'debug 60': 'debug, for 1 hour',
-    'info 60': 'info, for 1 hour',
-    'warning 60': 'warning, for 1 hour',
-    'error 60': 'error, for 1 hour',
-    'setting 1': 'as it is set, at once',
-  },
-  logHelp: 'The audit log keeps the reason, with your name.',
-  logYes: 'Change',
-  logChanged: (node: string) => `The log level of ${node} is changed.`,
-  noNodes: 'No node says anything. Is the gateway’s part that holds calls running?',
-  nodeLost: 'lost',
-  nodeDraining: 'draining',
-  nodeTaking: 'takes calls',
-  loadOf: (calls: string, most: string) => `${calls} of ${most}`,
-  warnings: 'Warnings',
-  noWarnings: 'No warnings since the gateway was started.',
-  warningLevels: { warning: '▲ warning', error: '■ error' },
-  ofCall: 'its call',
-};
 
 export const words = spoken('operators', english);

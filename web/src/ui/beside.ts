@@ -1,7 +1,7 @@
 /** What stands beside the phone, what is told of a call and what follows it, in one file: no call waits for it. */
 
 import { addWords } from '../i18n';
-import { beside } from '../i18n/en/beside';
+import { beside } from '../../../gateway/words/en/phone/beside';
 import { keepOffline } from '../installed/keep-offline';
 import './call-facts';
 import './call-keys';

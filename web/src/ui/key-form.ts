@@ -8,7 +8,7 @@ import type { TemplateResult } from 'lit';
 import { keepKey } from '../api-key';
 import { addWords, t } from '../i18n';
 import type { Key } from '../i18n';
-import { keyForm } from '../i18n/en/key-form';
+import { keyForm } from '../../../gateway/words/en/phone/key-form';
 import type { CallerError, CallState } from '../sdk/core';
 import { fields } from './fields';
 import type { Returned } from './returned';

@@ -8,7 +8,7 @@ import type { PropertyValues, TemplateResult } from 'lit';
 import { Api } from '../api';
 import { answerOffer } from '../api-key';
 import { addWords, t } from '../i18n';
-import { keyForm } from '../i18n/en/key-form';
+import { keyForm } from '../../../gateway/words/en/phone/key-form';
 import { asCallerError } from '../sdk/core';
 import { fields } from './fields';
 import { theme } from './theme';

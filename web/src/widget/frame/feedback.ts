@@ -5,7 +5,7 @@
 
 import { sendFeedback } from '../../call-feedback';
 import { t } from '../../i18n';
-import { beside } from '../../i18n/en/beside';
+import { beside } from '../../../../gateway/words/en/phone/beside';
 import { addWords, chooseLanguage } from '../../i18n/language';
 import { button, h } from './dom';
 

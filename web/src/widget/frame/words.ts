@@ -1,7 +1,7 @@
 /** The frame's words in the visitor's language. The language is chosen once, before anything is drawn. */
 
-import { languages } from 'languages:./words';
-import type { words as english } from './words/en';
+import { languages } from 'languages:../../../../gateway/words/*/widget';
+import type { words as english } from '../../../../gateway/words/en/widget';
 
 export type Key = keyof typeof english;
 

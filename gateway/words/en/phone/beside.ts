@@ -1,6 +1,6 @@
 /** The words of what stands beside the phone, and of how calls end and fail, in English. */
 
-import { causes } from '../endings/en';
+import { causes } from '../endings';
 
 export const beside = {
   mayNotCall: 'This API key may not place calls.',

@@ -1,7 +1,7 @@
 /** Every word of the live page, in Spanish, and what the gateway says of alarms and refusals besides. */
 
-import { causes, problems } from '../../i18n/endings/es';
-import type { Words } from '../language';
+import { causes, problems } from './endings';
+import type { Words } from '../../../web/src/live/language';
 
 export const words: Words = {
   page: {

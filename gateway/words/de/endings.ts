@@ -1,6 +1,6 @@
 /** What the phone and the live page both say of how calls end or are refused, in German. */
 
-import type { Causes } from './en';
+import type { Causes } from '../en/endings';
 
 export const causes: Causes = {
   'cause.1': 'Nummer unbekannt',

@@ -1,6 +1,6 @@
 /** Every word of the frame, in German. */
 
-import type { Words } from '../words';
+import type { Words } from '../../../web/src/widget/frame/words';
 
 export const words: Words = {
   title: 'Anruf',

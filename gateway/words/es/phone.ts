@@ -1,7 +1,7 @@
 /** Every word of the page, in Spanish, and the gateway's refusals besides. */
 
-import type { Strings } from '../language';
-import { causes, problems } from '../endings/es';
+import type { Strings } from '../../../web/src/i18n/language';
+import { causes, problems } from './endings';
 
 export const words: Strings = {
   title: 'Teléfono',

@@ -1,0 +1,7 @@
+/** What an installed phone says where the network is away, in English. */
+
+export const words = {
+  title: 'No network',
+  text: 'Calls need a network. The phone opens by itself as soon as there is one.',
+  again: 'Try again',
+};
