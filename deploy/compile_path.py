@@ -22,7 +22,7 @@ from typing import Any
 REQUIREMENTS = ["mypy>=2,<3", "setuptools>=77"]
 LIBRARY = "caller"
 """Names the library that holds the code of all modules, so that they call one another directly."""
-NATIVE = ("gateway.twilio._native", "gateway.sockets._native", "gateway.webrtc._native")
+NATIVE = ("gateway.carriers.twilio._native", "gateway.sockets._native", "gateway.webrtc._native")
 """Written in C."""
 LINUX_ONLY = ("gateway.sockets._native", "gateway.webrtc._native")
 LIB = "lib"

@@ -18,6 +18,7 @@ from docs import button_limits
 from docs.client import Client
 from gateway import settings_table
 from gateway.browser import messages
+from gateway.carriers.twilio import refusals
 from gateway.errors import PROBLEMS
 from gateway.http.operation import Operation
 from gateway.limits import fraud, velocity
@@ -25,7 +26,6 @@ from gateway.monitor.alarms import PARTS_AFTER_S, RULES, Rule
 from gateway.openapi import document, operations
 from gateway.scopes import Scope
 from gateway.telemetry import spans
-from gateway.twilio import refusals
 from gateway.webhooks.events import EVENT_TYPES, body_of
 from gateway.words.data_map import Kept, list_in, row_in, words_in
 from gateway.words.languages import LANGUAGES, read_part

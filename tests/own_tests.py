@@ -11,7 +11,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("gateway", "media", "billing", "accounts", "database", "simulators")
 
-FOLDERS = {"billing/stores": "billing/sql", "gateway/buttons": "gateway/buttons/on_stage"}
+FOLDERS = {
+    "billing/stores": "billing/sql",
+    "gateway/buttons": "gateway/buttons/on_stage",
+    "gateway/carriers/twilio": "gateway/carriers/twilio/on_stage",
+}
 """Folders of modules whose tests lie in a folder of another name as well."""
 
 TESTED_BY: dict[str, tuple[str, ...]] = {
@@ -69,13 +73,13 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
         "tests/database/test_refusals.py",
     ),
     "gateway.__main__": ("tests/gateway/cli/test_process.py",),
-    "gateway.twilio.client": (
-        "tests/gateway/twilio/test_rest.py",
-        "tests/gateway/twilio/test_account.py",
+    "gateway.carriers.twilio.client": (
+        "tests/gateway/carriers/twilio/test_rest.py",
+        "tests/gateway/carriers/twilio/test_account.py",
     ),
     "gateway.roles.probe": ("tests/gateway/roles/test_reach.py",),
     "gateway.roles.setup": ("tests/gateway/cli/test_setup.py",),
-    "gateway.call.carrier_status": ("tests/gateway/twilio/test_status.py",),
+    "gateway.call.carrier_status": ("tests/gateway/carriers/twilio/test_status.py",),
     "gateway.call.ghost": (
         "tests/gateway/calls/test_ghosts.py",
         "tests/gateway/stores/test_ghosts.py",
@@ -225,7 +229,7 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
         "tests/gateway/sound/test_echo_check.py",
     ),
     "gateway.sound.report_counts": ("tests/gateway/sound/test_line_quality.py",),
-    "gateway.twilio.reader": ("tests/gateway/twilio/test_pricing.py",),
+    "gateway.carriers.twilio.reader": ("tests/gateway/carriers/twilio/test_pricing.py",),
     "gateway.webrtc.direct": ("tests/gateway/webrtc/test_native.py",),
     "gateway.webrtc.host": ("tests/gateway/webrtc/test_session.py",),
     "gateway.webrtc.udp": ("tests/gateway/webrtc/test_endpoint.py",),

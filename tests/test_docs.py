@@ -24,11 +24,11 @@ from docs.generate import (
 )
 from gateway import settings_table
 from gateway.browser import messages
+from gateway.carriers.twilio import refusals
 from gateway.cli.app import COMMANDS
 from gateway.openapi import operations
 from gateway.settings import SETTINGS_FILE
 from gateway.telemetry import spans
-from gateway.twilio import refusals
 from gateway.webhooks.events import CALL_ENDED
 from tests.trees import tree_of
 

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from billing.cdr import CallClosed, CallRecord
 from billing.money import format_money
+from gateway.carriers.twilio.refusals import meaning_of
 from gateway.cli.administration import (
     As,
     AsJson,
@@ -41,7 +42,6 @@ from gateway.roles.fleet import open_fleet
 from gateway.roles.following import away_said, open_following
 from gateway.settings import Settings
 from gateway.stores.operator_reports import SqlOperatorReports
-from gateway.twilio.refusals import meaning_of
 
 TAIL_EVERY_S: Final = 0.25
 

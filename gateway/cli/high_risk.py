@@ -13,13 +13,13 @@ from rich.progress import Progress
 from rich.text import Text
 
 from gateway.call.high_risk import PREFIXES_MAX, ClosedList
+from gateway.carriers.twilio.dialing import HIGH_RISK_LIST, Country, TwilioDialing
 from gateway.cli.command import Yes, confirm, err, fail, out, read_settings, run
 from gateway.errors import EXIT_UNAVAILABLE
 from gateway.roles import storage
 from gateway.roles.carrier_lists import build_reader
 from gateway.settings import Settings
 from gateway.stores.high_risk import SqlHighRiskLists
-from gateway.twilio.dialing import HIGH_RISK_LIST, Country, TwilioDialing
 
 SHOWN_MAX = 20
 """Prefixes listed by name if many change."""

@@ -7,6 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from gateway.carriers.twilio.account import TwilioAccount
+from gateway.carriers.twilio.hooks import NodeHooks
+from gateway.carriers.twilio.rest import TwilioCarrier
+from gateway.carriers.twilio.streams import TwilioStreams
 from gateway.errors import SettingsError
 from gateway.heartbeat.ticker import Ticker
 from gateway.limits.velocity import effective
@@ -14,10 +18,6 @@ from gateway.ports import SignatureVerifier
 from gateway.settings import Settings
 from gateway.stores.opened import Stores
 from gateway.stores.velocity import RedisVelocity
-from gateway.twilio.account import TwilioAccount
-from gateway.twilio.hooks import NodeHooks
-from gateway.twilio.rest import TwilioCarrier
-from gateway.twilio.streams import TwilioStreams
 
 
 def require_carrier(settings: Settings) -> None:

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gateway.calls.ghosts import Ghosts
+from gateway.carriers.twilio.rest import QUEUE_S_MAX, TwilioCarrier
+from gateway.carriers.twilio.signature import TwilioSignatureVerifier
 from gateway.charging.closings import Closings
 from gateway.charging.recovery import Settler
 from gateway.ports import Notify
@@ -18,8 +20,6 @@ from gateway.roles.membership import Membership
 from gateway.settings import Settings
 from gateway.stores.ghosts import RedisGhostStore
 from gateway.stores.opened import Stores
-from gateway.twilio.rest import QUEUE_S_MAX, TwilioCarrier
-from gateway.twilio.signature import TwilioSignatureVerifier
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from gateway.carriers.twilio.account import NUMBER_RIGHTS, Number, Standing
+from gateway.carriers.twilio.dialing import Country, TwilioDialing
 from gateway.errors import CarrierError
 from gateway.roles import adapters
 from gateway.roles.carrier_lists import build_reader
 from gateway.roles.preflight import Finding, away, wrong
 from gateway.settings import Settings
-from gateway.twilio.account import NUMBER_RIGHTS, Number, Standing
-from gateway.twilio.dialing import Country, TwilioDialing
 
 PERMISSIONS: Final = "permissions to call countries"
 _NAMED_MAX: Final = 12

@@ -5,9 +5,9 @@ Apart from `adapters`: commands that read a list need none of the carrier's clie
 
 from __future__ import annotations
 
+from gateway.carriers.twilio.reader import TwilioReader, origin_of
 from gateway.errors import SettingsError
 from gateway.settings import Settings
-from gateway.twilio.reader import TwilioReader, origin_of
 
 
 def build_reader(settings: Settings, api: str, what: str) -> TwilioReader:

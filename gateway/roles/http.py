@@ -16,6 +16,8 @@ from gateway.calls.admission import Admission
 from gateway.calls.carrier_news import Elsewhere
 from gateway.calls.index import CallIndex
 from gateway.calls.rate_table import RateTable
+from gateway.carriers.twilio.markup import hangup_twiml
+from gateway.carriers.twilio.webhooks import TwilioWebhooks
 from gateway.heartbeat.ticker import Ticker
 from gateway.http import pages
 from gateway.http.access import DeclaredRoute
@@ -24,7 +26,6 @@ from gateway.http.api.document import DocumentApi
 from gateway.http.api.keys import KeysApi
 from gateway.http.api.rates import RatesApi
 from gateway.http.health import Health
-from gateway.http.hooks.twilio import TwilioWebhooks
 from gateway.logs.refused_signatures import RefusedSignatures
 from gateway.ports import Announcer, CarrierCallbacks, NodeLoad
 from gateway.roles.access import Access
@@ -35,7 +36,6 @@ from gateway.roles.prices import Prices
 from gateway.roles.store_rights import StoreRights
 from gateway.settings import Settings
 from gateway.stores.opened import Stores
-from gateway.twilio.markup import hangup_twiml
 
 Routes = Sequence[DeclaredRoute]
 

@@ -34,6 +34,7 @@ from database.errors import (
 from database.url import UrlError
 from gateway import regular_files
 from gateway.call import number
+from gateway.carriers.twilio.hooks import unreachable
 from gateway.errors import EXIT_SETTINGS, EXIT_UNAVAILABLE, GatewayError, SettingsError
 from gateway.roles import adapters, documents, listening, public_origin, storage
 from gateway.roles.branding import load_branding
@@ -44,7 +45,6 @@ from gateway.sockets import tls
 from gateway.stores import append_only, embedded, private_files, rights
 from gateway.stores.address_countries import read_countries
 from gateway.stores.leases import RedisNodeLeases
-from gateway.twilio.hooks import unreachable
 
 CERTIFICATE_DAYS_LEFT_MIN = 14
 """Certificates that renew automatically do so a month before they expire."""

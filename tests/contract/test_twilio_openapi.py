@@ -11,10 +11,10 @@ import pytest
 from openapi_core.exceptions import OpenAPIError
 
 from gateway.call.carrier_status import CarrierState
+from gateway.carriers.twilio.account import Number, Standing, TwilioAccount
+from gateway.carriers.twilio.hooks import CallHooks
+from gateway.carriers.twilio.rest import TwilioCarrier
 from gateway.ports import DialOrder
-from gateway.twilio.account import Number, Standing, TwilioAccount
-from gateway.twilio.hooks import CallHooks
-from gateway.twilio.rest import TwilioCarrier
 
 from .conftest import ACCOUNT, CALLER_ID, MUTE_NUMBER, OTHER_NUMBER, OWN_NUMBER, TOKEN
 from .document import Document, Json
@@ -140,7 +140,7 @@ async def test_looking_a_number_up(api: Document, twilio: TwilioServer) -> None:
 async def test_an_order_spoiled_inside_the_adapter_is_caught(
     api: Document, twilio: TwilioServer, adapter: TwilioCarrier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.twilio.rest.connect_twiml", lambda _: "<Response>")
+    monkeypatch.setattr("gateway.carriers.twilio.rest.connect_twiml", lambda _: "<Response>")
     await adapter.place(ORDER)
     with pytest.raises(OpenAPIError):
         graded(api, twilio)

@@ -23,13 +23,13 @@ from gateway.calls.bridge import Bridge
 from gateway.calls.polling import INTERVAL_BEATS, Polling
 from gateway.calls.reachability import Reachability
 from gateway.calls.services import Services
+from gateway.carriers.twilio.leg import TwilioLeg
 from gateway.cause import CarrierRefusal
 from gateway.charging.rounds import Metering
 from gateway.errors import CarrierError
 from gateway.heartbeat.ticker import BEATS_PER_SECOND, Ticker
 from gateway.ports import AudioEndpoint, CallOrder, DialOrder
 from gateway.settings_variables import from_mapping
-from gateway.twilio.leg import TwilioLeg
 from tests.gateway.memory_gate import MemorySpendGate
 from tests.gateway.recording import RecordingConnection
 from tests.gateway.virtual_time import VirtualTimeLoop, virtual_loop

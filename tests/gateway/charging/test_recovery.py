@@ -10,11 +10,11 @@ from billing.ports import PartitionState, Tick
 from billing.stores.audit import audit
 from database.errors import StoreUnavailableError
 from gateway.call.carrier_status import CarrierState, CarrierStatus
+from gateway.carriers.twilio.status import from_reply
 from gateway.cause import Cause
 from gateway.charging import recovery
 from gateway.charging.recovery import Settler
 from gateway.errors import CarrierError
-from gateway.twilio.status import from_reply
 from tests.gateway.charging.books import CREDIT, PARTITIONS
 from tests.gateway.stage import CENT
 

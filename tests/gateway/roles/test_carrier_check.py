@@ -5,6 +5,8 @@ import dataclasses
 
 import pytest
 
+from gateway.carriers.twilio.account import CALL_RIGHTS, NUMBER_RIGHTS, Number, Standing
+from gateway.carriers.twilio.dialing import Country
 from gateway.cause import Cause
 from gateway.errors import CarrierError
 from gateway.roles import carrier_check
@@ -16,8 +18,6 @@ from gateway.roles.carrier_check import (
 )
 from gateway.secret import Secret
 from gateway.settings_variables import from_mapping
-from gateway.twilio.account import CALL_RIGHTS, NUMBER_RIGHTS, Number, Standing
-from gateway.twilio.dialing import Country
 from simulators.carrier.service import SimulatorService, SimulatorSettings
 
 SID = "AC" + "0" * 32

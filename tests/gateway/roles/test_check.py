@@ -10,6 +10,7 @@ from aiohttp.abc import AbstractResolver
 
 from billing.stores.redis_client import connect, disconnect
 from database.errors import StoreRightError
+from gateway.carriers.twilio.refusals import MEANINGS
 from gateway.roles import check, preflight, storage
 from gateway.roles.preflight import Finding
 from gateway.settings_variables import from_mapping
@@ -17,7 +18,6 @@ from gateway.stores import embedded
 from gateway.stores.drain_mark import RedisDrainMark
 from gateway.stores.high_risk import SqlHighRiskLists
 from gateway.stores.leases import RedisNodeLeases
-from gateway.twilio.refusals import MEANINGS
 from simulators.carrier.service import SimulatorService
 from simulators.carrier.settings import SimulatorSettings
 from tests.certificates import DAY, Authority

@@ -6,12 +6,12 @@ import json
 import pytest
 
 from gateway.browser import messages as wire
+from gateway.carriers.twilio.leg import TwilioLeg
 from gateway.heartbeat.ticker import BEAT_NS, POLL_NS, Ticker
 from gateway.ports import SessionQuality
 from gateway.sound.call_media import CallMedia, converters
 from gateway.sound.directions import SOURCE_SILENT_NS
 from gateway.sound.media_path import Network
-from gateway.twilio.leg import TwilioLeg
 from media import tones
 from media.arrival_profile import PACKETS, STREAM
 from media.bounds import BACKLOG_NS_MAX, CAP_NS

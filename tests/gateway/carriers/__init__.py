@@ -1,0 +1,1 @@
+"""Tests of the carriers that a gateway can place calls with."""
