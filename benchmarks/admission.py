@@ -23,8 +23,8 @@ from gateway import settings
 from gateway.calls.admission import Admission, Buyer, CallRequest
 from gateway.charging.recovery import bring_credits
 from gateway.limits.fraud import Standing
-from gateway.roles import adapters, storage
-from gateway.roles.access import compose_access
+from gateway.roles import storage
+from gateway.roles.access import build_velocity, compose_access
 from gateway.roles.fraud import compose_fraud
 from gateway.roles.prices import load_prices
 from gateway.settings_variables import from_mapping
@@ -78,7 +78,7 @@ async def _admission(read: settings.Settings, stores: Stores, book: _Book) -> Ad
     return Admission(
         read,
         tokens=access.tokens,
-        velocity=adapters.build_velocity(read, stores, time.monotonic_ns),
+        velocity=build_velocity(read, stores, time.monotonic_ns),
         gate=stores.gate,
         ledger=stores.ledger,
         rates=prices.rates,

@@ -276,6 +276,8 @@ class CarrierStreams(Protocol):
 
     path: str
     """The address at which it opens them."""
+    signature_hint: str
+    """What the operator should check where a handshake is refused."""
 
     def route(self, request: HandshakeRequest, bind: BindStream) -> Acceptance | Refusal:
         """Decide on an opening handshake; refuse one that is not proven to be the carrier's.

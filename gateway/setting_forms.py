@@ -7,6 +7,7 @@ from typing import Final
 from gateway.knobs import Form
 
 NODE: Final = Form("1 to 32 small letters, digits and -, such as n1", r"[a-z0-9][a-z0-9-]{0,31}")
+CARRIER: Final = Form("the name of a carrier, such as twilio", r"[a-z][a-z0-9_]{0,31}")
 REDIS: Final = Form(
     "an address such as redis://user:password@host:6379/0 (rediss:// with TLS; also unix://,"
     " redis+sentinel://, redis+cluster://)",

@@ -18,9 +18,6 @@ PREFIX = "CALLER_"
 SETTINGS_FILE = "CALLER_SETTINGS"
 """Names the settings file, so it cannot be one of the settings."""
 
-REGION_EDGES = {"us1": "ashburn", "ie1": "dublin", "au1": "sydney"}
-"""Twilio's regions that have media streams, and the edge where each is."""
-
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -78,6 +75,9 @@ class Settings:
         "SQL book of record: postgresql://… or sqlite:///file. Empty: SQLite in the data folder.",
         setting_forms.DATABASE,
     )
+    carrier: str = knobs.text(
+        "twilio", "The carrier that calls go through, by its name.", setting_forms.CARRIER
+    )
     carrier_url: str = knobs.origin_knob(
         "https://api.twilio.com",
         "Origin of the carrier's REST API, which must be Twilio's or compatible.",
@@ -111,6 +111,10 @@ class Settings:
         "", "API key for REST instead of the auth token.", setting_forms.KEY
     )
     twilio_api_key_secret: Secret = knobs.secret("Secret of that API key.")
+    fleet_secret: Secret = knobs.secret(
+        "Secret that all nodes and their other processes share: what they store hashed is hashed "
+        "under it. Empty: the auth token above."
+    )
     caller_id: str = knobs.text(
         "",
         "Number shown to the callee: one of yours at Twilio, or verified there.",
@@ -421,21 +425,9 @@ class Settings:
         return self.public_origin or f"{scheme}://{host}{port}"
 
     @property
-    def is_twilio(self) -> bool:
-        """Whether the carrier is Twilio itself, not a service in its place."""
-        return (urlsplit(self.carrier_url).hostname or "").endswith(".twilio.com")
-
-    @property
-    def carrier_origin(self) -> str:
-        """The origin of the carrier's REST API, at the configured region and edge.
-
-        Twilio accepts a region and an edge only together ("Using the Twilio REST API in a non-US
-        Region").
-        """
-        if not (self.twilio_region or self.twilio_edge):
-            return self.carrier_url
-        region = self.twilio_region or "us1"
-        return f"https://api.{self.twilio_edge or REGION_EDGES[region]}.{region}.twilio.com"
+    def shared_secret(self) -> str:
+        """The secret that all processes share: what is hashed under it is found by each of them."""
+        return (self.fleet_secret or self.twilio_auth_token).reveal()
 
     @property
     def media_origin(self) -> str:

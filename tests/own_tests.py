@@ -73,6 +73,7 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
         "tests/database/test_refusals.py",
     ),
     "gateway.__main__": ("tests/gateway/cli/test_process.py",),
+    "gateway.carriers.callbacks": ("tests/gateway/carriers/twilio/on_stage/test_webhooks.py",),
     "gateway.carriers.twilio.client": (
         "tests/gateway/carriers/twilio/test_rest.py",
         "tests/gateway/carriers/twilio/test_account.py",
@@ -208,7 +209,7 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
     ),
     "gateway.roles.simulate_payments": ("tests/calls/test_payments.py",),
     "gateway.roles.storage": (
-        "tests/gateway/roles/test_adapters.py",
+        "tests/gateway/roles/test_storage.py",
         "tests/gateway/roles/test_preflight.py",
     ),
     "gateway.settings": (

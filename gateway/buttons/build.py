@@ -56,8 +56,7 @@ def new_admission(services: WebServices) -> ButtonAdmission:
     challenges = RedisChallenges(
         services.stores.redis,
         secrets.token_bytes,
-        # The secret shared by all nodes.
-        secret=services.settings.twilio_auth_token.reveal(),
+        secret=services.settings.shared_secret,
     )
     return ButtonAdmission(
         services.admission,
@@ -95,7 +94,7 @@ def new_proofs(services: WebServices) -> DestinationProofs:
         closed_destinations=services.closed_destinations,
         risk=services.risk,
         new_number=secrets.randbelow,
-        secret=services.settings.twilio_auth_token.reveal(),
+        secret=services.settings.shared_secret,
         service=services.settings.service_name,
     )
 
@@ -105,7 +104,7 @@ def routes(services: WebServices) -> list[DeclaredRoute]:
     settings, door = services.settings, services.one(new_door)
     feedback = SqlFeedbackStore(services.stores.engine)
     own = services.one(new_own_buttons)
-    secret = settings.twilio_auth_token.reveal()
+    secret = settings.shared_secret
     return [
         *EmbedApi(settings, door, services.one(new_admission), feedback, utc_now).routes(),
         *EmbedFiles(settings, door, files_in(STATIC_DIR)).routes(),

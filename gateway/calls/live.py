@@ -37,7 +37,7 @@ from gateway.embed.terms import VisitorTerms
 from gateway.heartbeat.ticker import BEATS_PER_SECOND, Ticker
 from gateway.limits.velocity import outcomes
 from gateway.logs import call_events
-from gateway.logs.refused_signatures import CARRIER_HINT, RefusedSignatures
+from gateway.logs.refused_signatures import RefusedSignatures
 from gateway.nanoseconds import SECOND_NS
 from gateway.ports import (
     Acceptance,
@@ -397,7 +397,9 @@ class Calls:
     def _route_carrier(self, request: HandshakeRequest) -> Acceptance | Refusal:
         verdict = self._streams.route(request, self._stream_started)
         if isinstance(verdict, Refusal):
-            self.refused_signatures.note(request.peer, "media handshake", CARRIER_HINT)
+            self.refused_signatures.note(
+                request.peer, "media handshake", self._streams.signature_hint
+            )
         else:
             # Signed, and through the public origin: proves as much as a callback.
             self.carrier_reached()

@@ -20,9 +20,6 @@ SOURCES_MAX: Final = 100
 OTHERS: Final = "others"
 """The name under which further sources are logged."""
 
-CARRIER_HINT: Final = (
-    "Check CALLER_TWILIO_AUTH_TOKEN, CALLER_TWILIO_WEBHOOK_KEYS and CALLER_PUBLIC_ORIGIN."
-)
 PAYMENTS_HINT: Final = "Check CALLER_STRIPE_WEBHOOK_SECRETS."
 
 _log = structlog.get_logger(__name__)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from billing.clock import utc_now
@@ -10,8 +11,8 @@ from gateway.buttons.store import SqlButtons
 from gateway.calls.redemption import Redemption, no_people
 from gateway.http.bearer import Authenticator
 from gateway.http.holders import Holders
+from gateway.limits.velocity import effective
 from gateway.ports import CallTokens
-from gateway.roles import adapters
 from gateway.settings import Settings
 from gateway.stores.opened import Stores
 from gateway.stores.tokens import RedisCallTokens
@@ -34,7 +35,7 @@ def compose_access(settings: Settings, stores: Stores, holders: Holders | None =
     Without `holders` no one can be signed in.
     """
     # Monotonic time for intervals in this process, UTC for the expiry of keys.
-    velocity = adapters.build_velocity(settings, stores, time.monotonic_ns)
+    velocity = build_velocity(settings, stores, time.monotonic_ns)
     auth = Authenticator(
         stores.accounts,
         stores.key_epochs,
@@ -42,8 +43,7 @@ def compose_access(settings: Settings, stores: Stores, holders: Holders | None =
         time.monotonic_ns,
         utc_now,
         holders=holders,
-        # The secret shared by all nodes.
-        wishes=RedisWishes(stores.redis, secret=settings.twilio_auth_token.reveal()),
+        wishes=RedisWishes(stores.redis, secret=settings.shared_secret),
     )
     redemption = Redemption(
         stores.accounts,
@@ -56,3 +56,16 @@ def compose_access(settings: Settings, stores: Stores, holders: Holders | None =
         stores.redis, ttl_s=settings.token_ttl_s, at_redemption=redemption.redeem
     )
     return Access(velocity, auth, tokens)
+
+
+def build_velocity(
+    settings: Settings, stores: Stores, clock_ns: Callable[[], int]
+) -> RedisVelocity:
+    """Return the velocity limits that the settings ask for.
+
+    Their subjects are hashed under the secret that all nodes share.
+    """
+    # Keyed hashes, because phone numbers and addresses are few enough to be guessed.
+    limits = effective(settings.velocity_limits)
+    secret = settings.shared_secret
+    return RedisVelocity(stores.redis, limits, secret=secret, clock_ns=clock_ns)

@@ -1,4 +1,4 @@
-"""Composes the carrier's side of calls: REST, signatures, ghosts, and settling of lost calls.
+"""Composes the carrier's side of calls: its client, ghosts, and settling of lost calls.
 
 It has no access to live calls: `owns` tells whether one of them uses a given carrier call.
 """
@@ -6,14 +6,15 @@ It has no access to live calls: `owns` tells whether one of them uses a given ca
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gateway.calls.ghosts import Ghosts
-from gateway.carriers.twilio.rest import QUEUE_S_MAX, TwilioCarrier
-from gateway.carriers.twilio.signature import TwilioSignatureVerifier
+from gateway.carriers.known import CARRIERS, chosen
+from gateway.carriers.port import CarrierAdapter, CarrierClient
 from gateway.charging.closings import Closings
 from gateway.charging.recovery import Settler
+from gateway.errors import SettingsError
 from gateway.ports import Notify
 from gateway.roles import storage
 from gateway.roles.membership import Membership
@@ -22,12 +23,19 @@ from gateway.stores.ghosts import RedisGhostStore
 from gateway.stores.opened import Stores
 
 
+def require_carrier(settings: Settings, carriers: Sequence[CarrierAdapter] = CARRIERS) -> None:
+    """Raise SettingsError naming what is missing for calls by the carrier that is set."""
+    chosen(settings, carriers).require(settings)
+    if not settings.shared_secret:
+        raise SettingsError("CALLER_FLEET_SECRET is missing: choose a long random text.")
+
+
 @dataclass(frozen=True, slots=True)
 class CarrierSide:
-    """The carrier, verification of its requests, and what ends and settles calls without a node."""
+    """The carrier, and what ends and settles calls without a node."""
 
-    carrier: TwilioCarrier
-    verifier: TwilioSignatureVerifier
+    adapter: CarrierAdapter
+    carrier: CarrierClient
     ghosts: Ghosts
     """Ends the carrier's calls that belong to no live call."""
     closings: Closings
@@ -39,7 +47,8 @@ class CarrierSide:
 def compose_carrier_side(
     settings: Settings,
     stores: Stores,
-    carrier: TwilioCarrier,
+    adapter: CarrierAdapter,
+    carrier: CarrierClient,
     membership: Membership,
     *,
     owns: Callable[[str, str], bool],
@@ -50,7 +59,8 @@ def compose_carrier_side(
     Args:
         settings: The operator's settings.
         stores: Where holds, records and ghosts are stored.
-        carrier: Reaches phones.
+        adapter: The carrier that is set.
+        carrier: Its client, which reaches phones.
         membership: Says which nodes are gone, so that their ghosts are ended here.
         owns: Whether a call here uses a call of the carrier: its id here, its id there.
         notify: Receives refunds of calls that are settled late.
@@ -62,7 +72,7 @@ def compose_carrier_side(
         owns=owns,
         open_calls=stores.gate.open_calls,
         # The longest that a carrier call can exist; after that nothing is left to end.
-        lifetime_s=QUEUE_S_MAX + settings.ring_timeout_s + settings.call_duration_max_s,
+        lifetime_s=adapter.queue_s_max + settings.ring_timeout_s + settings.call_duration_max_s,
         # Wall clock, because the list outlives restarts and is shared by nodes.
         wall_clock_s=time.time,
     )
@@ -78,13 +88,4 @@ def compose_carrier_side(
         stray=ghosts.left,
         kept=closings.find,
     )
-    verifier = TwilioSignatureVerifier(
-        # Twilio signs webhooks with an auth token, even where REST uses an API key.
-        [
-            token.reveal()
-            for token in (settings.twilio_auth_token, settings.twilio_auth_token_secondary)
-            if token
-        ],
-        [key.reveal() for key in settings.twilio_webhook_keys],
-    )
-    return CarrierSide(carrier, verifier, ghosts, closings, settler)
+    return CarrierSide(adapter, carrier, ghosts, closings, settler)

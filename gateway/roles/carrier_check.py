@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from gateway.carriers.twilio.account import NUMBER_RIGHTS, Number, Standing
+from gateway.carriers.twilio.account import NUMBER_RIGHTS, Number, Standing, TwilioAccount
+from gateway.carriers.twilio.configuration import api_origin
 from gateway.carriers.twilio.dialing import Country, TwilioDialing
 from gateway.errors import CarrierError
-from gateway.roles import adapters
 from gateway.roles.carrier_lists import build_reader
 from gateway.roles.preflight import Finding, away, wrong
 from gateway.settings import Settings
@@ -44,9 +44,24 @@ async def account(settings: Settings) -> list[Finding]:
     return found
 
 
+def _account(
+    settings: Settings, *, by_key: bool = False, is_secondary: bool = False
+) -> TwilioAccount:
+    """Return the account as its API key sees it, or as one of its auth tokens does."""
+    sid = settings.twilio_account_sid
+    token = settings.twilio_auth_token_secondary if is_secondary else settings.twilio_auth_token
+    return TwilioAccount(
+        base_url=api_origin(settings),
+        account_sid=sid,
+        username=settings.twilio_api_key_sid if by_key else sid,
+        password=(settings.twilio_api_key_secret if by_key else token).reveal(),
+        timeout_s=settings.carrier_timeout_ms / 1000,
+    )
+
+
 async def _secondary(settings: Settings) -> Finding:
     """Try the other auth token of a rotation."""
-    carrier = adapters.build_account(settings, is_secondary=True)
+    carrier = _account(settings, is_secondary=True)
     try:
         await carrier.standing()
     except CarrierError as error:
@@ -63,7 +78,7 @@ async def _secondary(settings: Settings) -> Finding:
 
 
 async def _credentials(settings: Settings, *, by_key: bool) -> Finding:
-    carrier = adapters.build_account(settings, by_key=by_key)
+    carrier = _account(settings, by_key=by_key)
     try:
         standing = await carrier.standing()
     except CarrierError as error:
@@ -103,7 +118,7 @@ def account_finding(standing: Standing) -> Finding:
 
 async def caller_id(settings: Settings) -> Finding:
     """Check that the account may show the number."""
-    carrier = adapters.build_account(settings, by_key=bool(settings.twilio_api_key_sid))
+    carrier = _account(settings, by_key=bool(settings.twilio_api_key_sid))
     try:
         number = await carrier.number(settings.caller_id)
         # Asked only in this case: an API key may not read the account.
@@ -116,7 +131,7 @@ async def caller_id(settings: Settings) -> Finding:
 
 
 async def _is_trial(settings: Settings) -> bool:
-    carrier = adapters.build_account(settings)
+    carrier = _account(settings)
     try:
         return (await carrier.standing()).is_trial
     finally:

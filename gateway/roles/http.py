@@ -16,8 +16,7 @@ from gateway.calls.admission import Admission
 from gateway.calls.carrier_news import Elsewhere
 from gateway.calls.index import CallIndex
 from gateway.calls.rate_table import RateTable
-from gateway.carriers.twilio.markup import hangup_twiml
-from gateway.carriers.twilio.webhooks import TwilioWebhooks
+from gateway.carriers.callbacks import Callbacks
 from gateway.heartbeat.ticker import Ticker
 from gateway.http import pages
 from gateway.http.access import DeclaredRoute
@@ -129,16 +128,14 @@ def carrier_routes(
     elsewhere: Elsewhere,
 ) -> Routes:
     """Return the routes that the carrier calls; `calls` are those of a process that is a node."""
-    return TwilioWebhooks(
-        settings.origin,
+    callbacks = Callbacks(
         settings.node if calls is not None else "",
         calls,
-        carrier_side.verifier,
         refused_signatures,
-        hangup_twiml(),
         carrier_side.ghosts.found,
         elsewhere.tell,
-    ).routes()
+    )
+    return carrier_side.adapter.callbacks(settings, callbacks)
 
 
 def health_routes(

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from gateway.carriers.twilio.configuration import api_origin
 from gateway.payments.signature import TOLERANCE_S
 from gateway.roles import descriptors
 from gateway.roles.preflight import Finding, wrong
@@ -39,7 +40,7 @@ async def findings(
 
 
 async def _clock(settings: Settings, clock: Callable[[], datetime]) -> list[Finding]:
-    origins = [settings.carrier_origin, *([settings.stripe_url] if settings.stripe_api_key else [])]
+    origins = [api_origin(settings), *([settings.stripe_url] if settings.stripe_api_key else [])]
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_TIMEOUT_S)) as session:
         asked = await asyncio.gather(*(_off_s(session, origin, clock) for origin in origins))
     hosts = [urlsplit(origin).netloc for origin in origins]

@@ -15,7 +15,6 @@ from gateway.calls.supervision import Grants
 from gateway.charging.rounds import Metering
 from gateway.heartbeat.ticker import BEATS_PER_SECOND
 from gateway.ports import Notify
-from gateway.roles import adapters
 from gateway.roles.access import Access
 from gateway.roles.addresses import webrtc_addresses
 from gateway.roles.carrier import CarrierSide
@@ -95,7 +94,7 @@ def compose_media(
     Args:
         settings: The operator's settings.
         stores: Where holds are placed.
-        carrier_side: Reaches phones, verifies requests, ends and remembers what calls leave behind.
+        carrier_side: Reaches phones, and ends and remembers what calls leave behind.
         access: Redeems tokens, and limits how often.
         metering: Charges the calls.
         notify: Receives warnings and cut-offs.
@@ -114,7 +113,7 @@ def compose_media(
         carrier=carrier_side.carrier,
         tokens=access.tokens,
         velocity=access.velocity,
-        streams=adapters.build_streams(settings, carrier_side.verifier, ticker),
+        streams=carrier_side.adapter.streams(settings, ticker),
         metering=metering,
         ticker=ticker,
         stray=carrier_side.ghosts.left,

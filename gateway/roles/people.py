@@ -157,9 +157,7 @@ def compose_people(
         documents,
         read_countries(settings.address_countries),
         can_seal=box is not None,
-        forms=SqlAnsweredForms(
-            RedisWishes(stores.redis, secret=settings.twilio_auth_token.reveal())
-        ),
+        forms=SqlAnsweredForms(RedisWishes(stores.redis, secret=settings.shared_secret)),
     )
 
 

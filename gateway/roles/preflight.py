@@ -34,10 +34,12 @@ from database.errors import (
 from database.url import UrlError
 from gateway import regular_files
 from gateway.call import number
+from gateway.carriers.twilio.configuration import is_genuine
 from gateway.carriers.twilio.hooks import unreachable
 from gateway.errors import EXIT_SETTINGS, EXIT_UNAVAILABLE, GatewayError, SettingsError
-from gateway.roles import adapters, documents, listening, public_origin, storage
+from gateway.roles import documents, listening, public_origin, storage
 from gateway.roles.branding import load_branding
+from gateway.roles.carrier import require_carrier
 from gateway.roles.prices import load_deck
 from gateway.roles.tracing import compose_tracing
 from gateway.settings import Settings
@@ -235,7 +237,7 @@ def certificate(settings: Settings, now: datetime) -> list[Finding]:
 def carrier_account(settings: Settings) -> list[Finding]:
     """Check that the carrier's account is set; whether it can be reached shows later."""
     try:
-        adapters.require_carrier(settings)
+        require_carrier(settings)
     except GatewayError as error:
         return [wrong("carrier", str(error))]
     return []
@@ -244,7 +246,7 @@ def carrier_account(settings: Settings) -> list[Finding]:
 def callbacks(settings: Settings) -> list[Finding]:
     """Check that Twilio can use the public origin at all, whatever is listening there."""
     # Without https it cannot; the check of the origin reports that.
-    is_asked = settings.is_twilio and settings.origin.startswith("https://")
+    is_asked = is_genuine(settings) and settings.origin.startswith("https://")
     why = unreachable(settings.origin) if is_asked else ""
     return [wrong("origin", f"CALLER_PUBLIC_ORIGIN {why}")] if why else []
 

@@ -11,6 +11,7 @@ from typing import Final
 
 from billing.stores.redis_client import disconnect
 from database.errors import StoreUnavailableError
+from gateway.carriers.twilio.configuration import is_genuine
 from gateway.roles import probe, public_origin
 from gateway.roles.preflight import CERTIFICATE_DAYS_LEFT_MIN, Finding, away, credit_client, wrong
 from gateway.roles.probe import Probe
@@ -49,7 +50,7 @@ def _scheme(settings: Settings) -> list[Finding]:
         return []
     text = f"CALLER_PUBLIC_ORIGIN is {settings.origin}; Twilio and microphones need https."
     # Only a warning if the carrier is simulated: the demo runs this way.
-    if settings.is_twilio:
+    if is_genuine(settings):
         return [wrong("origin", f"{text} Put a proxy with a certificate in front.")]
     return [Finding("origin", text, is_weak=True)]
 

@@ -25,6 +25,8 @@ from gateway.calls.carrier_news import Elsewhere
 from gateway.calls.fleet import FleetCalls
 from gateway.calls.index import CallIndex
 from gateway.calls.no_calls import NoCalls
+from gateway.carriers.known import CARRIERS, chosen
+from gateway.carriers.port import CarrierAdapter
 from gateway.charging import recovery
 from gateway.charging.rounds import Metering
 from gateway.fleet.messages import CarrierNews, NotStartedAgain, Reply
@@ -33,11 +35,11 @@ from gateway.http.api.admin import AdminRoutes
 from gateway.http.app import create_app
 from gateway.logs.refused_signatures import RefusedSignatures
 from gateway.payments.build import PaymentServices, card_payments
-from gateway.roles import adapters, http, periodic_tasks, storage
+from gateway.roles import http, periodic_tasks, storage
 from gateway.roles.access import Access, compose_access
 from gateway.roles.administration import admin_routes
 from gateway.roles.alarms import Alarming
-from gateway.roles.carrier import CarrierSide, compose_carrier_side
+from gateway.roles.carrier import CarrierSide, compose_carrier_side, require_carrier
 from gateway.roles.children import Child
 from gateway.roles.documents import post_documents
 from gateway.roles.erasure import of_erasure
@@ -112,10 +114,16 @@ class Gateway:
         role: Role = Role.ALL,
         entrance: Entrance | None = None,
         restart: Callable[[], Reply] = NotStartedAgain,
+        *,
+        carriers: Sequence[CarrierAdapter] = CARRIERS,
     ) -> None:
-        """Compose a process; `restart` answers who wants it to end and be started again."""
+        """Compose a process for one of these carriers, the one that is set.
+
+        `restart` answers a request to end and be started again.
+        """
         self.settings = settings
         self._restart = restart
+        self._carriers = carriers
         self._entrance = entrance or Entrance()
         self._environ = environ
         self.role = role
@@ -178,7 +186,9 @@ class Gateway:
         private_files.restrict_folder(settings.data_dir)
         instance = settings.node if role.holds_calls else role
         self._tracing = tracing = compose_tracing(settings, self._environ, instance)
-        carrier = adapters.build_carrier(settings)
+        require_carrier(settings, self._carriers)
+        adapter = chosen(settings, self._carriers)
+        carrier = adapter.client(settings)
         # Each part is registered as soon as it exists, in case a later one fails.
         stops.add("carrier", carrier.close)
         # Stopped after all that a span may be about.
@@ -197,7 +207,7 @@ class Gateway:
             settings, stores.redis, settings.node if role.holds_calls else ""
         )
         self._carrier_side = side = compose_carrier_side(
-            settings, stores, carrier, membership, owns=self._owns, notify=post.notify
+            settings, stores, adapter, carrier, membership, owns=self._owns, notify=post.notify
         )
         stops.add("ending of lost carrier calls", side.ghosts.stop)
         stops.add("events", post.events.stop)

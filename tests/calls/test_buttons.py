@@ -28,12 +28,13 @@ from gateway.buttons.ports import (
 )
 from gateway.calls.index import CallIndex
 from gateway.calls.no_calls import NoCalls
+from gateway.carriers.twilio.carrier import CARRIER
 from gateway.embed.hours import Hours
 from gateway.embed.keys import Mode, publishable_key
 from gateway.embed.rules import Rules
 from gateway.heartbeat.ticker import Ticker
 from gateway.logs.refused_signatures import RefusedSignatures
-from gateway.roles import adapters, http
+from gateway.roles import http
 from gateway.roles.access import compose_access
 from gateway.roles.fraud import compose_fraud
 from gateway.roles.prices import load_deck, load_prices
@@ -361,7 +362,7 @@ async def test_two_keys_of_one_button_share_its_budget(shop: Shop):
 
 async def test_a_number_is_proven_by_a_code_that_a_call_speaks(world: World, customer: Customer):
     """Over the real stores and the carrier's REST, as the owner's pages ask for it."""
-    carrier = adapters.build_carrier(world.settings)
+    carrier = CARRIER.client(world.settings)
     caller = ProofCaller(customer.account_id, "192.0.2.1", "de")
     async with world.stores() as stores:
         deck = load_deck(world.settings)

@@ -44,9 +44,9 @@ HEAVY = {
 """Packages of a megabyte, or of ten milliseconds of a start, and more."""
 
 STORES = {"redis", "sqlalchemy"}
-CARRIER = {"aiohttp", "phonenumbers", "requests", "twilio"}
-CHECKS = STORES | CARRIER | {"cryptography.hazmat", "limits", "smtplib", "uvicorn"}
-SERVER = CHECKS | {"email_validator", "jinja2", "starlette", "websockets"}
+CARRIER = {"requests", "twilio"}
+CHECKS = STORES | {"aiohttp", "cryptography.hazmat", "phonenumbers", "smtplib", "uvicorn"}
+SERVER = CHECKS | {"email_validator", "jinja2", "limits", "starlette", "websockets"}
 USED = {
     "drain": STORES | {"smtplib"},
     "media": SERVER,
@@ -56,8 +56,8 @@ USED = {
     "simulate-mail": {"aiosmtpd", "starlette", "uvicorn"},
     "settings": {"typer"},
     "serve": SERVER | {"typer"},
-    "check": CHECKS | {"typer"},
-    "setup": CHECKS | {"typer"},
+    "check": CHECKS | CARRIER | {"typer"},
+    "setup": CHECKS | CARRIER | {"typer"},
     "rates": STORES | {"aiohttp", "phonenumbers", "typer"},
     "ledger": STORES | {"typer"},
 }

@@ -270,23 +270,6 @@ def test_a_text_that_is_empty_is_left_out(name):
 
 
 @pytest.mark.parametrize(
-    ("region", "edge", "origin"),
-    [
-        ("", "", "https://api.twilio.com"),
-        ("us1", "", "https://api.ashburn.us1.twilio.com"),
-        ("ie1", "", "https://api.dublin.ie1.twilio.com"),
-        ("au1", "", "https://api.sydney.au1.twilio.com"),
-        ("ie1", "frankfurt", "https://api.frankfurt.ie1.twilio.com"),
-        ("", "frankfurt", "https://api.frankfurt.us1.twilio.com"),
-    ],
-)
-def test_a_region_and_its_edge_name_twilios_host(region, edge, origin):
-    given = {"CALLER_TWILIO_REGION": region, "CALLER_TWILIO_EDGE": edge}
-    settings = from_mapping(given)
-    assert (settings.carrier_origin, settings.is_twilio) == (origin, True)
-
-
-@pytest.mark.parametrize(
     ("given", "words"),
     [
         ({"CALLER_TWILIO_REGION": "de1"}, "CALLER_TWILIO_REGION must be us1, ie1 or au1"),

@@ -18,15 +18,13 @@ import msgspec
 from billing.cdr import CallClosed
 from billing.rating import Rate
 from gateway.calls.bridge import END_TONE_NS
-from gateway.carriers.twilio.markup import hangup_twiml
-from gateway.carriers.twilio.signature import TwilioSignatureVerifier
-from gateway.carriers.twilio.webhooks import TwilioWebhooks
+from gateway.carriers.callbacks import Callbacks
+from gateway.carriers.twilio.carrier import CARRIER
 from gateway.charging.closings import keep_nothing
 from gateway.charging.rounds import Metering
 from gateway.fleet.messages import CarrierNews
 from gateway.http.app import create_app
 from gateway.nanoseconds import SECOND_NS
-from gateway.roles.adapters import build_carrier
 from gateway.roles.media import compose_media
 from gateway.settings_variables import from_mapping
 from gateway.sound.directions import FRAME_BYTES
@@ -87,15 +85,14 @@ class World:
 
     def _compose(self) -> None:
         clock_ns = self.loop.clock_ns
-        verifier = TwilioSignatureVerifier(["secret"])
-        self.carrier = build_carrier(self.settings)
+        self.carrier: Any = CARRIER.client(self.settings)
         self.metering = Metering(self.gate, clock_ns)
         self.media = compose_media(
             self.settings,
             SimpleNamespace(gate=self.gate),
             SimpleNamespace(
+                adapter=CARRIER,
                 carrier=self.carrier,
-                verifier=verifier,
                 ghosts=SimpleNamespace(found=self._note_stray, left=self._note_stray),
                 closings=SimpleNamespace(keep=keep_nothing),
             ),
@@ -106,17 +103,14 @@ class World:
             grants=self.grants,
             clock_ns=clock_ns,
         )
-        webhooks = TwilioWebhooks(
-            self.settings.origin,
+        callbacks = Callbacks(
             self.settings.node,
             self.media.calls,
-            verifier,
             self.media.calls.refused_signatures,
-            hangup_twiml(),
             self._seen_running,
             no_other_node,
         )
-        self.app = create_app(webhooks.routes())
+        self.app = create_app(CARRIER.callbacks(self.settings, callbacks))
 
     def _note_stray(self, *stray: str) -> None:
         self.strays.append(stray)

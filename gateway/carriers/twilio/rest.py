@@ -27,8 +27,6 @@ STATUS_EVENTS = ["initiated", "ringing", "answered", "completed"]
 ANNOUNCEMENT_RING_S = 30
 ANNOUNCEMENT_S_MAX = 60
 """Three times as long as what is said takes."""
-QUEUE_S_MAX = 86_400
-"""How long Twilio may queue a call before it dials or cancels it."""
 _PLACE_ATTEMPTS = 4
 _END_ATTEMPTS = 5
 _BACKOFF_S = 0.25

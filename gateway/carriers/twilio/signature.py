@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
 from twilio.request_validator import RequestValidator, get_signature_algorithm
 
 from gateway.carriers.twilio.markup import WEBHOOK_OVERRIDES
+
+SIGNATURE_HINT: Final = (
+    "Check CALLER_TWILIO_AUTH_TOKEN, CALLER_TWILIO_WEBHOOK_KEYS and CALLER_PUBLIC_ORIGIN."
+)
+"""What the operator should check where a signature is wrong."""
 
 
 class TwilioSignatureVerifier:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from gateway.carriers.twilio.hooks import NodeHooks
 from gateway.carriers.twilio.leg import TwilioLeg
 from gateway.carriers.twilio.media import StreamStart
+from gateway.carriers.twilio.signature import SIGNATURE_HINT
 from gateway.heartbeat.ticker import Ticker
 from gateway.nanoseconds import SECOND_NS
 from gateway.ports import (
@@ -42,6 +43,7 @@ class TwilioStreams:
         self._account_sid = account_sid
         self._start_timeout_ns = start_timeout_s * SECOND_NS
         self.path = hooks.stream_path
+        self.signature_hint = SIGNATURE_HINT
 
     def route(self, request: HandshakeRequest, bind: BindStream) -> Acceptance | Refusal:
         """Accept a handshake that Twilio has signed for our account."""

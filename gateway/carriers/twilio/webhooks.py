@@ -1,14 +1,11 @@
-"""The carrier's callbacks: verified first, then handed to the call they are about.
+"""Takes Twilio's callbacks: each is verified first, then handed to the call it is about.
 
-Any process answers for any node: callbacks for another one are forwarded. A callback that shows a
-carrier's call to be running proves that it was placed for the call in its URL. If that call is not
-on it, the carrier's call is ended by the process that gets the callback. Such a callback is
-answered with success, so that it is not repeated.
+A callback about a call that is not here is answered with success, so that it is not repeated.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
@@ -17,17 +14,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.call.carrier_status import CarrierStatus
-from gateway.calls import carrier_news
+from gateway.carriers.callbacks import Callbacks
+from gateway.carriers.twilio.markup import hangup_twiml
 from gateway.carriers.twilio.refusals import of_stream
+from gateway.carriers.twilio.signature import SIGNATURE_HINT
 from gateway.carriers.twilio.status import from_callback
 from gateway.cause import CarrierRefusal
 from gateway.errors import RequestRefusedError
 from gateway.fleet.messages import CarrierNews
 from gateway.http.access import DeclaredRoute, signed
 from gateway.http.body import read_body
-from gateway.http.velocity import address_of
-from gateway.logs.refused_signatures import CARRIER_HINT, RefusedSignatures
-from gateway.ports import CarrierCallbacks, SignatureVerifier
+from gateway.ports import SignatureVerifier
 
 log = structlog.get_logger(__name__)
 
@@ -44,19 +41,8 @@ class TwilioWebhooks:
 
     origin: str
     """The public origin, which is part of what is signed."""
-    node: str
-    """The node of this process; empty for one that holds no calls."""
-    calls: CarrierCallbacks | None
-    """The callbacks of the node's calls."""
     verifier: SignatureVerifier
-    refused_signatures: RefusedSignatures
-    reattach_reply: str
-    """TwiML that tells the carrier what to do once a media socket has closed."""
-    stray: Callable[[str, str, str], None]
-    """Ends a carrier's call unless a call here is on it: its id there, the id of the call here that
-    it was placed for, and that call's node."""
-    tell_elsewhere: Callable[[str, CarrierNews], None]
-    """Tells another node, which may be gone."""
+    callbacks: Callbacks
 
     def routes(self) -> list[DeclaredRoute]:
         """Return the callbacks' routes, including those of other nodes, which may be gone."""
@@ -97,7 +83,7 @@ class TwilioWebhooks:
         """Return what follows when a media socket has closed: nothing, the call is over."""
         form = await self._verified(request, "reattach")
         self._deliver(request, form.get("CallSid", ""), is_running=True)
-        return Response(self.reattach_reply, media_type="text/xml")
+        return Response(hangup_twiml(), media_type="text/xml")
 
     def _deliver(
         self,
@@ -109,21 +95,15 @@ class TwilioWebhooks:
         stream_error: CarrierRefusal | None = None,
     ) -> None:
         """Tell the node in the URL what the carrier reports about its call."""
-        node, call_id = request.path_params["node"], request.path_params["call_id"]
         news = CarrierNews(
-            call_id=call_id,
+            call_id=request.path_params["call_id"],
             carrier_call_id=carrier_call_id,
             is_running=is_running,
             status=status,
             has_stream_failed=stream_error is not None,
             refusal=stream_error,
         )
-        if self.calls is not None and node == self.node:
-            carrier_news.take(self.calls, news)
-            if is_running:
-                self.stray(carrier_call_id, call_id, node)
-        else:
-            self.tell_elsewhere(node, news)
+        self.callbacks.deliver(request.path_params["node"], news)
 
     async def _verified(self, request: Request, what: str) -> Mapping[str, str]:
         # Twilio signs the public URL; the request's scheme and Host may be a proxy's.
@@ -136,11 +116,8 @@ class TwilioWebhooks:
         # Nothing is read of a request without a signature.
         form = await _form(request) if signature else None
         if form is None or not self.verifier.verify(url, form, signature, settings):
-            self.refused_signatures.note(address_of(request), "callback", CARRIER_HINT)
-            raise RequestRefusedError("bad_signature")
-        # Any verified callback proves that the carrier can reach the public origin.
-        if self.calls is not None:
-            self.calls.carrier_reached()
+            raise self.callbacks.refused(request, SIGNATURE_HINT)
+        self.callbacks.reached()
         log.debug(
             "carrier called back",
             # Only those fields that contain no number.

@@ -123,6 +123,7 @@ class Streams:
     """`gateway.ports.CarrierStreams` that takes one header's word for anything."""
 
     path = CARRIER
+    signature_hint = "Check the signatures."
 
     def __init__(self):
         self.bind = None

@@ -3,8 +3,8 @@
 import pytest
 from structlog.testing import capture_logs
 
+from gateway.carriers.twilio.signature import SIGNATURE_HINT
 from gateway.logs.refused_signatures import (
-    CARRIER_HINT,
     OTHERS,
     SOURCES_MAX,
     RefusedSignatures,
@@ -27,7 +27,7 @@ def told(lines):
 
 
 async def test_the_first_is_told_at_once_and_says_what_to_check(refused, lines):
-    refused.note("192.0.2.7:41000", "callback", CARRIER_HINT)
+    refused.note("192.0.2.7:41000", "callback", SIGNATURE_HINT)
     (line,) = lines
     assert (line["event"], line["source"], line["count"]) == ("signature refused", "192.0.2.7", 1)
     assert (line["what"], line["log_level"]) == ("callback", "warning")

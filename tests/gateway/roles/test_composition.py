@@ -12,6 +12,7 @@ from gateway.app import Services
 from gateway.buttons.ended_buttons import EndedButtons
 from gateway.calls.index import CallIndex
 from gateway.calls.no_calls import NoCalls
+from gateway.carriers.twilio.carrier import CARRIER
 from gateway.charging.recovery import bring_credits
 from gateway.errors import SettingsError
 from gateway.fleet.instances import found_in, new_nonce
@@ -21,7 +22,7 @@ from gateway.http.app import create_app
 from gateway.http.bearer import key_hash, new_api_key
 from gateway.logs.refused_signatures import RefusedSignatures
 from gateway.payments.build import card_payments, compose_payments
-from gateway.roles import adapters, http, periodic_tasks, public_origin, storage
+from gateway.roles import http, periodic_tasks, public_origin, storage
 from gateway.roles.access import compose_access
 from gateway.roles.carrier import compose_carrier_side
 from gateway.roles.fraud import compose_fraud
@@ -54,7 +55,8 @@ class Office:
         self.carrier_side = compose_carrier_side(
             settings,
             stores,
-            adapters.build_carrier(settings),
+            CARRIER,
+            CARRIER.client(settings),
             self.membership,
             owns=lambda _call_id, _carrier_call_id: False,
             notify=post.notify,

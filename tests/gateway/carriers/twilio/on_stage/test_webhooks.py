@@ -9,6 +9,7 @@ from twilio.request_validator import RequestValidator
 
 from gateway.call.carrier_status import CarrierState, CarrierStatus
 from gateway.call.machine import State
+from gateway.carriers.callbacks import Callbacks
 from gateway.carriers.twilio.markup import hangup_twiml
 from gateway.carriers.twilio.refusals import refusal
 from gateway.carriers.twilio.signature import TwilioSignatureVerifier
@@ -38,16 +39,15 @@ class Hooks:
         self.client: httpx.AsyncClient
 
     def routes(self, name="n1", calls=None):
-        webhooks = TwilioWebhooks(
-            SETTINGS.origin,
+        callbacks = Callbacks(
             name,
             calls,
-            TwilioSignatureVerifier(["secret"]),
             self.node.calls.refused_signatures,
-            hangup_twiml(),
             lambda *call: self.running.append(call),
             lambda *news: self.told.append(news),
         )
+        verifier = TwilioSignatureVerifier(["secret"])
+        webhooks = TwilioWebhooks(SETTINGS.origin, verifier, callbacks)
         return webhooks.routes()
 
     @property

@@ -1,4 +1,4 @@
-"""The composition root: what it refuses to build, and that it leaves nothing open then."""
+"""What a process opens: stores and rate decks, what it refuses, and that none stays open then."""
 
 import os
 import time
@@ -8,16 +8,10 @@ import pytest
 from billing.errors import RateDeckError
 from database.errors import StoreUnavailableError
 from gateway.errors import SettingsError
-from gateway.roles import adapters, storage
+from gateway.roles import storage
 from gateway.roles.prices import load_deck
 from gateway.settings_variables import from_mapping
 from tests.valkey import free_port
-
-TWILIO = {
-    "CALLER_TWILIO_ACCOUNT_SID": "AC" + "0" * 32,
-    "CALLER_TWILIO_AUTH_TOKEN": "secret",
-    "CALLER_CALLER_ID": "+15005550006",
-}
 
 
 def test_without_a_database_url_the_book_lies_in_the_data_folder(tmp_path):
@@ -53,28 +47,6 @@ def test_a_rate_deck_that_is_wrong_says_where(tmp_path):
     with pytest.raises(RateDeckError) as caught:
         load_deck(from_mapping({"CALLER_RATE_DECK": str(path)}))
     assert caught.value.line == 1
-
-
-@pytest.mark.parametrize("missing", TWILIO)
-async def test_a_carrier_needs_its_credentials_and_says_which(missing):
-    given = {name: value for name, value in TWILIO.items() if name != missing}
-    with pytest.raises(SettingsError, match=missing):
-        adapters.build_carrier(from_mapping(given))
-
-
-async def test_an_api_key_takes_the_place_of_the_auth_token():
-    given = {
-        **TWILIO,
-        "CALLER_TWILIO_API_KEY_SID": "SK" + "1" * 32,
-        "CALLER_TWILIO_API_KEY_SECRET": "key secret",
-    }
-    for environ, expected in (
-        (TWILIO, (TWILIO["CALLER_TWILIO_ACCOUNT_SID"], "secret")),
-        (given, ("SK" + "1" * 32, "key secret")),
-    ):
-        carrier = adapters.build_carrier(from_mapping(environ))
-        assert (carrier._client.username, carrier._client.password) == expected
-        await carrier.close()
 
 
 async def test_stores_open_ready_for_use(tmp_path, valkey_url):

@@ -1,0 +1,89 @@
+"""Declares Twilio as a carrier. Each part imports what it returns, when a process takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from gateway.carriers.port import CarrierAdapter, CarrierClient
+from gateway.carriers.twilio.configuration import api_origin, credentials, require
+
+if TYPE_CHECKING:
+    from gateway.carriers.callbacks import Callbacks
+    from gateway.carriers.twilio.hooks import NodeHooks
+    from gateway.carriers.twilio.signature import TwilioSignatureVerifier
+    from gateway.heartbeat.ticker import Ticker
+    from gateway.http.access import DeclaredRoute
+    from gateway.ports import CarrierStreams
+    from gateway.settings import Settings
+
+QUEUE_S_MAX: Final = 86_400
+"""How long Twilio may queue a call before it dials or cancels it."""
+
+
+def _client(settings: Settings) -> CarrierClient:
+    from gateway.carriers.twilio.rest import TwilioCarrier
+
+    require(settings)
+    username, password = credentials(settings)
+    return TwilioCarrier(
+        base_url=api_origin(settings),
+        account_sid=settings.twilio_account_sid,
+        username=username,
+        password=password,
+        caller_id=settings.caller_id,
+        timeout_s=settings.carrier_timeout_ms / 1000,
+        hooks=_hooks(settings).of_call,
+    )
+
+
+def _streams(settings: Settings, ticker: Ticker) -> CarrierStreams:
+    from gateway.carriers.twilio.streams import TwilioStreams
+
+    return TwilioStreams(
+        _hooks(settings),
+        _verifier(settings),
+        ticker,
+        account_sid=settings.twilio_account_sid,
+        start_timeout_s=settings.start_timeout_s,
+    )
+
+
+def _callbacks(settings: Settings, callbacks: Callbacks) -> Sequence[DeclaredRoute]:
+    from gateway.carriers.twilio.webhooks import TwilioWebhooks
+
+    return TwilioWebhooks(settings.origin, _verifier(settings), callbacks).routes()
+
+
+def _hooks(settings: Settings) -> NodeHooks:
+    """Return the addresses for callbacks and media streams that Twilio is given."""
+    from gateway.carriers.twilio.hooks import NodeHooks
+
+    return NodeHooks(
+        origin=settings.origin,
+        media_origin=settings.media_origin,
+        node=settings.node,
+        secret=settings.twilio_auth_token.reveal(),
+    )
+
+
+def _verifier(settings: Settings) -> TwilioSignatureVerifier:
+    from gateway.carriers.twilio.signature import TwilioSignatureVerifier
+
+    # Twilio signs webhooks with an auth token, even where REST uses an API key.
+    tokens = (settings.twilio_auth_token, settings.twilio_auth_token_secondary)
+    return TwilioSignatureVerifier(
+        [token.reveal() for token in tokens if token],
+        [key.reveal() for key in settings.twilio_webhook_keys],
+    )
+
+
+CARRIER: Final = CarrierAdapter(
+    name="twilio",
+    title="Twilio",
+    queue_s_max=QUEUE_S_MAX,
+    require=require,
+    client=_client,
+    streams=_streams,
+    callbacks=_callbacks,
+)
