@@ -18,7 +18,6 @@ from datetime import UTC, datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from accounts.data_map import KINDS
 from accounts.holder import Holder
 from accounts.stores import holders
 from billing.clock import utc_now
@@ -26,6 +25,7 @@ from billing.rating import Rate
 from billing.stores import tables
 from database.engine import create_engine
 from database.migrations import migrate
+from gateway.data_map import KINDS
 from gateway.personal_data.retention import SqlRetention
 from gateway.personal_data.rows import SqlPersonalRows
 from gateway.privacy.export_maker import ExportMaker

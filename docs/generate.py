@@ -11,7 +11,6 @@ from typing import Any
 
 import msgspec
 
-from accounts.data_map import HOSTS, KINDS
 from accounts.not_personal import NOT_PERSONAL
 from accounts.personal_data import Kind
 from docs import button_limits
@@ -19,6 +18,7 @@ from docs.client import Client
 from gateway import settings_table
 from gateway.browser import messages
 from gateway.carriers.twilio import refusals
+from gateway.data_map import HOSTS, KINDS
 from gateway.errors import PROBLEMS
 from gateway.http.operation import Operation
 from gateway.limits import fraud, velocity

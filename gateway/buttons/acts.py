@@ -14,14 +14,7 @@ from typing import Final
 from accounts.link import Purpose
 from accounts.notice import Notice
 from billing.clock import Clock
-from gateway.buttons.ports import (
-    Button,
-    ButtonEras,
-    Buttons,
-    Change,
-    NewButton,
-    TakenBack,
-)
+from gateway.buttons.ports import Button, ButtonEras, Buttons, Change, NewButton, TakenBack
 from gateway.editors import Editor
 from gateway.embed.keys import Mode, publishable_key
 from gateway.embed.rules import Rules, faults, tidied

@@ -19,11 +19,7 @@ from billing.clock import Clock, utc_now
 from billing.spend_limits import UNLIMITED
 from gateway.browser.messages import FRAME_BYTES
 from gateway.buttons.human_check import HumanCheck, HumanRequest
-from gateway.buttons.ports import (
-    ButtonEras,
-    Challenges,
-    Spent,
-)
+from gateway.buttons.ports import ButtonEras, Challenges, Spent
 from gateway.buttons.visitor import named_digest
 from gateway.calls.admission import Admission, Buyer, Ticket
 from gateway.embed.found_button import ButtonKeys, FoundButton

@@ -21,11 +21,7 @@ from gateway.browser import messages as wire
 from gateway.browser.reports import money
 from gateway.buttons.acts import ButtonForm, NotFound, Outcome, Seed, Whose
 from gateway.buttons.own_buttons import USAGE_DAYS, OwnButtons
-from gateway.buttons.ports import (
-    Button,
-    Buttons,
-    DayUsage,
-)
+from gateway.buttons.ports import Button, Buttons, DayUsage
 from gateway.editors import ByKey
 from gateway.embed.hours import MINUTES_A_DAY
 from gateway.embed.hours import Hours as KeptHours

@@ -11,9 +11,7 @@ from accounts.notice import Notice
 from billing.clock import Clock, utc_now
 from billing.stores import tables
 from database.engine import TIMEOUT_S, reading, writing
-from gateway.buttons.ports import (
-    Budgeted,
-)
+from gateway.buttons.ports import Budgeted
 from gateway.buttons.tables import buttons
 from gateway.stores.mail_outbox import queue_notice
 

@@ -18,10 +18,7 @@ from billing.ports import SpendGate, Tick
 from billing.spend_limits import Budget, SpendLimits, cap_name
 from database.errors import StoreUnavailableError
 from gateway.buttons.budget_notices import News, Used, news_of
-from gateway.buttons.ports import (
-    BudgetBook,
-    Budgeted,
-)
+from gateway.buttons.ports import BudgetBook, Budgeted
 
 INTERVAL_S: Final = 60.0
 """How soon an owner is told; the cost itself is limited by the budget."""

@@ -24,11 +24,7 @@ from gateway.buttons.challenge import (
     parameters,
     read_solution,
 )
-from gateway.buttons.ports import (
-    Challenge,
-    Spent,
-    Visitor,
-)
+from gateway.buttons.ports import Challenge, Spent, Visitor
 from gateway.buttons.visitor import (
     SALT_BYTES,
     day_ends_in_s,

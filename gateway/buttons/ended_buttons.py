@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
-from gateway.buttons.ports import (
-    ButtonEras,
-)
+from gateway.buttons.ports import ButtonEras
 from gateway.embed.terms import VisitorTerms
 
 INTERVAL_S: Final = 1.0

@@ -23,11 +23,7 @@ from gateway.buttons.acts import ButtonForm, NotFound, Outcome
 from gateway.buttons.forms import NEW as NEW_RULES
 from gateway.buttons.forms import ReadForm, read, written
 from gateway.buttons.own_buttons import OwnButtons
-from gateway.buttons.ports import (
-    BUTTONS_MAX,
-    Button,
-    DayUsage,
-)
+from gateway.buttons.ports import BUTTONS_MAX, Button, DayUsage
 from gateway.embed.keys import Mode
 from gateway.embed.refusals import Reason
 from gateway.embed.rules import Rules, tidied

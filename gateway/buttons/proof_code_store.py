@@ -9,11 +9,7 @@ import hmac
 from typing import Any, Final
 
 from accounts.stores.valkey import bounded
-from gateway.buttons.ports import (
-    CODE_LIFETIME_S,
-    CODE_TRIES_MAX,
-    Comparison,
-)
+from gateway.buttons.ports import CODE_LIFETIME_S, CODE_TRIES_MAX, Comparison
 
 _PREFIX: Final = "caller:proof-code:1:"
 _AWAY: Final = "codes cannot be kept right now"

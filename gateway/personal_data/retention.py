@@ -15,7 +15,6 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from accounts.data_map import CALL_MONTHS_MAX, KINDS
 from accounts.erasure import State
 from accounts.money_kinds import BOOK_YEARS
 from accounts.retention import (
@@ -34,6 +33,7 @@ from billing.stores import call_forgetting, tables
 from billing.stores.freezes import is_used
 from database.engine import AUDIT_TIMEOUT_S, TIMEOUT_S, Transactions, reading_long, writing
 from gateway.apps import personal_rows
+from gateway.data_map import CALL_MONTHS_MAX, KINDS
 from gateway.personal_data.old_keys import SqlOldKeys
 from gateway.stores.book_closing import SqlBookClosing
 from gateway.stores.fraud import REFUSALS_KEPT, call_refusals, erase_fraud_rows

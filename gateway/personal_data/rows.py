@@ -13,13 +13,13 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from accounts.data_map import KINDS
 from accounts.personal_data import Columns, Kind, Via
 from accounts.ports import Held
 from accounts.stores import tables as people
 from billing.stores import tables
 from database.engine import TIMEOUT_S, reading
 from gateway.apps import personal_rows
+from gateway.data_map import KINDS
 from gateway.stores import fraud
 from gateway.stores.mail_outbox import mail_outbox
 from gateway.stores.supervision import supervision_rules

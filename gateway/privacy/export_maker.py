@@ -15,12 +15,12 @@ from typing import Any, Final, Protocol, TypeVar
 import msgspec
 import structlog
 
-from accounts.data_map import KINDS
 from accounts.export import Export
 from accounts.notice import Notice
 from accounts.personal_data import Columns, Kind
 from accounts.ports import PersonalRows, RowPage
 from billing.csv_lines import lines
+from gateway.data_map import KINDS
 from gateway.privacy.archive import Archive
 from gateway.privacy.readme import readme
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Final
 
-from accounts.data_map import KINDS
+from gateway.data_map import KINDS
 from gateway.words.data_map import words_in
 
 WIDTH: Final = 78

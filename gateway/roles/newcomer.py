@@ -22,9 +22,7 @@ from accounts.stores import audit_log, consents, holders, links, second_factors
 from billing.clock import utc_now
 from billing.stores import tables
 from database.engine import TIMEOUT_S, reading, writing
-from gateway.buttons.ports import (
-    NewButton,
-)
+from gateway.buttons.ports import NewButton
 from gateway.buttons.store import SqlButtons
 from gateway.embed.keys import Mode, publishable_key
 from gateway.embed.origins import LOOPBACK

@@ -1,6 +1,6 @@
 """Reads the words of the data map, language by language.
 
-The names of the kinds, purposes, viewers and periods of `accounts.data_map`.
+The names of the kinds, purposes, viewers and periods of `gateway.data_map`.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from accounts.data_map import CALL_MONTHS_MAX, KINDS
 from accounts.money_kinds import BOOK_YEARS
 from accounts.personal_data import Kind, Period
+from gateway.data_map import CALL_MONTHS_MAX, KINDS
 from gateway.words.languages import DEFAULT_LANGUAGE, read_words
 
 WORDS: Final = read_words("data_map")

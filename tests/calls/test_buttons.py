@@ -19,13 +19,7 @@ from altcha import v1 as altcha
 
 from gateway.app import Services
 from gateway.buttons.build import new_proofs
-from gateway.buttons.ports import (
-    Change,
-    CodeTry,
-    NewButton,
-    ProofCaller,
-    ProofStart,
-)
+from gateway.buttons.ports import Change, CodeTry, NewButton, ProofCaller, ProofStart
 from gateway.calls.index import CallIndex
 from gateway.calls.no_calls import NoCalls
 from gateway.carriers.twilio.carrier import CARRIER

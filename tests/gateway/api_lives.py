@@ -10,9 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from gateway.buttons.ports import (
-    BUTTONS_MAX,
-)
+from gateway.buttons.ports import BUTTONS_MAX
 from gateway.webhooks.ports import ENDPOINTS_MAX
 
 MAKES: Final = {

@@ -21,9 +21,7 @@ from accounts.stores.links import make_link
 from billing.rating import Rate
 from billing.stores import tables
 from database.engine import TIMEOUT_S, writing
-from gateway.buttons.ports import (
-    NewButton,
-)
+from gateway.buttons.ports import NewButton
 from gateway.charging.recovery import bring_credits
 from gateway.embed.keys import Mode, publishable_key
 from gateway.embed.rules import Rules

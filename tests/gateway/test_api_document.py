@@ -23,9 +23,7 @@ from schemathesis.config import SchemathesisConfig
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 from websockets.sync.client import connect
 
-from gateway.buttons.ports import (
-    NewButton,
-)
+from gateway.buttons.ports import NewButton
 from gateway.embed.keys import Mode, publishable_key
 from gateway.http.operation import PREFIX, ApiRoute
 from gateway.openapi import document, operations

@@ -4,8 +4,8 @@ from importlib import import_module, resources
 
 import pytest
 
-from accounts.data_map import KINDS
 from gateway.apps import APPS, personal_rows
+from gateway.data_map import KINDS
 from gateway.http.operation import operations_of
 from gateway.openapi import GROUPS, operations
 from gateway.personal_data.retention import sweeps

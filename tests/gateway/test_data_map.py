@@ -11,7 +11,6 @@ import sqlalchemy as sa
 from altcha import v1 as altcha
 
 from accounts.ceremony import Ceremony, Purpose
-from accounts.data_map import HOSTS, KINDS
 from accounts.not_personal import NOT_PERSONAL
 from accounts.session import AGE_MAX, Session
 from accounts.stores.ceremonies import RedisCeremonies
@@ -20,13 +19,12 @@ from billing.ports import SpendCap
 from gateway import settings
 from gateway.buttons.challenge_store import RedisChallenges
 from gateway.buttons.era_store import RedisButtonEras
-from gateway.buttons.ports import (
-    Spent,
-)
+from gateway.buttons.ports import Spent
 from gateway.buttons.proof_code_store import RedisProofCodes
 from gateway.buttons.visitor_refusal_store import RedisVisitorRefusals
 from gateway.call.ghost import Ghost
 from gateway.call.supervision import GRANT_S, Grant
+from gateway.data_map import HOSTS, KINDS
 from gateway.embed.refusals import Reason
 from gateway.http.site.country_pages import CountryPages
 from gateway.limits.velocity import LIMITS, Use

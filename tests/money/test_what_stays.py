@@ -9,12 +9,12 @@ import pytest
 import sqlalchemy as sa
 
 from accounts.audit_log import Act, Actor
-from accounts.data_map import KINDS
 from accounts.erasure import Unspent
 from accounts.not_personal import NOT_PERSONAL
 from accounts.stores import audit_log
 from accounts.stores import tables as people
 from database.engine import TIMEOUT_S, reading, writing
+from gateway.data_map import KINDS
 from gateway.operators import Order
 from gateway.personal_data.retention import SqlRetention
 from tests.gateway.privacy.needles import add_person

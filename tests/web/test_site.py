@@ -13,11 +13,7 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, expect
 
 from billing.statement import CallLine, StatementLine
-from gateway.buttons.ports import (
-    DayUsage,
-    NewButton,
-    ProvenDestination,
-)
+from gateway.buttons.ports import DayUsage, NewButton, ProvenDestination
 from gateway.embed.hours import Hours
 from gateway.http.app import create_app
 from gateway.own_keys import NewKey

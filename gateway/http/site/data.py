@@ -13,11 +13,11 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from accounts.data_map import KINDS
 from accounts.export import Export, ExportRefusal
 from accounts.personal_data import Kind
 from accounts.ports import Held, PersonalRows
 from billing.money import in_units
+from gateway.data_map import KINDS
 from gateway.http.access import DeclaredRoute
 from gateway.http.problems import Json
 from gateway.http.site.door import ACCOUNT, CONFIRM, Door, language_of, said_in, see

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from accounts.consent import Document
-from accounts.data_map import KINDS
+from gateway.data_map import KINDS
 from gateway.http.access import DeclaredRoute
 from gateway.http.site.data import kind_in
 from gateway.http.site.door import Door, language_of

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import Response
 
-from accounts.data_map import KINDS
 from accounts.departures import Wishes
+from gateway.data_map import KINDS
 from gateway.http.access import DeclaredRoute
 from gateway.http.site.door import RESTRICTION, Door, language_of, said_in, see
 from gateway.http.site.forms import RestrictionFields, read_form

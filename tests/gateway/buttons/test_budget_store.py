@@ -12,9 +12,7 @@ from billing.spend_limits import Period, cap_name
 from database.errors import StoreUnavailableError
 from gateway.buttons.budget_store import SqlButtonBudgets
 from gateway.buttons.budgets import INTERVAL_S, ButtonBudgets
-from gateway.buttons.ports import (
-    NewButton,
-)
+from gateway.buttons.ports import NewButton
 from gateway.buttons.store import SqlButtons
 from gateway.embed.keys import Mode, publishable_key
 from gateway.embed.rules import Rules

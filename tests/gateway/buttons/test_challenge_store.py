@@ -12,9 +12,7 @@ from billing.stores.redis_client import connect, disconnect
 from database.errors import StoreUnavailableError
 from gateway.buttons.challenge import CALM, LIFETIME_S, NUMBERS_MAX, NUMBERS_MIN
 from gateway.buttons.challenge_store import RedisChallenges
-from gateway.buttons.ports import (
-    Spent,
-)
+from gateway.buttons.ports import Spent
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 LIVE, TEST, TURNED = "pk_live_a", "pk_test_a", "pk_live_b"

@@ -2,9 +2,7 @@
 
 import pytest
 
-from gateway.buttons.ports import (
-    CODE_DIGITS,
-)
+from gateway.buttons.ports import CODE_DIGITS
 from gateway.buttons.proof import SERVICE_CHARS_MAX, code_of, digest_of, spoken, tidied_code
 
 

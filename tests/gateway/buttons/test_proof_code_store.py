@@ -6,11 +6,7 @@ import pytest
 
 from billing.stores.redis_client import connect, disconnect
 from database.errors import StoreUnavailableError
-from gateway.buttons.ports import (
-    CODE_LIFETIME_S,
-    CODE_TRIES_MAX,
-    Comparison,
-)
+from gateway.buttons.ports import CODE_LIFETIME_S, CODE_TRIES_MAX, Comparison
 from gateway.buttons.proof_code_store import RedisProofCodes
 
 

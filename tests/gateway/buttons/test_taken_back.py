@@ -13,11 +13,7 @@ from accounts.notice import Notice
 from accounts.stores import holders, links
 from billing.stores import tables
 from database.engine import TIMEOUT_S, writing
-from gateway.buttons.ports import (
-    Change,
-    CodeTry,
-    NewButton,
-)
+from gateway.buttons.ports import Change, CodeTry, NewButton
 from gateway.buttons.store import SqlButtons
 from gateway.embed.keys import Mode
 from gateway.people.password import password_changed

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from accounts.data_map import KINDS
 from accounts.export import Export, ExportState, expiry, refusal
 from accounts.ports import Held
 from accounts.session import is_of_epoch
 from database.errors import StoreUnavailableError
+from gateway.data_map import KINDS
 
 AT = datetime(2026, 11, 24, 12, tzinfo=UTC)
 COUNTS = {"calls": 25_000, "devices": 1, "mails": 0}

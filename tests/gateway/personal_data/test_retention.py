@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import sqlalchemy as sa
 
-from accounts.data_map import KINDS
 from accounts.holder import Holder
 from accounts.retention import (
     DELIVERIES_KEPT,
@@ -24,6 +23,7 @@ from billing.stores import tables
 from billing.stores.audit import audit
 from billing.stores.freezes import set_freeze
 from billing.stores.sql import SqlCdrStore, SqlLedgerStore
+from gateway.data_map import KINDS
 from gateway.personal_data.retention import SqlRetention, sweeps
 from gateway.stores.fraud import REFUSALS_KEPT, call_refusals
 from gateway.stores.mail_outbox import mail_outbox

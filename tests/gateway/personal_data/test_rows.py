@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from accounts.data_map import KINDS
 from accounts.stores import tables as people
 from billing.stores import tables
+from gateway.data_map import KINDS
 from gateway.personal_data.rows import SqlPersonalRows
 from tests.gateway.privacy.needles import AT, add_calls, add_person, row_of
 

@@ -14,7 +14,6 @@ import sqlalchemy as sa
 from accounts import recovery_codes
 from accounts.audit_log import Act
 from accounts.choices import OPTIONAL_NOTICES
-from accounts.data_map import KINDS
 from accounts.departures import Wishes
 from accounts.erasure import State, Unspent
 from accounts.link import DISPUTABLE, Purpose
@@ -27,12 +26,10 @@ from accounts.stores.secret_box import SecretBox
 from billing.payment_reasons import ACCOUNT_LOCKED
 from billing.stores import tables
 from billing.stores.payments import SqlPaymentStore
-from gateway.buttons.ports import (
-    Change,
-    CodeTry,
-)
+from gateway.buttons.ports import Change, CodeTry
 from gateway.buttons.store import SqlButtons
 from gateway.call.supervision import Mode, Rule
+from gateway.data_map import KINDS
 from gateway.personal_data.people import SqlPeople
 from gateway.personal_data.taking_back import what_stays
 from gateway.scopes import LEAST

@@ -9,11 +9,11 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from accounts.data_map import KINDS
 from accounts.export import CLAIM, TRIES_MAX, Export, ExportState
 from accounts.stores import tables as people
 from billing.csv_lines import as_text
 from database.errors import StoreUnavailableError
+from gateway.data_map import KINDS
 from gateway.personal_data import rows as personal_rows
 from gateway.personal_data.rows import TABLES, SqlPersonalRows
 from gateway.privacy.export_maker import ExportMaker

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from accounts.data_map import KINDS
+from gateway.data_map import KINDS
 from gateway.privacy.readme import WIDTH, readme
 from gateway.words.data_map import WORDS
 

@@ -7,12 +7,12 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from accounts.data_map import KINDS
 from billing.freezes import FreezeReason
 from billing.stores import tables
 from billing.stores.freezes import set_freeze
 from billing.stores.sql import SqlLedgerStore
 from database.engine import TIMEOUT_S, writing
+from gateway.data_map import KINDS
 from gateway.monitor import fraud_report
 from gateway.monitor.fraud_report import FrozenAccount, RefusedAccount, RefusingRule
 from gateway.personal_data.retention import SqlRetention

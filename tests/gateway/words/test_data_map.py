@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from accounts.data_map import KINDS
 from accounts.personal_data import Fate, Period, Purpose, Span, Viewer
+from gateway.data_map import KINDS
 from gateway.words.data_map import (
     BESIDE,
     WORDS,

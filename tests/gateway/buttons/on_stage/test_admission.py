@@ -9,10 +9,7 @@ import pytest
 from billing.spend_limits import Budget, Period, SpendLimits
 from database.errors import StoreUnavailableError
 from gateway.buttons.admission import ButtonAdmission, Phase, Proof, SignedCall, Visit
-from gateway.buttons.ports import (
-    Spent,
-    Visitor,
-)
+from gateway.buttons.ports import Spent, Visitor
 from gateway.buttons.visitor import named_digest
 from gateway.embed.found_button import FoundButton
 from gateway.embed.hours import Hours, Span

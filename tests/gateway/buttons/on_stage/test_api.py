@@ -9,12 +9,7 @@ from gateway.buttons.acts import ButtonActs
 from gateway.buttons.api import ButtonsApi
 from gateway.buttons.forms import NEW
 from gateway.buttons.own_buttons import OwnButtons
-from gateway.buttons.ports import (
-    Change,
-    DayUsage,
-    NewButton,
-    ProvenDestination,
-)
+from gateway.buttons.ports import Change, DayUsage, NewButton, ProvenDestination
 from gateway.editors import ByKey
 from gateway.embed.keys import Mode
 from gateway.embed.refusals import Reason

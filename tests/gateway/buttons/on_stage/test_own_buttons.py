@@ -9,12 +9,7 @@ import pytest
 from accounts.link import Purpose
 from gateway.buttons.acts import OVERLAPS, ButtonActs, ButtonForm, NotFound, Seed
 from gateway.buttons.own_buttons import USAGE_DAYS, OwnButtons
-from gateway.buttons.ports import (
-    Button,
-    ButtonKey,
-    Change,
-    TakenBack,
-)
+from gateway.buttons.ports import Button, ButtonKey, Change, TakenBack
 from gateway.embed.keys import Mode, mode_of
 from gateway.embed.refusals import Reason
 from gateway.embed.rules import Rules

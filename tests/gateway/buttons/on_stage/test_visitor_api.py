@@ -8,9 +8,7 @@ import pytest
 
 from billing.call_feedback import Feedback, Only
 from gateway.buttons.admission import Phase, Proof
-from gateway.buttons.ports import (
-    Challenge,
-)
+from gateway.buttons.ports import Challenge
 from gateway.buttons.visitor_api import EmbedApi
 from gateway.calls.admission import Ticket
 from gateway.embed.hours import Hours, Span

@@ -10,12 +10,7 @@ import pytest
 from database.errors import StoreUnavailableError
 from gateway.buttons.forms import written
 from gateway.buttons.pages import masked, zones
-from gateway.buttons.ports import (
-    Change,
-    DayUsage,
-    NewButton,
-    ProvenDestination,
-)
+from gateway.buttons.ports import Change, DayUsage, NewButton, ProvenDestination
 from gateway.embed.hours import Hours, Span
 from gateway.embed.keys import Mode
 from gateway.embed.refusals import Reason

@@ -2,8 +2,8 @@
 
 import pytest
 
-from accounts.data_map import KINDS
 from accounts.session import STEP_UP_MAX
+from gateway.data_map import KINDS
 from gateway.words.data_map import WORDS
 from tests.gateway.http.site.conftest import place
 

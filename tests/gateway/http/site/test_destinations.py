@@ -2,13 +2,7 @@
 
 import pytest
 
-from gateway.buttons.ports import (
-    Change,
-    CodeTry,
-    NewButton,
-    ProofStart,
-    ProvenDestination,
-)
+from gateway.buttons.ports import Change, CodeTry, NewButton, ProofStart, ProvenDestination
 from gateway.errors import RequestRefusedError, TooFastError
 from tests.gateway.buttons.button_books import AT, CODE, NUMBER, button_of, rules
 from tests.gateway.http.site.conftest import place

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from accounts.consent import AGE_MIN, Document, Version, current, with_own
-from accounts.data_map import KINDS
+from gateway.data_map import KINDS
 from gateway.http.site.branding import Branding
 from gateway.http.site.own_documents import EVERYBODY, OwnDocuments
 from gateway.http.site.own_text import BYTES_MAX, read_own_text

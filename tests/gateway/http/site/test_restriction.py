@@ -2,7 +2,7 @@
 
 import pytest
 
-from accounts.data_map import KINDS
+from gateway.data_map import KINDS
 from gateway.http.site.words import WORDS
 from gateway.words.data_map import words_in
 from tests.gateway.http.site.conftest import place

@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from accounts.data_map import CALL_MONTHS_MAX, HOSTS, KINDS
 from accounts.not_personal import NOT_PERSONAL
 from accounts.personal_data import Fate, Purpose, Span, Via, Viewer
+from gateway.data_map import CALL_MONTHS_MAX, HOSTS, KINDS
 
 BY_NAME = {kind.name: kind for kind in KINDS}
 
