@@ -1,17 +1,20 @@
 """Defines the call detail record: what is kept of a call. Metadata only, never audio.
 
 A record is written once, when the call has ended, and travels as JSON through the spend gate's
-outbox into the book of record.
+outbox into the book of record. `FIGURES` is the table of its figures: SQL columns, booking,
+retention, the API, webhooks, CSV, pages and the data map follow from it (docs/design/0028).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
 from billing.call_feedback import Feedback
+from billing.figures import Figure, Shown, Unit, figures_of
 
 EndedBy = Literal["caller", "callee", "carrier", "credit", "limit", "operator", "gateway"]
 
@@ -55,43 +58,51 @@ class CallOpened(msgspec.Struct, frozen=True, kw_only=True):
 
     call_id: str
     account_id: str
-    node: str
-    destination: str
+    node: Annotated[str, Figure(Unit.TEXT, is_of_operation=True)]
+    destination: Annotated[str, Figure(Unit.TEXT)]
     """E.164, with its plus sign."""
-    country: str
+    country: Annotated[str, Figure(Unit.TEXT)]
     """ISO 3166 code of the destination; empty for a number of no country."""
-    codec: str
-    origin: str
+    codec: Annotated[str, Figure(Unit.TEXT)]
+    origin: Annotated[str, Figure(Unit.TEXT)]
     """Origin of the calling page; empty for programs."""
     currency: str
     rate: str
     """The rate of this call, as written by `Rate.to_json`."""
-    created_at: datetime
+    created_at: Annotated[datetime, Figure(Unit.TIME)]
     key_id: str = ""
     """The key that the call was placed with; empty for none."""
 
 
 class CallClosed(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a call once it has ended."""
+    """What is known of a call once it has ended.
 
-    ringing_at: datetime | None = None
-    answered_at: datetime | None = None
-    ended_at: datetime
+    A figure that is None by default is measured: a new one takes its line here, and no other
+    place names it but the one that measures it.
+    """
+
+    ringing_at: Annotated[datetime | None, Figure(Unit.TIME)] = None
+    answered_at: Annotated[datetime | None, Figure(Unit.TIME)] = None
+    ended_at: Annotated[datetime, Figure(Unit.TIME)]
     seconds: int
     """Charged seconds."""
     cause: int
     """Q.850 cause value, or one of ours above 127."""
-    cause_name: str
+    cause_name: Annotated[str, Figure(Unit.TEXT)]
     ended_by: EndedBy
-    carrier_call_id: str = ""
-    carrier_seconds: int | None = None
+    carrier_call_id: Annotated[str, Figure(Unit.TEXT)] = ""
+    carrier_seconds: Annotated[int | None, Figure(Unit.SECONDS, Shown.API, 60)] = None
     """Duration by the carrier's account; None until it has reported one."""
-    carrier_code: int | None = None
+    carrier_code: Annotated[
+        int | None, Figure(Unit.COUNT, is_withheld=True, is_of_operation=True)
+    ] = None
     """The carrier's error code where it has refused the call; for the operator only."""
-    carrier_text: str | None = None
+    carrier_text: Annotated[
+        str | None, Figure(Unit.TEXT, is_withheld=True, is_of_operation=True)
+    ] = None
     """The carrier's own words, which name no number; for the operator only."""
-    browser: LegQuality = LegQuality()
-    carrier: LegQuality = LegQuality()
+    browser: Annotated[LegQuality, Figure(Unit.TEXT, column="browser_quality")] = LegQuality()
+    carrier: Annotated[LegQuality, Figure(Unit.TEXT, column="carrier_quality")] = LegQuality()
 
 
 def in_brief(closed: bytes) -> bytes:
@@ -118,5 +129,38 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds used, as far as they are booked."""
     answered_at: datetime | None = None
     """Of a call whose end is not booked: when the phone was answered, by its first seconds."""
-    feedback: Feedback | None = None
+    feedback: Annotated[Feedback | None, Figure(Unit.TEXT)] = None
     """What the caller has said of it."""
+
+
+_ENDING: Final = figures_of(CallClosed)
+MEASURED: Final = tuple(figure for figure in _ENDING.values() if figure.is_measured)
+"""Figures that are measured by the end of a call, and are None where they were not."""
+FIGURES: Final = (
+    *figures_of(CallOpened).values(),
+    *_ENDING.values(),
+    *figures_of(CallRecord).values(),
+)
+"""All figures of a call record, each with its own column of the table `calls`."""
+FOR_MONEY: Final[Mapping[str, str]] = {
+    "id": "the name of the call, which its transfers have too",
+    "account_id": "who pays",
+    "opened": "whether the beginning is booked",
+    "closed": "whether the end is booked",
+    "currency": "what it is paid in",
+    "rate": "what the charge follows from",
+    "seconds": "what the charge follows from",
+    "spent_micros": "the hold, then the charge",
+    "written_off_micros": "what no credit was left for",
+    "booked_at": "the date of the transfers",
+    "key_id": "the key whose caps it counts under",
+    "cause": "what a refund follows from",
+    "ended_by": "what a refund follows from",
+    "forgotten_at": "since when the figures are gone",
+}
+"""The other columns of the table `calls`, each with what the money needs it for."""
+
+
+def shown_in(place: Shown) -> tuple[Figure, ...]:
+    """Return the measured figures that appear somewhere by themselves, in order."""
+    return tuple(figure for figure in MEASURED if place in figure.shown)

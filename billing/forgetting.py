@@ -16,26 +16,22 @@ from typing import Any, Final
 
 import msgspec
 
-from billing.cdr import CallClosed, CallOpened, in_brief
+from billing.cdr import MEASURED, CallClosed, CallOpened, in_brief
 
 _OPENING: Final[Mapping[str, Any]] = dict.fromkeys(
     ("node", "destination", "country", "codec", "origin"), ""
 )
-_ENDING: Final[Mapping[str, Any]] = {
-    "cause_name": "",
-    "carrier_call_id": "",
-    "ringing_at": None,
-    "carrier_seconds": None,
-    "carrier_code": None,
-}
+_ENDING: Final[Mapping[str, Any]] = {"cause_name": "", "carrier_call_id": ""}
+# The moment of the answer is one of the times that are left.
+_MEASURED: Final = tuple(figure for figure in MEASURED if figure.name != "answered_at")
 BLANKS: Final[Mapping[str, Any]] = {
     **_OPENING,
     **_ENDING,
+    **{figure.column: figure.to_column(None) for figure in _MEASURED},
     # The figures of no leg are a record that can be read.
     "browser_quality": "{}",
     "carrier_quality": "{}",
     "feedback": "",
-    "carrier_text": "",
 }
 """Column of the call's row -> what is there once it is forgotten; the times are in `TimesLeft`."""
 
@@ -75,7 +71,7 @@ def memory_left(opened: CallOpened, closed: CallClosed, times: TimesLeft) -> tup
     end: CallClosed = msgspec.structs.replace(
         closed,
         **_ENDING,
-        carrier_text=None,
+        **{figure.name: None for figure in _MEASURED},
         answered_at=times.answered_at,
         ended_at=times.ended_at,
     )

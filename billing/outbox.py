@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from billing.cdr import CallClosed, CallOpened
+from billing.cdr import MEASURED, CallClosed, CallOpened
+from billing.figures import Unit
 from billing.money import LIMIT
 from billing.ports import CallMemory, OutboxEntry
 
@@ -272,14 +273,28 @@ def _decode_opened(value: bytes) -> CallOpened:
 
 def _decode_closed(value: bytes) -> CallClosed:
     detail: CallClosed = _decode(value, _CLOSED)
-    times = (detail.ringing_at, detail.answered_at, detail.ended_at)
-    if any(at is not None and at.tzinfo is None for at in times):
+    if detail.ended_at.tzinfo is None:
         raise _MalformedError
-    for count in (detail.cause, detail.carrier_seconds or 0, detail.carrier_code or 0):
-        # PostgreSQL refuses a larger number, and with it the whole batch.
-        if not 0 <= count <= COUNT_MAX:
+    if not 0 <= detail.cause <= COUNT_MAX:
+        raise _MalformedError
+    for figure in MEASURED:
+        value = getattr(detail, figure.name)
+        if value is not None and not _is_storable(value, figure.unit):
             raise _MalformedError
     return detail
+
+
+def _is_storable(value: Any, unit: Unit) -> bool:
+    """Whether the column of a measured figure takes a value; else the whole batch would fail."""
+    match unit:
+        case Unit.TIME:
+            return bool(value.tzinfo)
+        case Unit.SECONDS | Unit.COUNT:
+            # PostgreSQL refuses a larger number.
+            return value in range(COUNT_MAX + 1)
+        case Unit.MICROS:
+            return value in range(LIMIT + 1)
+    return True
 
 
 _OPENED = msgspec.json.Decoder(CallOpened)

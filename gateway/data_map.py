@@ -25,6 +25,7 @@ from accounts.personal_data import (
     Viewer,
 )
 from accounts.webhook_kinds import WEBHOOK_KINDS
+from billing.cdr import FIGURES
 
 CALL_MONTHS_MAX: Final = 12
 """How long call records are kept, as people are promised."""
@@ -32,6 +33,7 @@ _PROVIDE, _TRANSACT, _NOTIFY = Purpose.PROVIDE, Purpose.TRANSACT, Purpose.NOTIFY
 _IMPROVE, _FRAUD, _COMPLY = Purpose.IMPROVE, Purpose.PREVENT_FRAUD, Purpose.COMPLY
 _PERSON, _OPERATOR = Viewer.PERSON, Viewer.OPERATOR
 
+_CALL: Final = sorted(FIGURES, key=lambda figure: figure.is_of_operation)
 _LIFE: Final = Period(Span.ACCOUNT, "without it there is no account")
 _DELETED: Final = Erasure(Fate.DELETED)
 KINDS: Final[tuple[Kind, ...]] = (
@@ -405,26 +407,8 @@ KINDS: Final[tuple[Kind, ...]] = (
         sql=(
             Columns(
                 "calls",
-                (
-                    "destination",
-                    "country",
-                    "codec",
-                    "origin",
-                    "created_at",
-                    "ringing_at",
-                    "answered_at",
-                    "ended_at",
-                    "cause_name",
-                    "carrier_call_id",
-                    "carrier_seconds",
-                    "browser_quality",
-                    "carrier_quality",
-                    "feedback",
-                    "node",
-                    "carrier_code",
-                    "carrier_text",
-                ),
-                withheld=("carrier_code", "carrier_text"),
+                tuple(figure.column for figure in _CALL),
+                withheld=tuple(figure.column for figure in _CALL if figure.is_withheld),
                 beside=("id", "seconds", "spent_micros", "currency"),
             ),
         ),

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from billing.cdr import CallClosed, CallOpened
+from billing.cdr import MEASURED, CallClosed, CallOpened
 from billing.ledger import Transfer, charge_transfers
 from billing.outbox import BookedCall, CallChange, OutboxBatch
 from billing.stores import tables
@@ -208,16 +208,12 @@ _BLANK_OPENING: Row = {
 
 _BLANK_CLOSING: Row = {
     "closed": False,
-    "ringing_at": None,
-    "answered_at": None,
     "ended_at": None,
     "cause": None,
     "cause_name": "",
     "ended_by": None,
     "carrier_call_id": "",
-    "carrier_seconds": None,
-    "carrier_code": None,
-    "carrier_text": "",
+    **{figure.column: figure.to_column(None) for figure in MEASURED},
     "browser_quality": "",
     "carrier_quality": "",
     "booked_at": None,
@@ -229,16 +225,12 @@ def _closed_columns(detail: CallClosed | None, at: datetime) -> Row:
         return _BLANK_CLOSING
     return {
         "closed": True,
-        "ringing_at": detail.ringing_at,
-        "answered_at": detail.answered_at,
         "ended_at": detail.ended_at,
         "cause": detail.cause,
         "cause_name": detail.cause_name,
         "ended_by": detail.ended_by,
         "carrier_call_id": detail.carrier_call_id,
-        "carrier_seconds": detail.carrier_seconds,
-        "carrier_code": detail.carrier_code,
-        "carrier_text": detail.carrier_text or "",
+        **{each.column: each.to_column(getattr(detail, each.name)) for each in MEASURED},
         "browser_quality": msgspec.json.encode(detail.browser).decode(),
         "carrier_quality": msgspec.json.encode(detail.carrier).decode(),
         "booked_at": at,

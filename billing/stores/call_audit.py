@@ -10,7 +10,8 @@ from typing import Any, get_args
 
 import sqlalchemy as sa
 
-from billing.cdr import EndedBy
+from billing.cdr import MEASURED, EndedBy
+from billing.figures import NUMBERS
 from billing.ledger import CUSTOMER
 from billing.stores import tables
 from billing.stores.findings import BY_HAND, FROM_LEDGER
@@ -172,8 +173,8 @@ def _impossible_calls() -> sa.Select[Any]:
             calls.spent_micros < 0,
             calls.seconds < 0,
             calls.written_off_micros < 0,
-            calls.carrier_seconds < 0,
             calls.cause < 0,
+            *(calls[figure.column] < 0 for figure in MEASURED if figure.unit in NUMBERS),
             calls.ended_by.not_in(get_args(EndedBy)),
             ~calls.opened & has_opening,
             sa.and_(calls.closed, sa.or_(*(column.is_(None) for column in end))),

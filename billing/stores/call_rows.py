@@ -8,7 +8,7 @@ import msgspec
 import sqlalchemy as sa
 
 from billing.call_feedback import feedback_in
-from billing.cdr import CallClosed, CallOpened, CallRecord, LegQuality
+from billing.cdr import MEASURED, CallClosed, CallOpened, CallRecord, LegQuality
 from billing.errors import RateDeckError
 from billing.rating import Rate
 
@@ -60,19 +60,15 @@ def closed_in(
 ) -> CallClosed:
     """Return how a call ended; the figures of its legs are not read from the row."""
     return CallClosed(
-        ringing_at=row.ringing_at,
-        answered_at=row.answered_at,
         ended_at=row.ended_at,
         seconds=row.seconds,
         cause=row.cause,
         cause_name=row.cause_name,
         ended_by=row.ended_by,
         carrier_call_id=row.carrier_call_id,
-        carrier_seconds=row.carrier_seconds,
-        carrier_code=row.carrier_code,
-        carrier_text=row.carrier_text or None,
         browser=browser,
         carrier=carrier,
+        **{each.name: each.from_column(getattr(row, each.column)) for each in MEASURED},
     )
 
 

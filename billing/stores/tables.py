@@ -13,6 +13,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from billing.cdr import MEASURED
+from billing.figures import Figure, Unit
 from billing.ledger import LEDGER_ACCOUNTS
 from billing.partition import partition_of
 from database.columns import NAMING_CONVENTION, UtcDateTime
@@ -47,6 +49,21 @@ def _flag(name: str) -> sa.Column[bool]:
 
 def _text(name: str) -> sa.Column[str]:
     return sa.Column(name, sa.String, nullable=False)
+
+
+_TYPES: dict[Unit, sa.types.TypeEngine[Any] | type[sa.types.TypeEngine[Any]]] = {
+    Unit.SECONDS: sa.Integer,
+    Unit.COUNT: sa.Integer,
+    Unit.MICROS: sa.BigInteger,
+    Unit.RATIO: sa.Float,
+    Unit.TIME: UtcDateTime,
+}
+
+
+def _measured(figure: Figure) -> sa.Column[Any]:
+    if figure.unit is Unit.TEXT:
+        return sa.Column(figure.column, sa.String, nullable=False, server_default=sa.text("''"))
+    return sa.Column(figure.column, _TYPES[figure.unit])
 
 
 accounts = sa.Table(
@@ -163,8 +180,6 @@ calls = sa.Table(
     _text("rate"),
     sa.Column("created_at", UtcDateTime, nullable=False),
     _flag("closed"),
-    sa.Column("ringing_at", UtcDateTime),
-    sa.Column("answered_at", UtcDateTime),
     sa.Column("ended_at", UtcDateTime),
     # The hold while the call lives, its charge once closed.
     _micros("spent_micros"),
@@ -174,10 +189,8 @@ calls = sa.Table(
     _text("cause_name"),
     sa.Column("ended_by", sa.String),
     _text("carrier_call_id"),
-    sa.Column("carrier_seconds", sa.Integer),
-    # What the carrier answered in place of the call: its code, and its own words.
-    sa.Column("carrier_code", sa.Integer),
-    sa.Column("carrier_text", sa.String, nullable=False, server_default=sa.text("''")),
+    # Each with the type of its unit, and NULL where it was not measured; text is empty then.
+    *map(_measured, MEASURED),
     # `LegQuality` as JSON.
     _text("browser_quality"),
     _text("carrier_quality"),

@@ -3,19 +3,45 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 
 from billing.call_feedback import Feedback
-from billing.cdr import CallClosed, CallOpened, CallRecord, LegQuality
+from billing.cdr import CallClosed, CallOpened, CallRecord, LegQuality, shown_in
+from billing.figures import Shown
 from gateway.browser import messages as wire
 from gateway.browser.reports import money
 from gateway.cause import Cause
 from gateway.ports import LiveCall
 
+_View = TypeVar("_View", bound=msgspec.Struct)
+_MEASURED: Final = shown_in(Shown.API)
 
-class CallView(msgspec.Struct, kw_only=True, omit_defaults=False):
+
+def _with_figures(view: type[_View]) -> type[_View]:
+    """Return the struct with the measured figures that the API shows, before those of the legs.
+
+    A field with a default factory would lose it; there is none.
+    """
+    fields: list[tuple[str, Any, Any]] = [
+        (each.name, each.type, msgspec.field(default=each.default))
+        for each in msgspec.structs.fields(view)
+    ]
+    legs = next(index for index, (name, _, _) in enumerate(fields) if name == "browser")
+    fields[legs:legs] = [(each.name, each.type, None) for each in _MEASURED]
+    made: type[_View] = msgspec.defstruct(  # type: ignore[assignment]
+        view.__name__,
+        fields,
+        namespace={"__doc__": view.__doc__, "__qualname__": view.__qualname__},
+        module=view.__module__,
+        kw_only=True,
+    )
+    return made
+
+
+@_with_figures
+class CallView(msgspec.Struct, kw_only=True):
     """One call as the API shows it. Times are RFC 3339 in UTC."""
 
     id: str
@@ -37,7 +63,6 @@ class CallView(msgspec.Struct, kw_only=True, omit_defaults=False):
     cause_message: str | None = None
     ended_by: str | None = None
     carrier_call_id: str | None = None
-    carrier_seconds: int | None = None
     browser: LegQuality | None = None
     carrier: LegQuality | None = None
     feedback: Feedback | None = None
@@ -107,8 +132,8 @@ def ended_view(record: CallRecord, closed: CallClosed) -> CallView:
         cause_message=Cause(closed.cause).message,
         ended_by=closed.ended_by,
         carrier_call_id=closed.carrier_call_id or None,
-        carrier_seconds=closed.carrier_seconds,
         browser=closed.browser,
         carrier=closed.carrier,
         feedback=record.feedback,
+        **{figure.name: getattr(closed, figure.name) for figure in _MEASURED},
     )

@@ -12,8 +12,10 @@ import typer
 from rich.table import Column, Table
 from rich.text import Text
 
-from billing.cdr import CallClosed, CallRecord
+from billing.cdr import CallClosed, CallRecord, shown_in
+from billing.figures import Shown
 from billing.money import format_money
+from gateway.calls.shown_figures import measured, text_of
 from gateway.carriers.twilio.refusals import meaning_of
 from gateway.cli.administration import (
     As,
@@ -42,6 +44,7 @@ from gateway.roles.fleet import open_fleet
 from gateway.roles.following import away_said, open_following
 from gateway.settings import Settings
 from gateway.stores.operator_reports import SqlOperatorReports
+from gateway.words.data_map import words_in
 
 TAIL_EVERY_S: Final = 0.25
 
@@ -99,7 +102,7 @@ def show_call(
 
 
 def _record(record: CallRecord, closed: CallClosed) -> Table:
-    opened = record.opened
+    opened, words = record.opened, words_in("en")
     table = Table("", "", show_header=False, show_edge=False)
     lines = [
         ("call", opened.call_id),
@@ -112,6 +115,10 @@ def _record(record: CallRecord, closed: CallClosed) -> Table:
         ("cost", format_money(record.cost_micros, opened.currency)),
         ("cause", f"{closed.cause_name} ({closed.cause}), by {closed.ended_by}"),
         ("call at the carrier", closed.carrier_call_id),
+        *(
+            (words[f"field.{figure.column}"], text_of(figure, value, opened.currency))
+            for figure, value in measured(closed, shown_in(Shown.OPERATOR))
+        ),
     ]
     if closed.carrier_code is not None:
         meaning = meaning_of(closed.carrier_code)

@@ -13,7 +13,8 @@ from typing import Any, Final
 
 import msgspec
 
-from billing.cdr import LegQuality
+from billing.cdr import LegQuality, shown_in
+from billing.figures import Shown
 
 BODY_BYTES_MAX: Final = 20_000
 """Standard Webhooks: below 20 KB, so that receivers can bound what they read."""
@@ -80,7 +81,7 @@ EVENT_TYPES: Final[Mapping[str, EventType]] = {
                 "cause_message": "The call has ended.",
                 "ended_by": "caller",
                 "carrier_call_id": "CA0123",
-                "carrier_seconds": 60,
+                **{figure.name: figure.example for figure in shown_in(Shown.API)},
                 "browser": _LEG,
                 "carrier": _LEG,
                 "feedback": None,

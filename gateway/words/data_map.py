@@ -51,6 +51,12 @@ def list_in(words: Mapping[str, str], table: str, names: tuple[str, ...]) -> str
     return ", ".join(words[f"{table}.{name}"] for name in names)
 
 
+def label_in(words: Mapping[str, str], column: str) -> str:
+    """Return the words for a column as a label, which begins with a capital letter."""
+    name = words[f"field.{column}"]
+    return name[:1].upper() + name[1:]
+
+
 @dataclass(frozen=True, slots=True)
 class Left:
     """What is left of a kind once the account is deleted, in words."""

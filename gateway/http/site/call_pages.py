@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from gateway.http.site.call_query import CallQuery
 from gateway.http.site.receipts import Step
@@ -65,6 +65,18 @@ class CallLineRow:
 
 
 @dataclass(frozen=True, slots=True)
+class FigureRow:
+    """A measured figure of a call."""
+
+    column: str
+    """Its name among the words of the data map."""
+    unit: str
+    """Name of its `Unit`."""
+    value: Any
+    """Whole seconds, a time, or text."""
+
+
+@dataclass(frozen=True, slots=True)
 class CallPage:
     """All about one call."""
 
@@ -79,6 +91,8 @@ class CallPage:
     """As money; empty if unknown."""
     connect_fee: str
     """Empty for none."""
+    figures: Sequence[FigureRow]
+    """What was measured of it, beside what the page names by itself."""
     steps: Sequence[Step]
     """How its price is calculated; empty while it is running, and if it cost nothing."""
     lines: Sequence[CallLineRow]

@@ -10,23 +10,25 @@ from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from billing.call_filter import CallFilter
 from billing.call_refunds import RefundRule
-from billing.cdr import CallRecord
+from billing.cdr import CallRecord, shown_in
 from billing.csv_lines import lines
+from billing.figures import Figure, Shown, Unit
 from billing.money import format_exact, format_money, in_units
 from billing.statement import CallLine, StatementStore
 from gateway.calls.index import CallIndex
 from gateway.calls.outcome import outcome_of, quality_of
+from gateway.calls.shown_figures import cell_of, measured, text_of, time_cell
 from gateway.cause import Cause
 from gateway.errors import RequestRefusedError
 from gateway.http.access import DeclaredRoute
-from gateway.http.site.call_pages import CallFacts, CallLineRow, CallPage, CallsPage
+from gateway.http.site.call_pages import CallFacts, CallLineRow, CallPage, CallsPage, FigureRow
 from gateway.http.site.call_query import ENDED_BY, OUTCOMES, filter_of, read_query
 from gateway.http.site.door import CALLS, Door, cursor_in
 from gateway.http.site.receipts import per_minute_of, steps_of
@@ -41,6 +43,7 @@ DOWNLOADS_MAX: Final = 4
 """Downloads at once, in all; one for each account."""
 _BUSY_S: Final = 10
 
+_IN_CSV: Final = shown_in(Shown.CSV)
 COLUMNS: Final = (
     "started_at",
     "number",
@@ -54,6 +57,7 @@ COLUMNS: Final = (
     "currency",
     "cause",
     "call_id",
+    *(figure.name for figure in _IN_CSV),
 )
 _WHY: Final = {rule.value: rule.name.lower() for rule in RefundRule}
 
@@ -133,6 +137,7 @@ class CallPages:
             cause=_cause_of(call),
             per_minute=per_minute,
             connect_fee=connect_fee,
+            figures=_figures(call),
             steps=steps_of(opened.rate, _seconds(call), opened.currency) if is_over else (),
             lines=[_line(each) for each in booked],
         )
@@ -219,6 +224,21 @@ def _cause_of(call: LiveCall | CallRecord) -> str:
     return Cause(call.closed.cause).name.lower()
 
 
+def _figures(call: LiveCall | CallRecord) -> Sequence[FigureRow]:
+    if isinstance(call, LiveCall):
+        return ()
+    return [
+        FigureRow(figure.column, figure.unit.name, _for_page(figure, value, call.opened.currency))
+        for figure, value in measured(call.closed, shown_in(Shown.PAGE))
+    ]
+
+
+def _for_page(figure: Figure, value: Any, currency: str) -> Any:
+    # Lengths and moments are written by the page itself, as everywhere on it.
+    is_own = figure.unit in (Unit.SECONDS, Unit.TIME)
+    return value if is_own else text_of(figure, value, currency)
+
+
 def _line(booked: CallLine) -> CallLineRow:
     why = _WHY.get(booked.reason, "")
     return CallLineRow(
@@ -233,23 +253,20 @@ def _line(booked: CallLine) -> CallLineRow:
 def _cells(record: CallRecord) -> Sequence[object]:
     opened, closed = record.opened, record.closed
     return (
-        _iso(opened.created_at),
+        time_cell(opened.created_at),
         opened.destination,
         opened.country,
         outcome_of(record),
         closed.ended_by if closed else "",
-        _iso(closed.answered_at if closed else None),
-        _iso(closed.ended_at if closed else None),
+        time_cell(closed.answered_at if closed else None),
+        time_cell(closed.ended_at if closed else None),
         str(_seconds(record)),
         Decimal(in_units(record.cost_micros)),
         opened.currency,
         str(closed.cause) if closed else "",
         opened.call_id,
+        *(cell_of(figure, closed) for figure in _IN_CSV),
     )
-
-
-def _iso(at: datetime | None) -> str:
-    return "" if at is None else at.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _money(micros: int, currency: str) -> str:

@@ -28,6 +28,7 @@ from gateway.http.site.forms import OWNER, SENT, SENT_BYTES
 from gateway.http.site.pages import WITH_SCRIPT, Page
 from gateway.http.site.phone import in_name_of, manifest_of, with_welcome
 from gateway.http.site.words import WORDS
+from gateway.words.data_map import label_in, words_in
 
 CONTENT_SECURITY_POLICY: Final = "; ".join(
     (
@@ -207,7 +208,8 @@ def environment(
 ) -> Environment:
     """Return the environment that renders the templates of one language.
 
-    `t` returns the words of a key, with values put in by name; `country_name` the name of a code.
+    `t` returns the words of a key, with values put in by name; `country_name` the name of a code;
+    `field_name` that of a column of the data map, as the label of a row.
     """
     made = Environment(
         loader=ChoiceLoader([PackageLoader(each) for each in ("gateway.http.site", *packages)]),
@@ -226,5 +228,12 @@ def environment(
     def name_of(code: str) -> str:
         return country_name(code, language)
 
-    made.globals.update(constants, t=t, language=language, country_name=name_of)
+    fields = words_in(language)
+    made.globals.update(
+        constants,
+        t=t,
+        language=language,
+        country_name=name_of,
+        field_name=lambda column: label_in(fields, column),
+    )
     return made
