@@ -88,11 +88,13 @@ def add_to(tree: Path) -> list[Path]:
             "import Figure,", "import EVERYWHERE, Figure,"
         )
     )
-    words = sorted((tree / "gateway/words/languages").glob("*.toml"))
+    words = sorted((tree / "gateway/words").glob("*/data_map.toml"))
     for path in words:
         before = "\ncarrier_seconds ="
         text = path.read_text()
         assert text.count(before) == 1
-        added = "".join(f'\n{name_of(u)} = "{path.stem} words {u.name.lower()}"' for u in NEW)
+        added = "".join(
+            f'\n{name_of(u)} = "{path.parent.name} words {u.name.lower()}"' for u in NEW
+        )
         path.write_text(text.replace(before, f"{added}{before}"))
     return [migration, table, *words]
