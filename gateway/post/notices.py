@@ -36,6 +36,9 @@ KEPT: Final = Kept()
 """The defaults, for an operator who has set nothing."""
 
 _HERE = Path(__file__).parent
+_BREAKS: Final = re.compile(r"[^\S\u00a0\u202f]+")
+"""White space at which a line may end: not the no-break spaces, which French has before a colon."""
+
 _LOOK: Final = {name: tokens.in_pixels(value) for name, value in tokens.LIGHT.items()}
 """Written into each element, because few mail programs read a style sheet."""
 
@@ -249,7 +252,7 @@ def _context(
             at = datetime.fromisoformat(said[name]).astimezone(UTC)
             context[name] = at.strftime("%Y-%m-%d %H:%M UTC")
     # Names are in English quotation marks, which no name contains.
-    quotes = str.maketrans("“”", words["quotes"])
+    quotes = str.maketrans(dict(zip("“”", words["quotes"], strict=True)))
     context |= {name: said[name].translate(quotes) for name in _LISTED & said.keys()}
     if "left" in said:
         context["left"] = int(said["left"])
@@ -321,12 +324,12 @@ def _fill(template: str, context: Mapping[str, object]) -> str:
 
 
 def _flat(text: str) -> str:
-    return " ".join(text[:VALUE_LENGTH_MAX].split())
+    return _BREAKS.sub(" ", text[:VALUE_LENGTH_MAX]).strip()
 
 
 def _paragraphs(body: str) -> list[str]:
     # A condition that is false leaves an empty paragraph.
-    return [flat for each in re.split(r"\n\s*\n", body) if (flat := " ".join(each.split()))]
+    return [flat for each in re.split(r"\n\s*\n", body) if (flat := _BREAKS.sub(" ", each).strip())]
 
 
 def _wrapped(paragraph: str) -> str:

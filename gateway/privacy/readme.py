@@ -34,14 +34,15 @@ def readme(language: str, *, service: str, origin: str, account: str, at: dateti
 def _contents(words: Mapping[str, str]) -> Iterator[str]:
     for kind in KINDS:
         if kind.is_exported:
-            what = f"{words[f'kind.{kind.name}']}: {words[f'what.{kind.name}']}"
-            yield _item(f"data/{kind.name}.json - {what}")
+            title = f"{words[f'kind.{kind.name}']}{words['readme.colon']}"
+            yield _item(f"data/{kind.name}.json - {title} {words[f'what.{kind.name}']}")
 
 
 def _left_out(words: Mapping[str, str]) -> Iterator[str]:
     for kind in KINDS:
         if not kind.is_exported:
-            yield _item(f"{words[f'kind.{kind.name}']}: {words[f'readme.not_{kind.name}']}")
+            why = words[f"readme.not_{kind.name}"]
+            yield _item(f"{words[f'kind.{kind.name}']}{words['readme.colon']} {why}")
 
 
 def _item(text: str) -> str:

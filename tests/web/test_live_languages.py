@@ -13,6 +13,7 @@ from playwright.async_api import Browser, Page, expect
 
 from gateway.monitor.alarms import AT_CARRIER, ERRORS, UNAUDITED
 from gateway.monitor.alarms import RULES as ALARM_RULES
+from gateway.words.languages import LANGUAGES
 from tests.web.conftest import Faults, async_fixture
 from tests.web.design import design_served
 from tests.web.fake_gateway import KEY
@@ -62,7 +63,17 @@ SPANISH = Language(
     r"\d:\d\d:\d\d$",
     "Estados Unidos",
 )
-OTHERS = pytest.mark.parametrize("language", [GERMAN, SPANISH], ids=lambda each: each.locale)
+FRENCH = Language(
+    "fr-FR",
+    "Appels en cours",
+    "● En direct",
+    "4,20",
+    "0,013",
+    r"^\d\d:\d\d:\d\d$",
+    "États-Unis",
+)
+READERS = [ENGLISH, GERMAN, SPANISH, FRENCH]
+OTHERS = pytest.mark.parametrize("language", READERS[1:], ids=lambda each: each.locale)
 
 VIEWS = {
     "": "live-overview .value",
@@ -103,6 +114,7 @@ ALIKE = re.compile(
     r"|https://shop.example|a media socket was lost|of-another-release|ck_…"
     # What the languages have in common.
     r"|● Live|Filter|Jitter( ms)?|MOS|ASR|PDD|RTT ms|jitter|WebRTC|WebSocket|Id|■ error"
+    r"|long|Supervision"
 )
 
 
@@ -138,6 +150,10 @@ def furnish(live: LiveGateway) -> None:
     )
     cut_off = {"cut_off": [{**account, "calls": 3}]}
     live.reports["credit"] = credit_report(acc_1=9_000) | cut_off
+
+
+async def test_a_reader_of_each_language_is_asked() -> None:
+    assert {each.locale[:2] for each in READERS} == set(LANGUAGES)
 
 
 async def texts(page: Page, live: LiveGateway, view: str) -> set[str]:
@@ -231,7 +247,7 @@ async def test_every_state_is_whole_and_without_english_in_every_language(
 ) -> None:
     async with design_served(built_pages) as origin:
         english, _ = await specimens(browser, origin, ENGLISH.locale)
-        for language in (GERMAN, SPANISH):
+        for language in READERS[1:]:
             said, wrong = await specimens(browser, origin, language.locale)
             assert wrong == {}, language.locale
             assert len(said) > 30
@@ -240,7 +256,7 @@ async def test_every_state_is_whole_and_without_english_in_every_language(
                 assert {each for each in left if not ALIKE.fullmatch(each)} == set(), name
 
 
-@pytest.mark.parametrize("language", [ENGLISH, GERMAN, SPANISH], ids=lambda each: each.locale)
+@pytest.mark.parametrize("language", READERS, ids=lambda each: each.locale)
 async def test_figures_amounts_and_times_are_those_of_the_reader(
     browser: Browser, live: LiveGateway, language: Language
 ) -> None:

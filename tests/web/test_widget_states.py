@@ -539,6 +539,7 @@ STARS = {
     "en-US": ("How was the call?", "4 stars: good", "Thank you."),
     "de": ("Wie war der Anruf?", "4 Sterne: gut", "Danke."),
     "es": ("¿Qué tal la llamada?", "4 estrellas: buena", "Gracias."),
+    "fr": ("Comment était l’appel\u202f?", "4 étoiles\u202f: bon", "Merci."),
 }
 
 

@@ -20,6 +20,7 @@ from gateway.post import notices
 from gateway.post.notices import NOTICES, URGENT, WIDTH, Reader, Service, write
 from gateway.words.data_map import Kept, left_in, words_in
 from gateway.words.languages import LANGUAGES, read_part
+from tests.flat_text import flat
 
 UNIT = 1_000_000
 ORIGIN = "https://calls.example.com"
@@ -87,10 +88,6 @@ def written(name, language="en", profile=ALICE, link=None, **values):
     return write(
         Notice(name, values=own, link=purpose), Reader(profile, language), SERVICE, address
     )
-
-
-def flat(text):
-    return " ".join(text.split())
 
 
 class Page(HTMLParser):
@@ -254,6 +251,7 @@ def test_a_sign_in_is_told_in_utc():
     assert "Firefox, Linux, 2026-11-24 12:00 UTC" in written("new_device").text
     assert "12:00 UTC\n" in written("new_device").text
     told = {"en": "UTC, from France", "de": "UTC, aus: France", "es": "UTC, desde: France"}
+    told["fr"] = "UTC, depuis\u202f: France"
     for language, text in told.items():
         assert text in written("new_device", language, country="France").text
     unknown = written("new_device", "de", browser="", system="").text
@@ -267,6 +265,7 @@ def test_a_sign_in_is_told_in_utc():
         ("en", "used, or held for calls under way"),
         ("de", "verbraucht oder für laufende Anrufe reserviert"),
         ("es", "usado o reservado para llamadas en curso"),
+        ("fr", "utilisé ou réservé pour des appels en cours"),
     ],
 )
 def test_a_share_of_a_budget_is_what_is_used_or_held(language, words, share):
@@ -355,7 +354,8 @@ def test_a_restriction_that_nobody_asked_for_is_ended_where_it_can_be(language):
 
 
 @pytest.mark.parametrize(
-    ("language", "words"), [("en", "the card"), ("de", "die Karte"), ("es", "la tarjeta")]
+    ("language", "words"),
+    [("en", "the card"), ("de", "die Karte"), ("es", "la tarjeta"), ("fr", "la carte")],
 )
 def test_the_last_mail_tells_of_a_card_only_where_credit_goes_back(language, words):
     sent = flat(written("account_deleted", language, sent_back_micros="20000000").text)
@@ -374,7 +374,8 @@ def test_the_last_mail_says_all_that_stays_and_for_how_long_it_is_kept_here(lang
     kept = Kept(3, 7)
     notice = Notice("account_deleted", values={"language": language})
     text = flat(write(notice, Reader(ALICE, "en"), replace(SERVICE, kept=kept)).text)
-    assert all(f"{e.title}: {e.text}." in text for e in left_in(words_in(language), kept))
+    colon = words_in(language)["readme.colon"]
+    assert all(f"{e.title}{colon} {e.text}." in text for e in left_in(words_in(language), kept))
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -385,7 +386,9 @@ def test_a_mail_about_a_deletion_says_what_happens_to_credit(language):
     }
     assert all("$25.00" in text for text in told.values())
     assert told["refund"] != told["give_up"]
-    cards = {"en": "the cards", "de": "die Karten", "es": "las tarjetas"}[language]
+    cards = {"en": "the cards", "de": "die Karten", "es": "las tarjetas", "fr": "les cartes"}[
+        language
+    ]
     assert (cards in told["refund"], cards in told["give_up"]) == (True, False)
     assert "$" not in written("deletion_asked", language).text
 
@@ -404,7 +407,12 @@ def test_a_mail_about_a_reset_names_what_stays(language):
 
 @pytest.mark.parametrize(
     ("language", "names"),
-    [("en", "“Café”, “shop <b>”"), ("de", "„Café“, „shop <b>“"), ("es", "«Café», «shop <b>»")],
+    [
+        ("en", "“Café”, “shop <b>”"),
+        ("de", "„Café“, „shop <b>“"),
+        ("es", "«Café», «shop <b>»"),
+        ("fr", "«\u202fCafé\u202f», «\u202fshop <b>\u202f»"),
+    ],
 )
 @pytest.mark.parametrize(
     ("name", "thing"),
@@ -441,6 +449,7 @@ def test_a_mail_about_a_lock_names_what_goes(language):
         ("en", "is not sent there", "given up before it was disabled, or waited then"),
         ("de", "wird nicht dorthin gesendet", "vor dem Abschalten aufgegeben wurde oder da noch"),
         ("es", "no se envía allí", "se abandonó antes de desactivarlo, o esperaba entonces"),
+        ("fr", "n’y est pas envoyé", "abandonné avant sa désactivation, ou attendait alors"),
     ],
 )
 def test_what_a_disabled_webhook_misses_is_not_said_to_come_later(language, never, again):
@@ -454,7 +463,12 @@ def test_what_a_disabled_webhook_misses_is_not_said_to_come_later(language, neve
 
 @pytest.mark.parametrize(
     ("language", "words"),
-    [("en", "is cancelled"), ("de", "ist abgebrochen"), ("es", "se ha cancelado")],
+    [
+        ("en", "is cancelled"),
+        ("de", "ist abgebrochen"),
+        ("es", "se ha cancelado"),
+        ("fr", "est annulée"),
+    ],
 )
 def test_a_lock_that_cancels_a_deletion_says_so(language, words):
     assert words in flat(written("locked", language, kept="yes").text)
@@ -477,7 +491,7 @@ def test_how_far_a_lock_reaches_is_told_in_the_days_that_it_does(language):
     values = {name: VALUES[name] for name in NOTICES["card_charged"].values}
     charged = Notice("card_charged", values=values, link=Purpose.NOT_ME)
     mails = (written("locked", language), write(charged, Reader(ALICE, language), SERVICE, LINK))
-    words = {"en": "days", "de": "Tage", "es": "días"}
+    words = {"en": "days", "de": "Tage", "es": "días", "fr": "jours"}
     for mail in mails:
         assert f" {DISPUTABLE.days} {words[language]}" in flat(mail.text)
 

@@ -51,6 +51,7 @@ from gateway.settings import Settings
 from gateway.webhooks.pages import WebhookPages
 from gateway.webhooks.signature import SecretMaker
 from gateway.words.data_map import Kept
+from tests.flat_text import flat
 from tests.gateway.buttons.button_books import MemoryButtons, MemoryProofs
 from tests.gateway.buttons.on_stage.test_ended_buttons import Eras
 from tests.gateway.calls.test_live import Velocity
@@ -76,7 +77,7 @@ class Form(HTMLParser):
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.text = ""
         self.feed(html)
-        self.text = " ".join(self.text.split())
+        self.text = flat(self.text)
 
     def handle_starttag(self, tag, attrs):
         self.tags.append((tag, dict(attrs)))

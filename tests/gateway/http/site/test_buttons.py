@@ -269,7 +269,12 @@ async def test_why_visitors_did_not_get_through_is_told(ada):
 
 @pytest.mark.parametrize(
     ("language", "said"),
-    [("en", "1 call, $0.50 of $5.00"), ("de", "1 Anruf, "), ("es", "1 llamada, ")],
+    [
+        ("en", "1 call, $0.50 of $5.00"),
+        ("de", "1 Anruf, "),
+        ("es", "1 llamada, "),
+        ("fr", "1 appel, "),
+    ],
 )
 async def test_one_call_is_one_call(ada, language, said):
     ada.world.change(language=language)
@@ -279,6 +284,7 @@ async def test_one_call_is_one_call(ada, language, said):
         text = ada.read(await ada.get(path)).text
         assert said in text
     most = {"en": "at most 1 call a day", "de": "1 Anruf am Tag", "es": "1 llamada al día"}
+    most["fr"] = "1 appel par jour"
     assert most[language] in ada.read(await ada.get(ONE)).text
 
 

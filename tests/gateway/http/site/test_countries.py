@@ -15,8 +15,8 @@ def test_every_country_that_has_numbers_has_a_name(language):
 
 
 def test_names_are_of_their_language():
-    names = [country_name("DE", language) for language in ("en", "de", "es")]
-    assert names == ["Germany", "Deutschland", "Alemania"]
+    names = [country_name("DE", language) for language in ("en", "de", "es", "fr")]
+    assert names == ["Germany", "Deutschland", "Alemania", "Allemagne"]
 
 
 def test_a_whole_country_is_named_in_the_readers_language():
@@ -30,7 +30,12 @@ def test_what_stands_above_a_letter_sorts_nobody_last():
 
 
 @pytest.mark.parametrize(
-    ("language", "codes"), [("de", ["EG", "AL", "GQ", "AU"]), ("es", ["AO", "AQ", "AR", "AU"])]
+    ("language", "codes"),
+    [
+        ("de", ["EG", "AL", "GQ", "AU"]),
+        ("es", ["AO", "AQ", "AR", "AU"]),
+        ("fr", ["EG", "AE", "EC", "ER"]),
+    ],
 )
 def test_a_letter_with_a_mark_sorts_as_the_letter_alone(language, codes):
     assert sorted(codes, key=lambda code: sort_key(code, language)) == codes

@@ -36,8 +36,11 @@ async def test_the_policy_lists_every_kind_of_data_in_every_language(site, langu
     for kind in KINDS:
         assert all(cell in text for cell in row_in(words, kind, Kept())[:5]), kind.name
     _, stays = text.split(SITE_WORDS[language]["privacy.stays"])
-    assert all(f"{each.title}: {each.text}." in stays for each in left_in(words, Kept()))
-    assert {"en": "12 months", "de": "12 Monate", "es": "12 meses"}[language] in text
+    colon = SITE_WORDS[language]["site.colon"]
+    assert all(f"{each.title}{colon} {each.text}." in stays for each in left_in(words, Kept()))
+    assert {"en": "12 months", "de": "12 Monate", "es": "12 meses", "fr": "12 mois"}[
+        language
+    ] in text
 
 
 @pytest.mark.parametrize("language", sorted(SITE_WORDS))

@@ -46,7 +46,7 @@ async def test_the_page_lists_all_that_stays_and_for_how_long(ada, language):
     text = ada.read(await ada.get(DELETE)).text
     words = DATA_WORDS[language]
     for each in left_in(words, Kept()):
-        assert f"{each.title}: {each.text}." in text
+        assert f"{each.title}{WORDS[language]['site.colon']} {each.text}." in text
 
 
 async def test_an_old_proof_does_not_do(ada):

@@ -135,6 +135,7 @@ LATER = {
     "en": "Passwords cannot be checked this very moment",
     "de": "Passwörter können gerade nicht geprüft werden",
     "es": "En este momento no se pueden comprobar contraseñas",
+    "fr": "Les mots de passe ne peuvent pas être vérifiés en ce moment",
 }
 
 

@@ -15,6 +15,7 @@ from gateway.http.site.words import WORDS, best_country, best_language
         ("tlh, en", "en"),
         ("de-AT,de;q=0.9,en;q=0.8", "de"),
         ("es-419", "es"),
+        ("fr-CA, en", "fr"),
         ("", "en"),
         ("*", "en"),
         (",".join(["tlh"] * 50) + ",en", "en"),
@@ -32,6 +33,8 @@ def test_a_browser_gets_what_it_likes_best_of_ours(accepted, language):
         ("de,en-GB;q=0.8", "GB"),
         # A region by its number (UN M.49), and what only looks like two letters, are no country.
         ("es-419,es;q=0.9", "ES"),
+        ("fr,en-GB;q=0.8", "GB"),
+        ("fr,en", "FR"),
         ("en-\u0130\u0130", "US"),
         ("en-4x", "US"),
         ("tlh", "US"),
