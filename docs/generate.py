@@ -19,11 +19,11 @@ from gateway import settings_table
 from gateway.browser import messages
 from gateway.carriers.twilio import refusals
 from gateway.data_map import HOSTS, KINDS
-from gateway.errors import PROBLEMS
 from gateway.http.operation import Operation
 from gateway.limits import fraud, velocity
 from gateway.monitor.alarms import PARTS_AFTER_S, RULES, Rule
 from gateway.openapi import document, operations
+from gateway.problems import PROBLEMS
 from gateway.scopes import Scope
 from gateway.telemetry import spans
 from gateway.webhooks.events import EVENT_TYPES, body_of

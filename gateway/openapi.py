@@ -17,7 +17,6 @@ import msgspec
 from msgspec import inspect as shapes
 
 from gateway.apps import APPS
-from gateway.errors import PROBLEMS
 from gateway.http.access import Access
 from gateway.http.api.admin import ACCOUNT, AdminApi
 from gateway.http.api.alarms import AlarmsApi
@@ -33,6 +32,7 @@ from gateway.http.idempotency import HEADER, PATTERN
 from gateway.http.live_feed import FleetFeedApi, OwnFeedApi
 from gateway.http.operation import JSON, Once, Operation, operations_of
 from gateway.http.problems import ProblemBody
+from gateway.problems import PROBLEMS
 from gateway.scopes import Scope
 
 _OWN: Final[Mapping[str, tuple[type, ...]]] = {

@@ -88,9 +88,6 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
     "accounts.button_kinds": ("tests/gateway/test_data_map.py",),
     "accounts.money_kinds": ("tests/gateway/test_data_map.py",),
     "gateway.buttons.budgets": ("tests/gateway/buttons/test_budget_store.py",),
-    "gateway.button_problems": ("tests/gateway/http/test_problems.py",),
-    "gateway.watching_problems": ("tests/gateway/http/test_problems.py",),
-    "gateway.payment_problems": ("tests/gateway/http/test_problems.py",),
     "gateway.sockets.half_closing": (
         "tests/gateway/sockets/test_half_closing.py",
         "tests/gateway/sockets/test_addresses.py",
@@ -110,7 +107,7 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
         "tests/gateway/own_calls/test_api.py",
         "tests/gateway/own_calls/test_calls_of_buttons.py",
     ),
-    "gateway.problem": ("tests/gateway/http/test_problems.py",),
+    "gateway.problems": ("tests/gateway/http/test_problems.py",),
     "gateway.buttons.app": ("tests/gateway/test_apps.py",),
     "gateway.buttons.build": ("tests/calls/test_buttons.py",),
     "gateway.buttons.destination_pages": ("tests/gateway/http/site/test_destinations.py",),

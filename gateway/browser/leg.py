@@ -21,8 +21,9 @@ from gateway.browser.messages import (
     Resume,
     Start,
 )
-from gateway.errors import OFFER_REFUSALS, PROBLEMS, PeerProtocolError
+from gateway.errors import OFFER_REFUSALS, PeerProtocolError
 from gateway.ports import MediaConnection
+from gateway.problems import PROBLEMS
 
 MESSAGES_PER_S_MAX = 50
 """Control messages accepted per second; a client driven by a person sends a few."""

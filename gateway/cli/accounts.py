@@ -26,18 +26,13 @@ from gateway.cli.administration import NO_WHY, As, Reason, Why, order_of
 from gateway.cli.command import Yes, confirm, fail, out, read_amount, run_with, when_to_try
 from gateway.cli.departures import departures
 from gateway.cli.supervision import supervision
-from gateway.errors import (
-    EXIT_SETTINGS,
-    EXIT_UNAVAILABLE,
-    PROBLEMS,
-    PaymentError,
-    RequestRefusedError,
-)
+from gateway.errors import EXIT_SETTINGS, EXIT_UNAVAILABLE, PaymentError, RequestRefusedError
 from gateway.http.bearer import key_hash, new_api_key
 from gateway.operators import NODES, Order
 from gateway.payments.build import card_payments
 from gateway.personal_data.erasing import SqlErasing
 from gateway.post.mail import is_address
+from gateway.problems import PROBLEMS
 from gateway.roles import storage
 from gateway.roles.erasure import compose_erasure, open_book
 from gateway.roles.journal import is_folder_known, open_journal

@@ -35,7 +35,6 @@ from gateway.errors import (
     EXIT_FINDINGS,
     EXIT_SETTINGS,
     EXIT_UNAVAILABLE,
-    PROBLEMS,
     PaymentError,
     RequestRefusedError,
 )
@@ -45,6 +44,7 @@ from gateway.payments.events import HISTORY
 from gateway.payments.evidence import DisputeEvidence
 from gateway.payments.history import PaymentHistory
 from gateway.payments.refunds import REFERENCE_CHARS_MAX
+from gateway.problems import PROBLEMS
 from gateway.roles import storage
 from gateway.roles.post import open_post
 from gateway.settings import Settings

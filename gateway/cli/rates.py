@@ -32,7 +32,8 @@ from gateway.carriers.twilio.pricing import PRICE_LIST, PrefixPrice, TwilioPrici
 from gateway.cli import rate_tables
 from gateway.cli.command import Yes, confirm, err, fail, out, read_amount, read_settings, run
 from gateway.cli.high_risk import closed_list, sync_high_risk
-from gateway.errors import EXIT_FINDINGS, EXIT_SETTINGS, PROBLEMS, RequestRefusedError
+from gateway.errors import EXIT_FINDINGS, EXIT_SETTINGS, RequestRefusedError
+from gateway.problems import PROBLEMS
 from gateway.roles import storage
 from gateway.roles.carrier_lists import build_reader
 from gateway.roles.prices import load_deck

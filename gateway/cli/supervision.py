@@ -20,8 +20,9 @@ from gateway.cli.administration import (
     print_json,
 )
 from gateway.cli.command import fail, out, run_with
-from gateway.errors import EXIT_SETTINGS, PROBLEMS
+from gateway.errors import EXIT_SETTINGS
 from gateway.operators import Order
+from gateway.problems import PROBLEMS
 from gateway.roles import storage
 from gateway.settings import Settings
 from gateway.stores.supervision import SqlSupervision

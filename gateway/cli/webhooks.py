@@ -18,8 +18,9 @@ from rich.text import Text
 
 from gateway.cli.administration import As, AsJson, Reason, order_of, print_json
 from gateway.cli.command import Yes, confirm, fail, out, read_moment, run_with
-from gateway.errors import EXIT_SETTINGS, PROBLEMS, RequestRefusedError
+from gateway.errors import EXIT_SETTINGS, RequestRefusedError
 from gateway.http.idempotency import is_idempotency_key
+from gateway.problems import PROBLEMS
 from gateway.roles import storage
 from gateway.settings import Settings
 from gateway.stores.secret_keys import secret_keys

@@ -13,8 +13,8 @@ from http import HTTPMethod
 from inspect import getdoc
 from typing import Any, Final, TypeVar
 
-from gateway.errors import PROBLEMS
 from gateway.http.access import Access, DeclaredRoute, Endpoint
+from gateway.problems import PROBLEMS
 from gateway.scopes import Scope
 
 PREFIX: Final = "/v1/"

@@ -17,7 +17,8 @@ from starlette.responses import Response
 from billing.clock import utc_text
 from billing.errors import BillingError
 from database.errors import StoreUnavailableError
-from gateway.errors import PROBLEMS, PaymentError, RequestRefusedError, TooFastError
+from gateway.errors import PaymentError, RequestRefusedError, TooFastError
+from gateway.problems import PROBLEMS
 
 _CODE_OF_STATUS = {
     404: "not_found",

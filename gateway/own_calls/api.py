@@ -23,7 +23,7 @@ from gateway.buttons.visitor_api import VISITOR_REFUSALS, VisitorTokenReply, vis
 from gateway.calls.admission import Admission, Buyer, CallRequest, Quote, Ticket
 from gateway.calls.call_view import CallView, ended_view, live_view, unbooked_view
 from gateway.calls.index import CallIndex
-from gateway.errors import PROBLEMS, RequestRefusedError, TooFastError
+from gateway.errors import RequestRefusedError, TooFastError
 from gateway.http.access import DeclaredRoute
 from gateway.http.bearer import Authenticator
 from gateway.http.body import EXAMPLE_NUMBER, PageAsked, page_asked_for, read_json
@@ -32,6 +32,7 @@ from gateway.http.principal import Principal
 from gateway.http.problems import Json
 from gateway.http.velocity import address_of
 from gateway.ports import LiveCall
+from gateway.problems import PROBLEMS
 from gateway.scopes import Scope
 from gateway.settings import Settings
 

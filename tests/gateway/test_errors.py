@@ -4,7 +4,6 @@ import pytest
 
 from gateway.cause import Cause
 from gateway.errors import (
-    PROBLEMS,
     CarrierError,
     GatewayError,
     PeerProtocolError,
@@ -12,6 +11,7 @@ from gateway.errors import (
     SettingsError,
     UnexpectedEventError,
 )
+from gateway.problems import PROBLEMS
 
 
 def test_codes_are_unique_within_the_tree():

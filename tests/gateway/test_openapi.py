@@ -8,11 +8,11 @@ import jsonschema
 import pytest
 
 from gateway.buttons.own_buttons import USAGE_DAYS
-from gateway.errors import PROBLEMS
 from gateway.http.access import Access
 from gateway.http.operation import Once
 from gateway.http.problems import problem
 from gateway.openapi import codes_of, document, operations
+from gateway.problems import PROBLEMS
 from gateway.scopes import Scope
 from gateway.webhooks.ports import REPLAYED_MAX, Ended
 

@@ -16,7 +16,7 @@ from accounts.ports import HasherBusyError
 from billing.clock import Clock
 from database.errors import StoreUnavailableError
 from database.undertaking import undertaken
-from gateway.errors import PROBLEMS, FormSentBeforeError, RequestRefusedError
+from gateway.errors import FormSentBeforeError, RequestRefusedError
 from gateway.http.access import Access, DeclaredRoute
 from gateway.http.holders import Holders
 from gateway.http.principal import Principal
@@ -38,6 +38,7 @@ from gateway.people.sessions import SignedIn
 from gateway.people.sign_in import CodeNeeded, Welcome
 from gateway.people.visitor import Visitor
 from gateway.ports import Velocity
+from gateway.problems import PROBLEMS
 from gateway.words.languages import DEFAULT_LANGUAGE
 
 PHONE: Final = "/"

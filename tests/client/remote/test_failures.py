@@ -8,7 +8,8 @@ from caller_client.remote.failures import failure_of
 from caller_client.shapes import Problem
 
 from gateway import errors
-from gateway.errors import EXIT_FINDINGS, EXIT_SETTINGS, EXIT_UNAVAILABLE, PROBLEMS
+from gateway.errors import EXIT_FINDINGS, EXIT_SETTINGS, EXIT_UNAVAILABLE
+from gateway.problems import PROBLEMS
 
 AT = "https://calls.example.com"
 

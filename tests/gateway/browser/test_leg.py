@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.browser import messages as wire
 from gateway.browser.leg import MESSAGES_PER_S_MAX, BrowserLeg
-from gateway.errors import PROBLEMS
+from gateway.problems import PROBLEMS
 from tests.gateway.recording import RecordingConnection
 
 START = {"type": "start", "version": 1, "token": "ct_1"}

@@ -21,7 +21,7 @@ from gateway.call.machine import (
     Ringing,
 )
 from gateway.cause import CarrierRefusal, Cause
-from gateway.errors import PROBLEMS
+from gateway.problems import PROBLEMS
 from tests.gateway.stage import order
 
 ORDER = order()

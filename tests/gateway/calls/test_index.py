@@ -12,8 +12,9 @@ from database.errors import StoreUnavailableError
 from gateway.call.machine import State
 from gateway.calls.index import CallIndex
 from gateway.calls.live_view import live_view
-from gateway.errors import PROBLEMS, RequestRefusedError
+from gateway.errors import RequestRefusedError
 from gateway.ports import LiveCall
+from gateway.problems import PROBLEMS
 from tests.gateway.calls.test_live import Node
 from tests.gateway.stage import CENT, order
 

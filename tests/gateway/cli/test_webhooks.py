@@ -9,7 +9,8 @@ from typer.testing import CliRunner
 
 from gateway.cli import app as app_module
 from gateway.cli import webhooks
-from gateway.errors import EXIT_FINDINGS, EXIT_SETTINGS, PROBLEMS
+from gateway.errors import EXIT_FINDINGS, EXIT_SETTINGS
+from gateway.problems import PROBLEMS
 from gateway.roles import storage
 from gateway.settings_variables import from_mapping
 from gateway.stores import private_files

@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.embed.refusals import told_to_visitor
-from gateway.errors import PROBLEMS
+from gateway.problems import PROBLEMS
 
 
 @pytest.mark.parametrize("code", sorted(PROBLEMS))

@@ -8,7 +8,6 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.errors import PROBLEMS
 from gateway.http import live_feed
 from gateway.http.api.admin import AdminRoutes
 from gateway.http.app import create_app
@@ -21,6 +20,7 @@ from gateway.monitor.board import Board
 from gateway.monitor.feed import ACCOUNT_VIEWERS_MAX, TURNS, Feed
 from gateway.monitor.stream import HAND_OVER
 from gateway.nanoseconds import SECOND_NS
+from gateway.problems import PROBLEMS
 from gateway.scopes import PAGE, Scope
 from tests.gateway.calls.test_live import Velocity
 from tests.gateway.http.test_bearer import NOW, Account, Accounts, Epochs

@@ -11,10 +11,11 @@ import gateway
 from billing import errors as billing_errors
 from database.errors import StoreUnavailableError
 from gateway import errors
-from gateway.errors import PROBLEMS, RequestRefusedError, TooFastError
+from gateway.errors import RequestRefusedError, TooFastError
 from gateway.http import problems
 from gateway.http.access import public
 from gateway.limits.velocity import LIMITS, Refusal, refuse
+from gateway.problems import PROBLEMS
 from tests.trees import tree_of
 
 SOURCES = [

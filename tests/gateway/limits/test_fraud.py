@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.errors import PROBLEMS
 from gateway.limits.fraud import (
     COUNTED,
     RULES,
@@ -19,6 +18,7 @@ from gateway.limits.fraud import (
     uses_left,
 )
 from gateway.limits.velocity import call_uses
+from gateway.problems import PROBLEMS
 
 AT = datetime(2026, 11, 27, 12, tzinfo=UTC)
 POLICY = Policy(frozenset({"DE"}), new_card_days=7, new_card_day_micros=20)

@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.errors import PROBLEMS
 from gateway.limits.velocity import (
     DAY_S,
     HOUR_S,
@@ -52,6 +51,7 @@ from gateway.limits.velocity import (
     wrong_session_uses,
 )
 from gateway.limits.velocity_limits import LONG_CALLS, SHORT_CALLS
+from gateway.problems import PROBLEMS
 
 TEN = Limit("ten", 10, 60, "rate_limited", "")
 

@@ -9,7 +9,7 @@ import pytest
 from gateway.calls.call_view import CallView
 from gateway.payments.service import told as payment_fields
 from gateway.post.notices import NOTICES
-from gateway.webhook_problems import WEBHOOK_PROBLEMS
+from gateway.problems import PROBLEMS
 from gateway.webhooks.events import (
     BODY_BYTES_MAX,
     CALL_ENDED,
@@ -87,6 +87,6 @@ def test_ids_follow_from_facts_and_have_no_full_stop():
 
 
 def test_what_is_refused_has_words():
-    assert "webhook_refused" in WEBHOOK_PROBLEMS
+    assert "webhook_refused" in PROBLEMS
     assert {word.isidentifier() for word in Unfit} == {True}
     assert NOTICES["webhook_disabled"].values == {"label", "why"}

@@ -14,7 +14,6 @@ from jinja2 import meta, nodes
 
 from accounts.errors import REFUSALS
 from gateway.apps import APPS, template_packages
-from gateway.errors import PROBLEMS
 from gateway.http import site
 from gateway.http.site import rendering
 from gateway.http.site.branding import Branding, read_logo
@@ -23,6 +22,7 @@ from gateway.http.site.links import _SAID
 from gateway.http.site.pages import ChangePasswordPage
 from gateway.http.site.rendering import HEADERS, SCRIPT_HEADERS, Pages, environment
 from gateway.http.site.words import WORDS
+from gateway.problems import PROBLEMS
 from gateway.tokens import LIGHT
 from gateway.words.languages import DEFAULT_LANGUAGE
 from tests.gateway.http.site.books import HOSTED
