@@ -1,6 +1,6 @@
 """Moves WebRTC audio between the port and libsrtp directly, where `_native` is.
 
-It is compiled with the frame path, and asks for Linux. Without it `Port`, `WebRtcSession` and
+It is compiled with the frame path, on Linux only. Without it `UdpPort`, `WebRtcSession` and
 `SrtpTransport` do the same for each packet.
 """
 
@@ -46,7 +46,8 @@ def begin(native: ModuleType, *, is_known: bool) -> tuple[bool, int]:
     return True, int(native.BATCH)
 
 
-IS_AVAILABLE, BATCH = False, 1
+IS_AVAILABLE = False
+BATCH = 1
 with suppress(ImportError):  # interpreted, or not Linux
     from gateway.webrtc import _native
 

@@ -1,7 +1,10 @@
-"""The server side of one DTLS-SRTP handshake (RFC 5764): datagrams in, datagrams and keys out.
+"""Runs the server side of a DTLS-SRTP handshake (RFC 5764): datagrams in, datagrams and keys out.
 
-DTLS 1.2 over OpenSSL's memory buffers. Pure: the caller passes the time, and lost flights are
-repeated as identical datagrams.
+DTLS 1.2 over OpenSSL's memory buffers. The caller passes the time, and lost flights are repeated as
+identical datagrams.
+
+The node's certificate is self-signed, kept in memory only and renewed in time. A browser trusts it
+because its fingerprint comes in the answer, over the call's own authenticated socket (RFC 8122, 5).
 """
 
 from __future__ import annotations
@@ -10,15 +13,76 @@ import contextlib
 import hmac
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import Enum, auto
+from functools import cached_property
 from typing import Final, NamedTuple
 
+from cryptography import x509
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.x509.oid import NameOID
 from OpenSSL import SSL
 from pylibsrtp import Policy
 
-from gateway.webrtc.certificate import Certificate
+VALID_FOR: Final = timedelta(days=30)
+"""Browsers use the same for their own (W3C WebRTC, 4.9.1)."""
+RENEWED_AFTER: Final = timedelta(days=7)
+"""Age at which a new one is made; early enough that no call outlives its certificate."""
+_CLOCKS_DIFFER: Final = timedelta(days=1)
+"""How far a browser's clock may be behind ours before it finds the certificate not yet valid."""
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A key pair and the self-signed certificate over it."""
+
+    x509: x509.Certificate
+    key: ec.EllipticCurvePrivateKey
+    made_at: datetime
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the certificate as `AA:BB:…` (RFC 8122, 5); all sessions share the text."""
+        return self.x509.fingerprint(hashes.SHA256()).hex(":").upper()
+
+
+class Identity:
+    """The current certificate of a node; users of an older one keep it."""
+
+    def __init__(self) -> None:
+        self._certificate: Certificate | None = None
+
+    def current(self, now: datetime) -> Certificate:
+        """Return the certificate for a new session, made now if the last has grown too old."""
+        certificate = self._certificate
+        if certificate is None or not _is_young(certificate, now):
+            certificate = self._certificate = make_certificate(now)
+        return certificate
+
+
+def make_certificate(now: datetime) -> Certificate:
+    """Make an ECDSA P-256 certificate, the one kind that every browser accepts (RFC 8827, 6.5)."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "WebRTC")])
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - _CLOCKS_DIFFER)
+        .not_valid_after(now + VALID_FOR)
+    )
+    return Certificate(builder.sign(key, hashes.SHA256()), key, now)
+
+
+def _is_young(certificate: Certificate, now: datetime) -> bool:
+    # A wall clock may be set back: a certificate from the future is replaced as well.
+    return timedelta(0) <= now - certificate.made_at < RENEWED_AFTER
+
 
 DATAGRAM_BYTES_MAX: Final = 1200
 """Passes every path unfragmented; the size that WebRTC libraries use."""
@@ -144,7 +208,7 @@ class DtlsServer:
         """Take a datagram; return the datagrams to send in reply. Never raises."""
         if self.state is DtlsState.HANDSHAKING:
             return self._receive_handshake(datagram, now_ns)
-        # A forged close_notify does not open, so nobody else can end the call.
+        # A forged close_notify does not decrypt, so only the peer can end the call.
         if self._closing is not None and self._closing.opens(datagram):
             self.state = DtlsState.CLOSED
         # The peer repeats its last flight if ours was lost (RFC 6347, 4.2.4).
@@ -294,7 +358,9 @@ class _ClosingKey:
     __slots__ = ("_key", "_salt")
 
     def __init__(self, ssl: SSL.Connection) -> None:
-        master, server, client = ssl.master_key(), ssl.server_random(), ssl.client_random()
+        master = ssl.master_key()
+        server = ssl.server_random()
+        client = ssl.client_random()
         assert master is not None
         assert server is not None
         assert client is not None
@@ -311,7 +377,8 @@ class _ClosingKey:
             return False
         # RFC 5246, 6.2.3.3: epoch and sequence number, type, version, and the size of the alert.
         header = datagram[3:11] + datagram[:3] + len(_CLOSE_NOTIFY).to_bytes(2, "big")
-        nonce, sealed = datagram[start : start + 8], datagram[start + 8 :]
+        nonce = datagram[start : start + 8]
+        sealed = datagram[start + 8 :]
         try:
             alert = AESGCM(self._key).decrypt(self._salt + nonce, sealed, header)
         except (InvalidTag, ValueError):
@@ -321,7 +388,8 @@ class _ClosingKey:
 
 def _prf(secret: bytes, seed: bytes, size: int) -> bytes:
     """Expand a secret as TLS 1.2 does (RFC 5246, 5)."""
-    output, link = b"", seed
+    output = b""
+    link = seed
     while len(output) < size:
         link = hmac.digest(secret, link, "sha256")
         output += hmac.digest(secret, link + seed, "sha256")

@@ -1,8 +1,8 @@
 """Serves the audio of all browsers of a node on one UDP port.
 
 A datagram is routed to its session by the user name fragment of a connectivity check, or by the
-address that such a check has latched (RFC 7983, 7). Everything else is dropped without a reply. It
-owns no timer: `tick` must be called some ten times a second.
+address that such a check has latched (RFC 7983, 7). Everything else is dropped without a reply.
+There is no timer: `tick` must be called some ten times a second.
 """
 
 from __future__ import annotations
@@ -23,11 +23,10 @@ from gateway.errors import OfferError
 from gateway.nanoseconds import SECOND_NS
 from gateway.ports import AudioSession, SessionState
 from gateway.webrtc import direct
-from gateway.webrtc.certificate import Identity
-from gateway.webrtc.dtls import DtlsContext
+from gateway.webrtc.dtls import DtlsContext, Identity
 from gateway.webrtc.host import Address, Credentials, SessionTimeouts
 from gateway.webrtc.outgoing import RtpStart
-from gateway.webrtc.port import Port
+from gateway.webrtc.port import UdpPort
 from gateway.webrtc.sdp import SdpAnswer, SdpOffer, parse_offer, write_answer
 from gateway.webrtc.session import DATAGRAMS, WebRtcSession
 from gateway.webrtc.srtp import SrtpTransport
@@ -128,7 +127,7 @@ class WebRtcEndpoint:
         self._timeouts = SessionTimeouts(
             self.limits.connect_timeout_ns, self.limits.consent_timeout_ns
         )
-        self._ports: dict[int, Port] = {}
+        self._ports: dict[int, UdpPort] = {}
         """By the number of fields in a socket address: 2 for IPv4, 4 for IPv6."""
         self._inodes: set[str] = set()
         self._sessions: dict[WebRtcSession, _Entry] = {}
@@ -165,7 +164,7 @@ class WebRtcEndpoint:
         self._port = bound.getsockname()[1]
         # The rows of our sockets in `/proc/net/udp` are found by it.
         self._inodes.add(str(os.fstat(bound.fileno()).st_ino))
-        self._ports[4 if family == socket.AF_INET6 else 2] = Port(
+        self._ports[4 if family == socket.AF_INET6 else 2] = UdpPort(
             bound,
             DATAGRAM_BYTES_MAX,
             self.take,
@@ -194,7 +193,7 @@ class WebRtcEndpoint:
         self._inodes.clear()
 
     @property
-    def ports(self) -> Sequence[Port]:
+    def ports(self) -> Sequence[UdpPort]:
         """The bound sockets, one per family, whose reading can be paced."""
         return tuple(self._ports.values())
 

@@ -1,4 +1,4 @@
-"""What a session needs of whoever carries its datagrams, and what it is given by it."""
+"""Declares the transport that a WebRTC session depends on, and what it passes to the session."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class SessionTimeouts:
 
 
 class Host(Protocol[Session_contra]):
-    """Carries a session's datagrams, and finds it by address and user name fragment."""
+    """Carries a session's datagrams, and finds the session by address and user name fragment."""
 
     def send(self, datagram: bytes, address: Address) -> object:
         """Send a datagram; one that cannot be sent is lost."""
@@ -50,7 +50,7 @@ class Host(Protocol[Session_contra]):
         """Forget a fragment that a restart has replaced."""
 
     def make_line(self, session: Session_contra, transport: SrtpTransport) -> Line | None:
-        """Return what carries the session's audio past Python; None where there is nothing."""
+        """Return the native line that carries the session's audio; None if there is none."""
 
     def aim(self, line: Line, address: Address) -> None:
         """Let a line send to this address."""

@@ -1,4 +1,4 @@
-"""Reads and writes one bound UDP socket on an event loop, at once or when told to."""
+"""Reads and writes one bound UDP socket on an event loop."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BATCH_DATAGRAMS_MAX: Final = 128
 """Datagrams read in a row; then the loop's other sockets get their turn."""
 
 
-class Port:
+class UdpPort:
     """Reads and writes datagrams; never waits, and buffers none."""
 
     def __init__(
@@ -70,7 +70,7 @@ class Port:
         return True
 
     def pace(self, paced: bool) -> None:
-        """Read only when told to (True), or whenever the loop finds data (False)."""
+        """Read only when `read` is called (True), or whenever the loop finds data (False)."""
         if self._socket.fileno() < 0:
             return
         if paced:
@@ -96,7 +96,9 @@ class Port:
         """Read what has arrived, up to a bound; return whether that was all."""
         if self._reader is not None:
             return self._read_directly(self._reader)
-        receive, take, size = self._receive, self._take, self._bytes
+        receive = self._receive
+        take = self._take
+        size = self._bytes
         for count in range(BATCH_DATAGRAMS_MAX):
             try:
                 datagram, address = receive(size)

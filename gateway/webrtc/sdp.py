@@ -1,6 +1,6 @@
 """Parses a browser's WebRTC offer and writes the answer: one mu-law stream, all else refused.
 
-RFC 8866 (SDP), RFC 8829 (JSEP), RFC 9143 (BUNDLE), RFC 8839 (ICE), RFC 8842 (DTLS). Pure. Offers
+RFC 8866 (SDP), RFC 8829 (JSEP), RFC 9143 (BUNDLE), RFC 8839 (ICE), RFC 8842 (DTLS). Offers
 are untrusted: everything from them that is repeated in the answer has been checked to be a token.
 """
 
@@ -294,7 +294,8 @@ def _fingerprints(scopes: list[_Attributes]) -> tuple[tuple[str, str], ...]:
     found: dict[tuple[str, str], None] = {}
     for value in _find(scopes, "fingerprint"):
         name, digest = _two_words(value)
-        name, digest = name.lower(), digest.upper()
+        name = name.lower()
+        digest = digest.upper()
         # RFC 8122 section 5: several may be given, and those that are not understood are ignored.
         if name not in _DIGEST_BYTES:
             continue
@@ -320,7 +321,8 @@ def _is_token(value: str) -> bool:
 
 
 def _taken_lines(section: Section, offer: SdpOffer, answer: SdpAnswer) -> Iterator[str]:
-    payload_type, event = offer.payload_type, offer.telephone_event
+    payload_type = offer.payload_type
+    event = offer.telephone_event
     # The default candidate (RFC 8839): what an agent without ICE would use.
     host, port = answer.candidates[0]
     direction = _MIRRORED[offer.direction]

@@ -1,10 +1,10 @@
-"""One browser's audio over ICE-lite and DTLS-SRTP: datagrams in, datagrams out.
+"""Carries one browser's audio over ICE-lite and DTLS-SRTP: datagrams in, datagrams out.
 
 Life of a session: a check with the right password latches the browser's address (RFC 8445); a DTLS
 handshake from there proves the certificate of its offer (RFC 8842); its keys let audio and reports
 pass (RFC 3711). Unauthenticated input changes nothing and gets no reply.
 
-Pure: datagrams leave through its host; times are nanoseconds of the caller's monotonic clock.
+Datagrams leave through its host; times are nanoseconds of the caller's monotonic clock.
 """
 
 from __future__ import annotations
@@ -197,9 +197,13 @@ class WebRtcSession:
         if out is None or len(payload) > PAYLOAD_BYTES_MAX:
             return
         assert self.address is not None
-        stream, kind, line = self._stream, self._payload_type, self.line
+        stream = self._stream
+        kind = self._payload_type
+        line = self.line
         marker = stream.advance(len(payload), timestamp_ms)
-        sequence, timestamp, ssrc = stream.sequence, stream.timestamp, stream.ssrc
+        sequence = stream.sequence
+        timestamp = stream.timestamp
+        ssrc = stream.ssrc
         try:
             if line is None:
                 header = rtp.pack(kind, marker, sequence, timestamp, ssrc)
@@ -284,7 +288,8 @@ class WebRtcSession:
         # Only now: until the new path is nominated the old one carries the call (RFC 8445, 9).
         if request.use_candidate and credentials is self._next_credentials:
             self._host.retire(self._credentials.ufrag)
-            self._credentials, self._next_credentials = credentials, None
+            self._credentials = credentials
+            self._next_credentials = None
         if len(self.addresses) > ADDRESSES_MAX:
             oldest = next(other for other in self.addresses if other != self.address)
             self.addresses = tuple(other for other in self.addresses if other != oldest)
@@ -320,7 +325,7 @@ class WebRtcSession:
         self._srtp = self._out = transport = SrtpTransport(keys, self.ssrc)
         self.line = self._host.make_line(self, transport)
         self._aim()
-        # libsrtp has them now, and nobody else needs them.
+        # libsrtp has them now, and nothing else needs them.
         self._dtls.keys = None
         # The SSRC is random and so spreads the reports of calls that began together.
         self._report_ns = now_ns + self.ssrc % REPORT_INTERVAL_NS
@@ -403,7 +408,8 @@ class WebRtcSession:
 
     def _ask_again(self, now_ns: int) -> None:
         """Request missing packets (RFC 4585): at once, then once per round trip."""
-        nacks, source = self._nacks, self.statistics.ssrc
+        nacks = self._nacks
+        source = self.statistics.ssrc
         if nacks is not None and source is not None:
             missing = nacks.due(now_ns, self.media_rtt_ns or RTT_GUESS_NS)
             if missing:
@@ -426,7 +432,8 @@ class WebRtcSession:
         self._dtls.confirm_last_flight()
         for event in rtcp.parse(compound):
             if isinstance(event, rtcp.SenderReport):
-                self._lsr, self._lsr_ns = event.ntp_middle, now_ns
+                self._lsr = event.ntp_middle
+                self._lsr_ns = now_ns
             elif isinstance(event, rtcp.ReportBlock):
                 if event.ssrc == self.ssrc:
                     self.remote_report = event
@@ -495,4 +502,4 @@ class WebRtcSession:
 
 
 def _ignore(*_: object) -> None:
-    """Discard audio while nobody is listening."""
+    """Discard audio while there is no listener."""

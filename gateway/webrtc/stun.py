@@ -1,7 +1,7 @@
 """Reads and writes STUN binding requests and responses, as far as an ICE-lite agent needs them.
 
-RFC 8489 (STUN) and RFC 8445 (ICE): short-term credentials, SHA-1 integrity. Pure. Input is
-untrusted: nothing here raises, and nothing is believed before its integrity has been verified.
+RFC 8489 (STUN) and RFC 8445 (ICE): short-term credentials, SHA-1 integrity. Input is
+untrusted: nothing here raises, and nothing is trusted before its integrity has been verified.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ _INTEGRITY_BYTES: Final = 4 + 20
 _FINGERPRINT_BYTES: Final = 4 + 4
 _FINGERPRINT_XOR: Final = 0x5354554E
 _PORT_XOR: Final = 0x2112
-_IPV4, _IPV6 = 1, 2
+_IPV4 = 1
+_IPV6 = 2
 _USERNAME_BYTES_MAX: Final = 513
 """RFC 8445 section 5.3 bounds a fragment to 256 characters; a colon joins two."""
 

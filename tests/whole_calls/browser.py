@@ -18,7 +18,7 @@ from typing import Any
 
 from websockets.protocol import State
 
-from gateway.webrtc.certificate import Certificate, make_certificate
+from gateway.webrtc.dtls import Certificate, make_certificate
 from gateway.webrtc.endpoint import WebRtcEndpoint
 from gateway.webrtc.host import Address
 from media.g711 import FRAME_NS, SILENCE_FRAME

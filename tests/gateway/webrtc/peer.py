@@ -16,8 +16,7 @@ from datetime import UTC, datetime
 from OpenSSL import SSL
 from pylibsrtp import Policy, Session
 
-from gateway.webrtc.certificate import Certificate, make_certificate
-from gateway.webrtc.dtls import PROFILES, split_at_records
+from gateway.webrtc.dtls import PROFILES, Certificate, make_certificate, split_at_records
 from gateway.webrtc.stun import binding_request, is_stun, read_success
 
 Send = Callable[[bytes], object]

@@ -21,7 +21,7 @@ from structlog.testing import capture_logs
 from gateway.errors import OfferError
 from gateway.ports import AudioSession, SessionState
 from gateway.webrtc import udp
-from gateway.webrtc.certificate import RENEWED_AFTER, make_certificate
+from gateway.webrtc.dtls import RENEWED_AFTER, make_certificate
 from gateway.webrtc.endpoint import (
     ADDRESS_HELD_NS,
     EndpointCounters,

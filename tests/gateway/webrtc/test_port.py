@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from gateway.webrtc.port import BATCH_DATAGRAMS_MAX, Port
+from gateway.webrtc.port import BATCH_DATAGRAMS_MAX, UdpPort
 
 LOOPS = [asyncio.new_event_loop, uvloop.new_event_loop]
 BYTES_MAX = 1_500
@@ -29,7 +29,7 @@ class World:
         self.taken: list[bytes] = []
         self.on_taken: Callable[[], None] = lambda: None
         self.faults: list[Exception] = []
-        self.port = Port(
+        self.port = UdpPort(
             bound,
             BYTES_MAX,
             self.take,

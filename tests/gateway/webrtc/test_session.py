@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.ports import SessionState
-from gateway.webrtc.certificate import make_certificate
-from gateway.webrtc.dtls import PROFILES
+from gateway.webrtc.dtls import PROFILES, make_certificate
 from gateway.webrtc.host import Address, Credentials
 from gateway.webrtc.sdp import parse_offer
 from gateway.webrtc.session import (

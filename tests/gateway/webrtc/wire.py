@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gateway.ports import AudioSession, SessionState
-from gateway.webrtc.certificate import make_certificate
-from gateway.webrtc.dtls import DtlsContext
+from gateway.webrtc.dtls import DtlsContext, make_certificate
 from gateway.webrtc.host import Address, Credentials, SessionTimeouts
 from gateway.webrtc.outgoing import RtpStart
 from gateway.webrtc.sdp import SdpAnswer, parse_offer, write_answer
