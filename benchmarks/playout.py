@@ -14,9 +14,9 @@ from typing import Final
 import numpy as np
 
 from benchmarks.micro import print_costs
-from media.arrival_profile import PACKETS
 from media.conceal import Concealer
 from media.g711 import FRAME_MS, FRAME_SAMPLES, mulaw_decode, mulaw_encode
+from media.lead_control import PACKETS
 from media.playout import Playout
 from media.stretch import lengthen, shorten
 

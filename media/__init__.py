@@ -1,1 +1,1 @@
-"""Pure audio processing: bytes and samples in, bytes and samples out."""
+"""Audio processing: bytes and samples in, bytes and samples out."""

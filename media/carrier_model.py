@@ -6,9 +6,9 @@ time at which it runs dry can be computed. Marks correct that time (`media.marks
 
 from __future__ import annotations
 
+from media.clock import NEVER_NS
 from media.g711 import FRAME_NS, FRAME_SAMPLES, SAMPLE_NS
 from media.marks import Marks
-from media.nanoseconds import NEVER_NS
 from media.whole_frames import SILENCE, WholeFrames
 
 

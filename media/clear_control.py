@@ -1,6 +1,6 @@
-"""Decides when to clear the carrier: when it is in doubt what it has to play, and when that is due.
+"""Decides when to clear the carrier, because it is in doubt what it still has to play.
 
-A clear makes the carrier drop all audio it has. The model is right after that, whatever it was, and
+A clear makes the carrier drop all audio it has. After that the model is certainly right, and
 the next mark measures the network alone. A clear is inaudible in a pause that is longer than what
 it takes back; most doubts wait for one, up to a time.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from media.nanoseconds import MS_NS, NEVER_NS
+from media.clock import MS_NS, NEVER_NS
 
 PATIENCE_NS: Final = 2_000 * MS_NS
 """How long a clear waits for a pause, as a rule."""

@@ -1,4 +1,4 @@
-"""Converts mu-law and A-law (ITU-T G.711) to and from linear samples; defines the frame.
+"""Converts mu-law and A-law (ITU-T G.711) to and from linear samples; defines frame and level.
 
 PCM is 16-bit signed little-endian mono.
 """
@@ -6,6 +6,7 @@ PCM is 16-bit signed little-endian mono.
 from __future__ import annotations
 
 import warnings
+from math import log10
 from typing import Final
 
 from media.errors import FormatError
@@ -28,10 +29,12 @@ __all__ = [
     "SAMPLES_PER_MS",
     "SAMPLE_BYTES",
     "SAMPLE_NS",
+    "SILENCE_DBOV",
     "SILENCE_FRAME",
     "alaw_decode",
     "alaw_encode",
     "audioop",
+    "level_dbov",
     "mulaw_decode",
     "mulaw_encode",
 ]
@@ -92,3 +95,19 @@ def _require_whole_samples(pcm: bytes) -> None:
     # Otherwise audioop raises an error type of its own, which callers do not know.
     if len(pcm) % SAMPLE_BYTES:
         raise FormatError("PCM must be whole 16-bit samples.")
+
+
+SILENCE_DBOV: Final = -127
+"""The lowest level that RFC 6464 can express, also used for digital silence."""
+
+
+def level_dbov(rms: float) -> int:
+    """Return the level of samples with this root mean square, from -127 to 0 dBov.
+
+    RFC 6464 section 3: 0 dBov is the loudest signal the codec can carry, which in mu-law is a
+    square wave between its two extreme values.
+    """
+    # Silence has no logarithm, and mu-law has no code but zero below 1.
+    if rms < 1:
+        return SILENCE_DBOV
+    return min(0, round(20 * log10(rms / MULAW_PEAK)))

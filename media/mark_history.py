@@ -1,8 +1,8 @@
-"""Judges by the round trips of a carrier's marks whether a row of late ones can be chance.
+"""Judges whether a row of late marks can be chance, by the round trips of the marks before it.
 
 A mark may be late by chance, and never early. Audio that a stall has piled up makes all marks late
-that follow it. So a row of late marks is compared with the marks before it: how likely is it that
-the next ones are all as late? Where marks come back evenly, two late ones are no chance; where
+that follow it. A row of late marks is compared with the marks before it: how likely is it that the
+next ones are all as late? Where marks come back evenly, two late ones are no chance; where
 every other one is late, a dozen may be. Marks that are late by the same are no chance either.
 """
 
@@ -12,14 +12,14 @@ from array import array
 from math import comb
 from typing import Final
 
-from media.nanoseconds import MS_NS
+from media.clock import MS_NS
 
 TRIPS: Final = 96
 """Round trips remembered: the longest row, and a minute before it to compare it with."""
 LATE_NS_MIN: Final = 20 * MS_NS
 """A carrier that plays 20 ms at a time returns marks up to this late."""
 LATE_SHARE: Final = 20
-"""Marks come back evenly while no more than one of so many is late."""
+"""Marks come back evenly while at most one of this many is late."""
 EVEN_MIN: Final = 6
 """Fewer do not show that marks come back evenly."""
 TESTED: Final = 3
@@ -33,7 +33,7 @@ ALIKE_MIN: Final = 3
 ALIKE_NS: Final = 4 * MS_NS
 """What the jitter of a network adds to the least that marks which agree lie apart."""
 APART: Final = 4
-"""Lower than all before by so many times what the lowest of them lie apart is no chance."""
+"""Lower than all before by this many times the spread of the lowest of them is no chance."""
 LOW_ROW: Final = 16
 LOW: Final = 4
 """So many of a row that are lower than all marks before it are no chance."""
@@ -92,7 +92,7 @@ class MarkHistory:
         self._taken = None
 
     def corrected(self, marks: int, length_ns: int) -> None:
-        """Account for audio that so many of the newest marks had and the model has now."""
+        """Account for audio that this many of the newest marks had and the model has now."""
         trips = self._trips
         for at in range(max(0, len(trips) - marks), len(trips)):
             trips[at] -= length_ns
@@ -121,7 +121,7 @@ class MarkHistory:
         return max(APART * apart_ns, (before[len(before) // 2] - before[0]) // 2)
 
     def chance(self, marks: int, level_ns: int) -> float:
-        """Return how likely it is that so many of the newest marks are all as late as this.
+        """Return how likely it is that this many of the newest marks are all as late as this.
 
         0 where too few are known.
         """
@@ -129,27 +129,35 @@ class MarkHistory:
         return _chance(marks, marks, known, level_ns) if len(known) >= KNOWN_MIN else 0.0
 
     def likelihood(self, floor_ns: int, late_ns: int) -> tuple[int, float, float]:
-        """Return how likely the row of late marks is that is least likely.
+        """Find the row of late marks that is least likely, and return how likely it is.
 
         A row ends at the newest mark, and all of it are later than the floor by `late_ns` at least.
-        Returned are its length, 0 if there is none; how likely chance makes so many so late; and
+        Returns its length, 0 if there is none; how likely chance makes that many that late; and
         how likely it makes late ones agree so well. 1.0 where nothing can be said.
         """
         trips = self._trips
         longest = min(self._row(floor_ns + late_ns), self._since_clear)
-        best, least, all_late, all_alike = 0, 2.0, 1.0, 1.0
+        best = 0
+        least = 2.0
+        all_late = 1.0
+        all_alike = 1.0
         for marks in ROWS:
             if marks > longest:
                 break
-            known, row = trips[:-marks], sorted(trips[-marks:])
-            late, alike = 1.0, _alike(row, row[0] - floor_ns)
+            known = trips[:-marks]
+            row = sorted(trips[-marks:])
+            late = 1.0
+            alike = _alike(row, row[0] - floor_ns)
             if len(known) >= KNOWN_MIN:
                 # All of them are late; or most are, or half.
                 for rank in (0, marks // 4, marks // 2):
                     late = min(late, _chance(marks, marks - rank, known, row[rank]))
-            all_late, all_alike = min(all_late, late), min(all_alike, alike)
+            all_late = min(all_late, late)
+            all_alike = min(all_alike, alike)
             if min(late, alike) < least:
-                best, least, self.row_ns = marks, min(late, alike), row[0]
+                best = marks
+                least = min(late, alike)
+                self.row_ns = row[0]
         return best, all_late, all_alike
 
     def lowered_ns(self) -> int:
@@ -157,13 +165,15 @@ class MarkHistory:
 
         The carrier's clock is fast then, and it has less to play than the model says.
         """
-        known, row = self._trips[:-LOW_ROW], sorted(self._trips[-LOW_ROW:])
+        known = self._trips[:-LOW_ROW]
+        row = sorted(self._trips[-LOW_ROW:])
         return max(0, min(known) - row[LOW - 1]) if len(known) >= 2 * LOW_ROW else 0
 
     def _row(self, level_ns: int) -> int:
         """Return how many of the newest marks in a row came back no sooner."""
         trips = self._trips
-        row, count = 0, len(trips)
+        row = 0
+        count = len(trips)
         while row < count and trips[count - 1 - row] >= level_ns:
             row += 1
         return row
@@ -185,7 +195,7 @@ def _alike(row: list[int], late_ns: int) -> float:
 
 
 def _chance(marks: int, least: int, known: array[int], level_ns: int) -> float:
-    """Return how likely it is that at least so many of the next marks are as late as `level_ns`.
+    """Return how likely it is that at least this many of the next marks are as late as `level_ns`.
 
     Which share of all marks is as late is known no better than from those before: what follows is
     beta-binomial, by the prior of Krichevsky and Trofimov.
@@ -197,7 +207,7 @@ def _chance(marks: int, least: int, known: array[int], level_ns: int) -> float:
         chance *= (late + n) / (late + soon + n)
     likely = chance
     for count in range(marks, least, -1):
-        # From that of so many late ones to that of one fewer.
+        # From the probability of this many late ones to that of one fewer.
         chance *= count / (marks - count + 1) * (soon + marks - count) / (late + count - 1)
         likely += chance
     return likely

@@ -14,8 +14,8 @@ from __future__ import annotations
 from typing import Final
 
 from media.clear_control import PATIENCE_NS, ClearControl
+from media.clock import MS_NS, NEVER_NS, SECOND_NS
 from media.mark_history import MarkHistory
-from media.nanoseconds import MS_NS, NEVER_NS, SECOND_NS
 from media.surplus import SURPLUS_NS_MIN, SurplusFilter
 
 PERIOD_NS: Final = SECOND_NS - 10 * MS_NS
@@ -36,7 +36,7 @@ LEARN_MARKS: Final = 8
 marks come back unevenly: the least of eight is late as well."""
 OVERDUE_NS: Final = SECOND_NS
 """A mark that is late by this shows by its absence that the carrier has so much too much to play,
-or that the way to it stands still."""
+or that the network to it is stalled."""
 USUAL_NS_MAX: Final = 80 * MS_NS
 FIRST_PATIENCE_NS: Final = 8 * SECOND_NS
 """A first round trip above `USUAL_NS_MAX` may have been measured during a stall. It is measured
@@ -117,7 +117,7 @@ class Marks:
                 return None
         if age_ns < PERIOD_NS or end_ns + SECOND_NS < now_ns:
             return None
-        # The oldest: it was given up, and whatever it would say is outdated.
+        # The oldest: it was given up, and its answer would be outdated.
         if len(self._waiting) == WAITING_MAX:
             del self._waiting[next(iter(self._waiting))]
         self._count += 1
@@ -172,7 +172,8 @@ class Marks:
 
     def _learn_uneven(self, now_ns: int) -> None:
         """Learn the floor of marks that come back unevenly, or that are still few."""
-        control, history = self.clear_control, self._history
+        control = self.clear_control
+        history = self._history
         self.rtt_ns = floor_ns = history.least_ns() or self.rtt_ns or 0
         is_long = floor_ns > USUAL_NS_MAX
         if self._count == KNOWN_MARKS and (not is_long or history.chance_ns() > BEAT_NS):
@@ -249,11 +250,11 @@ class Marks:
             self._check(now_ns, max(0, self._checks - 1))
 
     def _check(self, now_ns: int, checks: int) -> None:
-        """Measure the floor so many times more: soon, and then in pauses."""
+        """Measure the floor this many times more: soon, and then in pauses."""
         self._checks = checks
         if checks == CHECKS:
             self.clear_control.doubt(now_ns + PATIENCE_NS)
         elif checks:
-            # Not at once: whatever stood still during the last measurement could still do so.
+            # Not at once: what stalled during the last measurement could still be stalled.
             self.clear_control.wait_until(now_ns + CHECKED_AFTER_NS)
             self.clear_control.doubt(NEVER_NS)

@@ -5,7 +5,7 @@ then sends everything at once would fill that buffer, and a buffer that has seen
 room for more. So a stall is signalled as a gap, and what it delayed is forwarded as evenly as it is
 played. Meanwhile it is shortened here; the listener's buffer notices nothing.
 
-Works on mu-law at 8 kHz. Pure: times are nanoseconds of one clock.
+Works on mu-law at 8 kHz. Times are nanoseconds of one clock.
 """
 
 from __future__ import annotations
@@ -13,13 +13,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from media.bounds import CAP_NS, HARD_NS
+from media.clock import MS_NS, NEVER_NS, Waiter
 from media.g711 import FRAME_NS, SAMPLE_NS, SAMPLES_PER_MS
-from media.nanoseconds import MS_NS, NEVER_NS
+from media.lead_control import CAP_NS, HARD_NS
 from media.pitch import ramp, to_mulaw, to_wave
-from media.repair_budget import RepairBudget
+from media.speech_repair import RepairBudget
 from media.stretch import SIMILARITY_ANY, Stretcher, shorten
-from media.waiter import Waiter
 
 LOOSE_NS: Final = 80 * MS_NS
 """A frame that is early or late by less is forwarded as it comes: that is what the listener's
@@ -139,7 +138,8 @@ class Pacer(Waiter):
             self._note_lateness(now_ns, -early_ns)
         if not self.is_even:
             self.is_even = True
-            self._since_ns, self._even_ns = now_ns, now_ns + PACED_NS_MIN
+            self._since_ns = now_ns
+            self._even_ns = now_ns + PACED_NS_MIN
         self._held.append(audio)
         self._held_ns += len(audio) * SAMPLE_NS
         # What the listener has still to play counts as well: a frame is heard after both.

@@ -8,27 +8,34 @@ clocks drift and networks change.
 
 The parts: `Sequencer` (which frame is next), `JitterBuffer` (frames before their turns),
 `CarrierModel` and `ClearControl` (what the carrier has), `LeadControl` (how early frames come),
-`SpeechRepair` (how audio is altered), and `Phase` (what the next frame is joined to).
+`SpeechRepair` (how audio is altered), and `PlayoutPhase` (what the next frame is joined to).
 
-Pure: times are nanoseconds of one clock.
+Times are nanoseconds of one clock.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from media.arrival_profile import PACKETS, STREAM, ArrivalProfile, check_leads
-from media.bounds import BACKLOG_NS_MAX, CAP_NS, FRAME_BYTES_MAX, FRAME_BYTES_MIN, HARD_NS
 from media.carrier_model import CarrierModel
+from media.clock import MS_NS, NEVER_NS, Waiter
 from media.conceal import CONCEALED_NS_MAX, STEP
 from media.errors import FormatError
 from media.g711 import FRAME_NS, FRAME_SAMPLES, SAMPLE_NS, SAMPLES_PER_MS
-from media.jitter_buffer import JitterBuffer
-from media.lead_control import LeadControl
-from media.nanoseconds import MS_NS, NEVER_NS
+from media.lead_control import (
+    BACKLOG_NS_MAX,
+    CAP_NS,
+    FRAME_BYTES_MAX,
+    FRAME_BYTES_MIN,
+    HARD_NS,
+    PACKETS,
+    STREAM,
+    ArrivalProfile,
+    LeadControl,
+    check_leads,
+)
 from media.pitch import PITCH_MAX
-from media.playout_counters import PlayoutCounters
-from media.playout_phase import (
+from media.playout_state import (
     CONCEALING,
     IDLE,
     JOINING,
@@ -40,12 +47,11 @@ from media.playout_phase import (
     ON_STOPPED,
     PLAYING,
     STARTING,
+    PlayoutCounters,
 )
-from media.repair_budget import RepairBudget
 from media.rtp import JUMP_FRAMES_MAX, LATE_FRAMES_MAX, SEQUENCE_MASK
-from media.sequencer import Sequencer
-from media.speech_repair import SpeechRepair
-from media.waiter import Waiter
+from media.sequencer import JitterBuffer, Sequencer
+from media.speech_repair import RepairBudget, SpeechRepair
 from media.whole_frames import HISTORY_PIECES
 
 
@@ -112,10 +118,11 @@ class Playout(Waiter):
         """Whether to clear the carrier now; the owner does, and calls `cleared`."""
         self._hard_ns = hard_ns
         self._whole_frames = self._carrier.whole_frames
-        self._packets, self._stream = packets, stream
+        self._packets = packets
+        self._stream = stream
         self._counters = PlayoutCounters()
         self._lead_control = LeadControl(stream, cap_ns - FRAME_NS)
-        self._lead_control.follow(stream)  # the first start repeats no join, whatever the time
+        self._lead_control.follow(stream)  # the first start repeats no join at any time
         self._phase = IDLE
         self._buffer = JitterBuffer()
         self._clear_control = self._carrier.marks.clear_control
@@ -148,7 +155,8 @@ class Playout(Waiter):
             FormatError: The frame is shorter than 8 bytes or longer than 960.
 
         """
-        sequencer, size = self._sequencer, len(frame)
+        sequencer = self._sequencer
+        size = len(frame)
         number = sequencer.arriving if sequence is None else sequence
         if self._on_fast_path and number == sequencer.next_number:
             carrier = self._carrier
@@ -221,7 +229,8 @@ class Playout(Waiter):
 
         An unknown name changes nothing.
         """
-        carrier, lead = self._carrier, self._lead_control
+        carrier = self._carrier
+        lead = self._lead_control
         surplus_ns = carrier.marks.returned(now_ns, name)
         # A second of backlog is believed on one mark. Inserted audio may be long, and is none.
         if surplus_ns + min(self.lead_ns(now_ns), self._cap_ns) > BACKLOG_NS_MAX:
@@ -264,7 +273,9 @@ class Playout(Waiter):
     def _put_slow(
         self, now_ns: int, frame: bytes, number: int, profile: ArrivalProfile
     ) -> Sequence[bytes]:
-        carrier, sequencer, counters = self._carrier, self._sequencer, self._counters
+        carrier = self._carrier
+        sequencer = self._sequencer
+        counters = self._counters
         if now_ns < carrier.cut_until_ns:
             sequencer.arrived_unplayed(number)
             counters.cut_ms += len(frame) // SAMPLES_PER_MS
@@ -306,7 +317,8 @@ class Playout(Waiter):
 
     def _begin(self, now_ns: int, number: int, profile: ArrivalProfile, size: int) -> None:
         """Start a sequence with this frame: with a lead, unless another source has left some."""
-        lead, carrier = self._lead_control, self._carrier
+        lead = self._lead_control
+        carrier = self._carrier
         is_another_kind = profile is not lead.profile
         if is_another_kind:
             self._guard_ns, self.tick_ns = profile.guard_ns, profile.tick_ns
@@ -324,7 +336,8 @@ class Playout(Waiter):
 
     def _resume(self, now_ns: int, ahead: int) -> None:
         """Continue a sequence that broke off: at the frame's turn, if that is still to come."""
-        carrier, lead = self._carrier, self._lead_control
+        carrier = self._carrier
+        lead = self._lead_control
         start_ns = turn_ns = carrier.end_ns + self._sequencer.offset_ns(ahead)
         self._catch_up(now_ns)
         if not lead.is_in_time(turn_ns - now_ns, self._cap_ns):
@@ -338,7 +351,8 @@ class Playout(Waiter):
 
     def _cut(self, now_ns: int) -> None:
         """Drop the oldest waiting frames until the delay is within the cap."""
-        counters, sequencer = self._counters, self._sequencer
+        counters = self._counters
+        sequencer = self._sequencer
         while self._buffer and self.delay_ns(now_ns) > self._cap_ns:
             frame = self._buffer.take(sequencer.next_number)
             counters.lost += not frame
@@ -374,7 +388,9 @@ class Playout(Waiter):
     def _advance(self, now_ns: int, *, is_due: bool) -> list[bytes]:
         """Send the frames whose turn it is, conceal what is missing; set the next deadline."""
         output: list[bytes] = []
-        carrier, sequencer, buffer = self._carrier, self._sequencer, self._buffer
+        carrier = self._carrier
+        sequencer = self._sequencer
+        buffer = self._buffer
         lead = self._lead_control
         while self._phase is not IDLE:
             lead_ns = carrier.end_ns - now_ns
@@ -463,7 +479,9 @@ class Playout(Waiter):
 
     def _play(self, now_ns: int, frame: bytes, output: list[bytes]) -> None:
         """Send one frame, joined and stretched where that is needed and the budget allows it."""
-        sequencer, lead, repair = self._sequencer, self._lead_control, self._repair
+        sequencer = self._sequencer
+        lead = self._lead_control
+        repair = self._repair
         whole_frames = self._whole_frames
         rest = len(whole_frames.rest)
         if self._clear_control.is_in_doubt:

@@ -1,7 +1,4 @@
-"""Rates a line: MOS by the E-model, interarrival jitter, and a monitor that raises warnings.
-
-Pure: times and figures are arguments.
-"""
+"""Rates a line: MOS by the E-model, interarrival jitter, and a monitor that raises warnings."""
 
 from __future__ import annotations
 
@@ -128,7 +125,7 @@ class Monitor:
         """The bit above those of the recent samples, one for each, newest lowest: was it bad."""
 
     def is_raised(self, history: int) -> bool:
-        """Whether it stands raised after this history."""
+        """Whether it is raised after this history."""
         return history >= self._raised
 
     def feed(self, history: int, is_bad: bool) -> int:

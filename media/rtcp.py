@@ -178,7 +178,7 @@ def bye(ssrc: int) -> bytes:
 def nack(ssrc: int, media_ssrc: int, sequences: Iterable[int]) -> bytes:
     """Return a generic NACK: a request to the media source to send these packets again.
 
-    It stands alone if the peers agreed on reduced-size RTCP (RFC 5506); otherwise it follows a
+    It is sent alone if the peers agreed on reduced-size RTCP (RFC 5506); otherwise it follows a
     report in its compound.
     """
     items = b"".join(_NACK_ITEM.pack(*item) for item in _nack_items(sequences))
@@ -187,7 +187,8 @@ def nack(ssrc: int, media_ssrc: int, sequences: Iterable[int]) -> bytes:
 
 def _nack_items(sequences: Iterable[int]) -> Iterator[tuple[int, int]]:
     """Yield packet ids, each with the bit mask of the sixteen that follow; input is sorted."""
-    first, mask = -1, 0
+    first = -1
+    mask = 0
     for sequence in sequences:
         # Modulo 2^16: the numbers may wrap within one request.
         ahead = sequence - first & 0xFFFF
@@ -196,7 +197,8 @@ def _nack_items(sequences: Iterable[int]) -> Iterator[tuple[int, int]]:
             continue
         if first >= 0:
             yield first, mask
-        first, mask = sequence, 0
+        first = sequence
+        mask = 0
     if first >= 0:
         yield first, mask
 
@@ -277,7 +279,7 @@ def _read(packet_type: int, count: int, body: bytes) -> list[RtcpEvent] | None:
     if packet_type == RECEIVER_REPORT and len(body) >= 4:
         return _read_blocks(count, body[4:])
     if packet_type == BYE:
-        # A BYE may go on with a reason (6.6), which nobody here reads.
+        # A BYE may go on with a reason (6.6), which is not read here.
         if len(body) < 4 * count:
             return None
         return [Bye(ssrc) for (ssrc,) in struct.iter_unpack("!I", body[: 4 * count])]

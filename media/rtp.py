@@ -147,7 +147,9 @@ class TelephoneEvents:
                 if -_LATE_TICKS < timestamp_delta(timestamp, self._timestamp) < 0:
                     return None
                 before = self._begin_after(timestamp, code)
-            self._timestamp, self._code, self._duration = timestamp, code, 0
+            self._timestamp = timestamp
+            self._code = code
+            self._duration = 0
             self._begun = True
         # The end is sent three times (2.5.1.4), and the first has counted.
         if not self._begun:
@@ -305,10 +307,12 @@ class ReceiveStatistics:
 
     def take_fraction_lost(self) -> int:
         """Return the share lost since the last call, in 256ths (A.3)."""
-        expected, received = self.expected, self.received
+        expected = self.expected
+        received = self.received
         expected_since = expected - self._expected_before
         lost_since = expected_since - (received - self._received_before)
-        self._expected_before, self._received_before = expected, received
+        self._expected_before = expected
+        self._received_before = received
         # A.3: with duplicates an interval may seem to have lost less than nothing, and reports 0.
         if expected_since <= 0 or lost_since <= 0:
             return 0

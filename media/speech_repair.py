@@ -1,17 +1,44 @@
 """Alters the speech of one stream: conceals losses, cross-fades joins, makes it longer or shorter.
 
-Each repair is taken from the budget that all streams share. Without one, concealment is a cheaper
-one and the rest is left undone.
+A repair (concealment, cross-fade, time stretching) costs as much as forwarding thirty frames. After
+a stall of the process all streams ask for one at once; if all were granted, the process would stall
+again and stay overloaded for seconds. So each repair is taken from a budget that all streams share.
+A stream that is refused forwards its audio unrepaired, or conceals in a cheaper way.
 """
 
 from __future__ import annotations
 
+from typing import Final
+
 from media.conceal import Concealer
 from media.g711 import SAMPLE_NS, SAMPLES_PER_MS
 from media.lead_control import LeadControl
-from media.playout_counters import PlayoutCounters
-from media.repair_budget import RepairBudget
+from media.playout_state import PlayoutCounters
 from media.stretch import Stretcher
+
+REPAIR_NS: Final = 500_000
+"""Interval at which the bucket gains one repair. A repair takes a fifth of it, so that repairs take
+at most a fifth of a core. This is one for each lost packet of 1,200 calls with 3 % loss."""
+REPAIRS_MAX: Final = 20
+"""Capacity of the bucket: 2 ms of work, a tenth of a frame."""
+
+
+class RepairBudget:
+    """A token bucket of repairs, kept as the time at which it is full again (GCRA)."""
+
+    __slots__ = ("_full_ns",)
+
+    def __init__(self) -> None:
+        self._full_ns = 0
+
+    def take(self, now_ns: int) -> bool:
+        """Take one repair; return False if the bucket is empty."""
+        # A full bucket gains nothing by waiting, hence the maximum.
+        full_ns = max(self._full_ns, now_ns) + REPAIR_NS
+        if full_ns > now_ns + REPAIRS_MAX * REPAIR_NS:
+            return False
+        self._full_ns = full_ns
+        return True
 
 
 class SpeechRepair:
@@ -49,7 +76,7 @@ class SpeechRepair:
         self._concealer.finish()
 
     def conceal(self, samples: int) -> bytes:
-        """Return the next so many samples of concealment."""
+        """Return the next samples of concealment."""
         audio = self._concealer.take(samples)
         self._counters.concealed_ms += len(audio) // SAMPLES_PER_MS
         return audio
@@ -70,7 +97,8 @@ class SpeechRepair:
 
         `rest` is how many bytes are left over from whole frames, to be taken away in a pause.
         """
-        stretcher, counters = self._stretcher, self._counters
+        stretcher = self._stretcher
+        counters = self._counters
         if lead.grow_ns > 0:
             frame = stretcher.grow(frame, is_talking=is_talking)
             counters.stretched_ms = stretcher.added // SAMPLES_PER_MS

@@ -1,8 +1,8 @@
 """Makes speech shorter or longer inaudibly: by whole frames in pauses, else by pitch periods.
 
 Works on one mu-law frame at 8 kHz at a time. A period is removed or repeated by a cross-fade at the
-most similar lag, as in WSOLA, which leaves the ends of the frame unchanged. Of its stream it knows
-only how loud the pauses are.
+most similar lag, as in WSOLA, which leaves the ends of the frame unchanged. The only state of its
+stream is how loud the pauses are.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ HEAD_SAMPLES: Final = 2 * PITCH_MAX
 """Part of a long frame that is worked on: 30 ms, two of the longest periods."""
 
 # Root mean square in 16-bit scale. Below -44 dBov a talker has paused between two words. While
-# nobody talks, noise up to -35 dBov is a pause too, unless it is louder than the noise before.
+# no one talks, noise up to -35 dBov is a pause too, unless it is louder than the noise before.
 QUIET_RMS: Final = 200
 PAUSE_RMS: Final = 570
 NOISE_RATIO: Final = 3

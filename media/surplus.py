@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Final
 
 from media.clear_control import PATIENCE_NS, ClearControl
+from media.clock import MS_NS, NEVER_NS
 from media.mark_history import LOW_ROW, MarkHistory
-from media.nanoseconds import MS_NS, NEVER_NS
 
 SURPLUS_NS_MIN: Final = 30 * MS_NS
 """Smallest surplus that is audio. A carrier that plays 20 ms at a time returns marks up to 20 ms
@@ -190,7 +190,8 @@ class SurplusFilter:
 
     def _accuse(self, now_ns: int, floor_ns: int) -> None:
         """Doubt a row of late marks that is no chance."""
-        control, history = self._clear_control, self._history
+        control = self._clear_control
+        history = self._history
         marks, late, alike = history.likelihood(floor_ns, SURPLUS_NS_MIN)
         if self._doubts and now_ns - self._doubted_ns >= FORGOTTEN_NS:
             self._doubts -= 1
@@ -208,7 +209,8 @@ class SurplusFilter:
         self._steady_marks += 1
         if self._steady_marks < STEADY_MARKS:
             return 0
-        steady_ns, before_ns = self._steady_ns, self._steady_before_ns
+        steady_ns = self._steady_ns
+        before_ns = self._steady_before_ns
         if steady_ns <= STEADY_NS_MAX:
             self._restart_steady(steady_ns)
             return 0

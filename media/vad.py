@@ -10,8 +10,7 @@ from typing import Final
 
 import webrtcvad
 
-from media.g711 import FRAME_MS, FRAME_SAMPLES, RATE_HZ, SAMPLE_BYTES, audioop
-from media.level import level_dbov
+from media.g711 import FRAME_MS, FRAME_SAMPLES, RATE_HZ, SAMPLE_BYTES, audioop, level_dbov
 
 AGGRESSIVENESS: Final = 2
 """WebRTC's modes run from 0 (everything is speech) to 3; 2 rejects breath and line noise."""

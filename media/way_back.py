@@ -1,14 +1,14 @@
 """Detects from audio timestamps that the way from a carrier has become shorter.
 
-Frames are late for many reasons, but none is earlier than its way is long: the earliest frame of
-each second shows that length, plus the offset of the clocks.
+Frames are late for many reasons, but none arrives sooner than the network allows: the earliest
+frame of each second shows that time, plus the offset of the clocks.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from media.nanoseconds import MS_NS, NEVER_NS
+from media.clock import MS_NS, NEVER_NS
 
 SHORTER_NS_MIN: Final = 15 * MS_NS
 """A carrier's timestamps wander by some ten milliseconds."""

@@ -9,7 +9,7 @@ from gateway.calls.polling import Polling
 from gateway.calls.reachability import Reachability
 from gateway.charging.context import ChargeServices
 from gateway.ports import AudioEndpoint, Carrier
-from media.repair_budget import RepairBudget
+from media.speech_repair import RepairBudget
 
 
 def _left_alone(_carrier_call_id: str, _call_id: str) -> None:

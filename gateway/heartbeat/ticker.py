@@ -19,7 +19,7 @@ import structlog
 
 from gateway.heartbeat.backlog import Backlog
 from gateway.heartbeat.recent_peak import RecentPeak
-from media.waiter import Waiter
+from media.clock import Waiter
 
 log = structlog.get_logger(__name__)
 

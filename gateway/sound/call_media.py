@@ -20,8 +20,8 @@ from gateway.sound.outlets import BrowserAudio
 from gateway.sound.stalls import StallWatch, Voice
 from gateway.sound.supervised import Supervised
 from media import tones
-from media.repair_budget import RepairBudget
 from media.resample import Downsampler, Upsampler
+from media.speech_repair import RepairBudget
 
 CALLER_STALLED_NS = 700_000_000
 """Silence on WebRTC after which the caller's voice counts as lost. A browser sends 50 packets a

@@ -18,12 +18,12 @@ from gateway.sound.outlets import (
     MixedPackets,
     PacketAudio,
 )
-from media.bounds import FRAME_BYTES_MAX, FRAME_BYTES_MIN
 from media.g711 import SAMPLES_PER_MS
+from media.lead_control import FRAME_BYTES_MAX, FRAME_BYTES_MIN
 from media.pacing import Pacer
 from media.playout import Playout
 from media.quality import JitterMeter
-from media.repair_budget import RepairBudget
+from media.speech_repair import RepairBudget
 from media.vad import TalkDetector
 from media.way_back import WayBack
 

@@ -15,7 +15,7 @@ from gateway.ports import AudioEndpoint, AudioSession, MediaConnection
 from gateway.sound.directions import FRAME_BYTES, FRAME_MS
 from gateway.sound.echo import Echo
 from gateway.sound.media_path import Network
-from media.level import SILENCE_DBOV
+from media.g711 import SILENCE_DBOV
 from media.quality import JitterMeter, mos
 
 SECONDS = 5

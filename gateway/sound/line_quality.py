@@ -15,8 +15,7 @@ from billing.cdr import LegQuality
 from gateway.browser import messages as wire
 from gateway.sound.packet_counts import Counts, Flow, Slack
 from gateway.sound.report_counts import Heard, ReportCounts
-from media.g711 import FRAME_MS
-from media.level import SILENCE_DBOV
+from media.g711 import FRAME_MS, SILENCE_DBOV
 from media.quality import Monitor
 
 PHONE_NETWORK_MS: Final = 60

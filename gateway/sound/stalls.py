@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
-from media.nanoseconds import NEVER_NS
-from media.waiter import Waiter
+from media.clock import NEVER_NS, Waiter
 
 TICK_NS: Final = 10_000_000
 RECHECK_NS: Final = 100_000_000

@@ -14,8 +14,7 @@ from gateway.sound.directions import FRAME_BYTES
 from gateway.sound.outlets import BrowserAudio
 from media import tones
 from media.g711 import MULAW_SILENCE, SAMPLES_PER_MS, SILENCE_FRAME
-from media.lane import Lane
-from media.mixer import Mixer
+from media.mixer import Lane, Mixer
 
 HEARD_LEAD: Final = 20 * SAMPLES_PER_MS
 """Of both parties' voices, while they come evenly: the beat that mixes them comes 20 ms apart."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from media.clear_control import CLEARS_APART_NS, DOUBLINGS, UNMARKED_APART_NS, ClearControl
-from media.nanoseconds import MS_NS, NEVER_NS, SECOND_NS
+from media.clock import MS_NS, NEVER_NS, SECOND_NS
 
 
 def test_without_a_doubt_nothing_is_cleared() -> None:

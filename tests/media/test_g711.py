@@ -9,6 +9,7 @@ import pytest
 
 from media import g711
 from media.errors import FormatError
+from media.g711 import level_dbov
 from tests.media.signals import from_pcm
 
 EVERY_CODE = bytes(range(256))
@@ -89,3 +90,19 @@ def test_importing_warns_of_nothing_and_leaves_the_filters_alone() -> None:
     )
     done = subprocess.run([sys.executable, "-W", "error", "-c", program], check=False)
     assert done.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("rms", "dbov"),
+    [
+        (0, -127),
+        (0.4, -127),
+        (1, -90),
+        (321.24, -40),
+        (32_124 / 2**0.5, -3),
+        (32_124, 0),
+        (32_768, 0),
+    ],
+)
+def test_level(rms: float, dbov: int) -> None:
+    assert level_dbov(rms) == dbov

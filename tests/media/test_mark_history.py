@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 import pytest
 
+from media.clock import MS_NS
 from media.mark_history import TRIPS, MarkHistory
-from media.nanoseconds import MS_NS
 
 FLOOR, LATE = 40 * MS_NS, 30 * MS_NS
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from media.clock import NEVER_NS
 from media.g711 import FRAME_NS, SAMPLE_NS
-from media.nanoseconds import NEVER_NS
 from media.pacing import LOOSE_NS, RESERVE_NS, Pacer
 from tests.media.playout_world import SPEECH
 from tests.media.signals import Wave, from_mulaw, to_mulaw, voice

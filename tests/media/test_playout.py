@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from media.arrival_profile import PACKETS, STREAM, ArrivalProfile
+from media.clock import NEVER_NS
 from media.conceal import Concealer
 from media.errors import FormatError
-from media.nanoseconds import NEVER_NS
+from media.lead_control import PACKETS, STREAM, ArrivalProfile
 from media.playout import Playout
-from media.playout_counters import PlayoutCounters
-from media.repair_budget import REPAIRS_MAX, RepairBudget
+from media.playout_state import PlayoutCounters
+from media.speech_repair import REPAIRS_MAX, RepairBudget
 from tests.media.playout_world import SPEECH
 from tests.media.signals import sine, to_mulaw
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import pytest
 
-from media.arrival_profile import PACKETS
+from media.lead_control import PACKETS
 from media.playout import Playout
 from tests.media.playout_world import (
     MS,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from media.arrival_profile import STREAM
+from hypothesis import given
+from hypothesis import strategies as st
+
+from media.clock import MS_NS
 from media.conceal import Concealer
-from media.lead_control import LeadControl
-from media.nanoseconds import MS_NS
-from media.playout_counters import PlayoutCounters
-from media.repair_budget import REPAIRS_MAX, RepairBudget
-from media.speech_repair import SpeechRepair
+from media.lead_control import STREAM, LeadControl
+from media.playout_state import PlayoutCounters
+from media.speech_repair import REPAIR_NS, REPAIRS_MAX, RepairBudget, SpeechRepair
 from tests.media.playout_world import SPEECH
 from tests.media.signals import sine, to_mulaw
 
@@ -77,3 +78,22 @@ def test_a_rest_is_taken_away_in_a_pause() -> None:
     repair, lead = repair_of(RepairBudget()), LeadControl(STREAM, 80 * MS_NS)
     assert repair.is_quiet(PAUSE, is_talking=False)
     assert len(repair.stretch(PAUSE, lead, 40, is_talking=False)) == 120
+
+
+def test_a_burst_is_allowed_and_then_one_each_half_a_millisecond() -> None:
+    budget = RepairBudget()
+    assert [budget.take(0) for _ in range(REPAIRS_MAX + 2)] == [True] * REPAIRS_MAX + [False] * 2
+    assert not budget.take(REPAIR_NS - 1)
+    assert budget.take(REPAIR_NS)
+    assert not budget.take(REPAIR_NS)
+    later = 1_000 * REPAIR_NS
+    assert sum(budget.take(later) for _ in range(100)) == REPAIRS_MAX, "no more is ever saved"
+
+
+@given(st.lists(st.integers(0, 3 * REPAIR_NS), max_size=300))
+def test_no_more_is_allowed_than_time_has_filled(steps: list[int]) -> None:
+    budget, now_ns, taken = RepairBudget(), 0, 0
+    for step in steps:
+        now_ns += step
+        taken += budget.take(now_ns)
+        assert taken <= REPAIRS_MAX + now_ns // REPAIR_NS

@@ -11,7 +11,7 @@ import random
 
 import pytest
 
-from media.playout_counters import PlayoutCounters
+from media.playout_state import PlayoutCounters
 from tests.media.stalled_world import (
     Call,
     Stalls,

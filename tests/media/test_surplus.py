@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import pytest
 
 from media.clear_control import PATIENCE_NS, ClearControl
+from media.clock import MS_NS, NEVER_NS, SECOND_NS
 from media.mark_history import MarkHistory
-from media.nanoseconds import MS_NS, NEVER_NS, SECOND_NS
 from media.surplus import FORGOTTEN_NS, SURPLUS_NS_MIN, SurplusFilter
 
 FLOOR_NS = 40 * MS_NS

@@ -18,8 +18,8 @@ from gateway.errors import CarrierError
 from gateway.logs import call_events
 from gateway.ports import SessionState, StreamEnd
 from media import tones
-from media.arrival_profile import STREAM
 from media.g711 import FRAME_NS
+from media.lead_control import STREAM
 from tests.gateway.sound.test_media_path import Endpoint
 from tests.gateway.stage import CENT, CREDIT, RESUME_KEY, SILENT_FRAME, SPEECH_FRAME
 from tests.gateway.virtual_time import virtual_loop

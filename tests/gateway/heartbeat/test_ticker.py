@@ -16,9 +16,8 @@ from gateway.heartbeat.ticker import (
     URGENT_NS,
     Ticker,
 )
-from media.arrival_profile import PACKETS, STREAM
-from media.nanoseconds import NEVER_NS
-from media.waiter import Waiter
+from media.clock import NEVER_NS, Waiter
+from media.lead_control import PACKETS, STREAM
 from tests.gateway.virtual_time import virtual_loop
 
 

@@ -13,9 +13,8 @@ from gateway.sound.call_media import CallMedia, converters
 from gateway.sound.directions import SOURCE_SILENT_NS
 from gateway.sound.media_path import Network
 from media import tones
-from media.arrival_profile import PACKETS, STREAM
-from media.bounds import BACKLOG_NS_MAX, CAP_NS
-from media.nanoseconds import NEVER_NS
+from media.clock import NEVER_NS
+from media.lead_control import BACKLOG_NS_MAX, CAP_NS, PACKETS, STREAM
 from tests.gateway.recording import RecordingConnection
 from tests.gateway.stage import SPEECH_FRAME
 

@@ -15,9 +15,8 @@ from gateway.sound.directions import (
     Uplink,
 )
 from media import tones
-from media.arrival_profile import PACKETS, STREAM
-from media.bounds import CAP_NS, HARD_NS
-from media.nanoseconds import NEVER_NS
+from media.clock import NEVER_NS
+from media.lead_control import CAP_NS, HARD_NS, PACKETS, STREAM
 from media.resample import Downsampler, Upsampler
 from tests.media.signals import to_mulaw, voice
 from tests.media.signals import voice as voice_of

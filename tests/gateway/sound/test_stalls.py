@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from gateway.sound.stalls import RECHECK_NS, StallWatch
-from media.nanoseconds import NEVER_NS
+from media.clock import NEVER_NS
 
 LIMIT_NS = 500_000_000
 START_NS = 7_000_000_000

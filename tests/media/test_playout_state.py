@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from media.playout_phase import (
+from media.playout_state import (
     CONCEALING,
     IDLE,
     JOINING,
@@ -16,7 +16,7 @@ from media.playout_phase import (
     ON_STOPPED,
     PLAYING,
     STARTING,
-    Phase,
+    PlayoutPhase,
     Transitions,
 )
 
@@ -56,9 +56,9 @@ def test_only_an_arrival_ends_idleness() -> None:
     ],
 )
 def test_an_event_that_a_phase_does_not_allow_is_refused(
-    event: Transitions, refused: set[Phase]
+    event: Transitions, refused: set[PlayoutPhase]
 ) -> None:
-    assert set(Phase) - set(event) == refused
+    assert set(PlayoutPhase) - set(event) == refused
     for phase in refused:
         with pytest.raises(KeyError):
             event[phase]
@@ -71,5 +71,7 @@ def test_every_phase_can_be_reached_and_left() -> None:
         after = {event[phase] for event in EVENTS if phase in event} - reached
         reached |= after
         waiting += after
-    assert reached == set(Phase)
-    assert all(any(event.get(phase, phase) is not phase for event in EVENTS) for phase in Phase)
+    assert reached == set(PlayoutPhase)
+    assert all(
+        any(event.get(phase, phase) is not phase for event in EVENTS) for phase in PlayoutPhase
+    )

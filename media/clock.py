@@ -1,6 +1,14 @@
-"""The base of what the heartbeat polls at a deadline."""
+"""Units of the clock of all media times (nanoseconds), and the base of what has a deadline."""
 
 from __future__ import annotations
+
+from typing import Final
+
+MS_NS: Final = 1_000_000
+SECOND_NS: Final = 1_000 * MS_NS
+
+NEVER_NS: Final = 1 << 62
+"""A time later than any that is reached; `-NEVER_NS` is earlier than any."""
 
 
 class Waiter:

@@ -1,4 +1,4 @@
-"""The phases of a playout stream as a state machine: what the next frame is joined to.
+"""Defines the state of a playout stream: its counters, and its phases as a state machine.
 
     IDLE ─ arrival ─► STARTING ─ played ─► PLAYING ◄─ played ─ JOINING, CONCEALING
     PLAYING ─ broken ─► JOINING          PLAYING, JOINING ─ missing ─► CONCEALING
@@ -12,11 +12,12 @@ the event, and looking it up raises KeyError. Independent of the phase the seque
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
 
-class Phase(IntEnum):
+class PlayoutPhase(IntEnum):
     """What the carrier was sent last, and so what the next frame has to be joined to."""
 
     IDLE = 0
@@ -31,13 +32,13 @@ class Phase(IntEnum):
     """Concealment: it is cross-faded in from that."""
 
 
-IDLE: Final = Phase.IDLE
-STARTING: Final = Phase.STARTING
-PLAYING: Final = Phase.PLAYING
-JOINING: Final = Phase.JOINING
-CONCEALING: Final = Phase.CONCEALING
+IDLE: Final = PlayoutPhase.IDLE
+STARTING: Final = PlayoutPhase.STARTING
+PLAYING: Final = PlayoutPhase.PLAYING
+JOINING: Final = PlayoutPhase.JOINING
+CONCEALING: Final = PlayoutPhase.CONCEALING
 
-Transitions = dict[Phase, Phase]
+Transitions = dict[PlayoutPhase, PlayoutPhase]
 
 ON_ARRIVAL: Final[Transitions] = {
     IDLE: STARTING,
@@ -77,5 +78,34 @@ ON_INSERTED: Final[Transitions] = {
     CONCEALING: JOINING,
 }
 """Audio of our own, such as a tone, was sent to the carrier."""
-ON_STOPPED: Final[Transitions] = dict.fromkeys(Phase, IDLE)
+ON_STOPPED: Final[Transitions] = dict.fromkeys(PlayoutPhase, IDLE)
 """The stream was paused, or concealment has faded to silence and no frame waits."""
+
+
+@dataclass(slots=True)
+class PlayoutCounters:
+    """Counters of one stream since it began."""
+
+    frames_in: int = 0
+    frames_out: int = 0
+    """Frames sent to the carrier, whole or changed."""
+    lost: int = 0
+    """Frames whose turn passed before they arrived."""
+    late: int = 0
+    """Frames that arrived after their turn, including copies of frames that were played."""
+    duplicate: int = 0
+    """Copies of frames that were still waiting."""
+    reset: int = 0
+    """Restarts of the sequence by the sender."""
+    underruns: int = 0
+    """Times the carrier ran dry during a stream."""
+    concealed_ms: int = 0
+    shortened_ms: int = 0
+    """Removed inaudibly."""
+    stretched_ms: int = 0
+    cut_ms: int = 0
+    """Dropped because the delay passed the hard limit, or because other audio came first."""
+    cleared_ms: int = 0
+    """Dropped by the carrier when it was cleared, by the model."""
+    waited_ms: int = 0
+    """Silence before a start, made by waiting while the carrier had nothing to play."""
