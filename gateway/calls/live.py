@@ -58,8 +58,7 @@ from gateway.ports import (
     to_nobody,
 )
 from gateway.settings import Settings
-from gateway.sound.echo_call import EchoCall
-from gateway.sound.echo_check import EchoCheck
+from gateway.sound.echo import EchoCall, EchoCheck
 
 log = structlog.get_logger(__name__)
 

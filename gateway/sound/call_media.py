@@ -1,7 +1,4 @@
-"""Controls the audio of one call: both directions, tones, mute, hold and the media path.
-
-The bridge says what to do.
-"""
+"""Controls the audio of one call: both directions, tones, mute, hold and the media path."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ from gateway.sound.directions import FRAME_BYTES, FRAME_MS, Convert, Downlink, T
 from gateway.sound.line_quality import LineQuality, Measured
 from gateway.sound.media_path import Network
 from gateway.sound.outlets import BrowserAudio
-from gateway.sound.stalls import StallWatch, Voice
+from gateway.sound.stalls import StallWatch, WatchedVoice
 from gateway.sound.supervised import Supervised
 from media import tones
 from media.resample import Downsampler, Upsampler
@@ -193,7 +190,7 @@ class CallMedia:
 
     @property
     def told_mode(self) -> Mode | None:
-        """What the caller is told of a supervisor; None where there is nothing to be told."""
+        """What the caller's page shows about a supervisor; None if there is nothing to show."""
         supervised = self._supervised
         return supervised.mode if supervised is not None and supervised.announces else None
 
@@ -207,7 +204,7 @@ class CallMedia:
     ) -> Supervised:
         """Let a supervisor take part, who listens at first; `can_supervise` must hold.
 
-        What is given is as `Supervised` takes it.
+        The arguments are those of `Supervised`.
         """
         self._supervised = supervised = Supervised(
             supervisor,
@@ -284,7 +281,7 @@ class CallMedia:
         """Pass on that the caller sends another codec than was ordered."""
         self._listener.bad_frame()
 
-    def stalled(self, voice: Voice, is_stalled: bool) -> None:
+    def stalled(self, voice: WatchedVoice, is_stalled: bool) -> None:
         """Tell the page that a voice has stalled, or is back."""
         leg: wire.Leg = "browser" if voice is self._uplink else "carrier"
         self.tell(wire.Stalled(leg=leg, stalled=is_stalled))
@@ -299,7 +296,7 @@ class CallMedia:
             self._reassure()
 
     def _reassure(self) -> None:
-        # On hold the phone has a tone already, and without a leg there is nobody to reassure.
+        # On hold the phone has a tone already, and without a leg there is no one to reassure.
         if self._is_away and self._leg is not None and not self._is_on_hold and not self._is_over:
             self._play(tones.comfort_noise().frame, self._uplink.play)
 
@@ -373,7 +370,7 @@ class CallMedia:
         if (supervised := self._supervised) is not None:
             self.supervise_no_more()
             supervised.on_over()
-        # No longer polled, or the playout would conceal a caller whom nobody expects any more.
+        # No longer polled, or the playout would conceal a caller who is not expected any more.
         self._ticker.remove_waiter(self._uplink.playout)
         self._ticker.remove_waiter(self._downlink.pacer)
         self._watch_stalls()
@@ -394,8 +391,11 @@ class CallMedia:
         """
         if self._leg is None:
             return []
-        up, down, playout = self._uplink, self._downlink, self._uplink.playout
-        session, rtt_ns = network.session, playout.carrier_rtt_ns
+        up = self._uplink
+        down = self._downlink
+        playout = self._uplink.playout
+        session = network.session
+        rtt_ns = playout.carrier_rtt_ns
         return self.line.each_second(
             Measured(
                 path=network.path,

@@ -50,7 +50,7 @@ SendAudio = Callable[[bytes], None]
 
 
 class CallerListener(Protocol):
-    """Is told of the caller's voice."""
+    """Receives events of the caller's voice."""
 
     def caller_talks(self, talking: bool, /) -> None:
         """Note that the caller has begun to talk, or paused."""
@@ -60,7 +60,7 @@ class CallerListener(Protocol):
 
 
 class PhoneListener(Protocol):
-    """Is told of the phone's voice."""
+    """Receives events of the phone's voice."""
 
     def phone_talks(self, talking: bool, /) -> None:
         """Note that the phone's side has begun to talk, or paused."""
@@ -192,7 +192,7 @@ class Uplink:
         """Return whether to switch to the other path now."""
         # During a switch both paths deliver the same words for a moment.
         if now_ns - self.last_in_ns < SOURCE_SILENT_NS:
-            if self._is_open:  # otherwise nobody would have heard it anyway
+            if self._is_open:  # otherwise no one would have heard it anyway
                 self.dropped += 1
             return False
         self._is_packets = is_packets
@@ -234,7 +234,7 @@ class Uplink:
             self._clear(now_ns)
 
     def _clear(self, now_ns: int) -> None:
-        """Take back what the carrier has yet to play: the next frame begins anew with it."""
+        """Take back what the carrier has yet to play: the next frame starts over."""
         self._carrier.clear()
         self.playout.cleared(now_ns)
 
@@ -341,10 +341,12 @@ class Downlink:
     def pass_through(self, mix: Mix | None) -> None:
         """Let all that the caller hears pass through a mix from now on; None: through none."""
         self._mix = mix
-        session, convert = self._own_session, self._own_convert
+        session = self._own_session
+        convert = self._own_convert
         # In place of both: without a mix no frame pays for the question.
         if mix is None:
-            self._session, self._convert = session, convert
+            self._session = session
+            self._convert = convert
             return
         self._session = None if session is None else MixedPackets(session, mix)
         self._convert = mix if convert is None else lambda payload: convert(mix(payload))
@@ -372,7 +374,7 @@ class Downlink:
         if self.pacer.is_even or self._is_even:
             self._hand_on(pieces)
             self._is_even = self.pacer.is_even
-            # Whatever follows without pacing must continue where the paced audio ended.
+            # Audio that follows without pacing must continue where the paced audio ended.
             self._origin_ms = self._due_ms - at_ms - len(payload) // SAMPLES_PER_MS
         # The usual case: a whole frame, nothing left over, nothing to pace.
         elif len(payload) == FRAME_BYTES and not self._rest:

@@ -1,6 +1,6 @@
 """Measures the quality of one call's line: a sample per second, warnings, and totals.
 
-The totals go into the call record. Pure: judges the figures it is given once a second.
+The totals go into the call record. The figures are passed once a second.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from media.g711 import FRAME_MS, SILENCE_DBOV
 from media.quality import Monitor
 
 PHONE_NETWORK_MS: Final = 60
-"""Assumed delay between carrier and phone, which nobody measures: more than a fixed line's few
+"""Assumed delay between carrier and phone, which is not measured: more than a fixed line's few
 milliseconds, less than the 80 to 110 of a mobile network (ITU-T G.114, Annex A)."""
 
 # Twilio's Voice SDK has the same limits, where it has any: users know its warnings.
@@ -157,7 +157,8 @@ class _Direction:
         flow = Flow(self._flow.packets, self._flow.lost + untold_lost)
         # Levels are averaged as power, not as decibels.
         power = _mean(self._power)
-        jitter_ms, mos = _mean(self._jitter_ms), _mean(self._mos)
+        jitter_ms = _mean(self._jitter_ms)
+        mos = _mean(self._mos)
         return msgspec.structs.replace(
             leg,
             packets_lost=flow.lost,
@@ -321,7 +322,7 @@ class LineQuality:
         return [sample, *self._warn(self._judged(measured, sample, flow, heard.flow))]
 
     def standing(self) -> list[str]:
-        """Return the names of the warnings that stand."""
+        """Return the names of the active warnings."""
         each = zip(RULES, self._histories, strict=True)
         return [rule.name for rule, history in each if rule.monitor.is_raised(history)]
 
@@ -371,11 +372,13 @@ class LineQuality:
         nothing.
         """
         report = self._reports.report
-        rtt_ms, jitter_ms = measured.rtt_ms, measured.downlink_jitter_ms
+        rtt_ms = measured.rtt_ms
+        jitter_ms = measured.downlink_jitter_ms
         buffer_ms = measured.downlink_held_ms
         if report is not None:
             rtt_ms = report.rtt_ms if rtt_ms is None else rtt_ms
-            jitter_ms, buffer_ms = report.jitter_ms, buffer_ms + report.buffer_ms
+            jitter_ms = report.jitter_ms
+            buffer_ms = buffer_ms + report.buffer_ms
         network_ms = _network_ms(rtt_ms, measured.carrier_rtt_ms)
         return wire.Sample(
             path=measured.path,
@@ -432,7 +435,7 @@ class LineQuality:
         if losses:
             self._losses = (*self._losses[1 - MEAN_LOSS_SAMPLES :], max(losses))
         is_full = len(self._losses) == MEAN_LOSS_SAMPLES
-        # A dead microphone repeats one level that nobody hears. A tone, music or a steady noise
+        # A dead microphone repeats one inaudible level. A tone, music or a steady noise
         # repeats its level as well, and is no silence.
         level_dbov = measured.uplink_level_dbov
         is_same_level = level_dbov == self._level_dbov and level_dbov <= INAUDIBLE_DBOV
@@ -459,7 +462,8 @@ class LineQuality:
             is_bad = rule.is_bad(second)
             if is_bad is None:
                 continue
-            before, monitor = self._histories[place], rule.monitor
+            before = self._histories[place]
+            monitor = rule.monitor
             self._histories[place] = after = monitor.feed(before, is_bad)
             if monitor.is_raised(after) != monitor.is_raised(before):
                 yield (

@@ -32,7 +32,7 @@ ALIVE_NS = 3_000_000_000
 Message = wire.Offer | wire.SelectPath | wire.Report
 
 
-class Sound(Protocol):
+class CallerOutlet(Protocol):
     """Where the audio of this path comes from and goes to."""
 
     @property
@@ -70,7 +70,7 @@ class MediaPath:
         self,
         endpoint: AudioEndpoint | None,
         browser: MediaConnection,
-        sound: Sound,
+        sound: CallerOutlet,
     ) -> None:
         self._endpoint = endpoint
         self._browser: MediaConnection | None = browser
@@ -146,7 +146,9 @@ class MediaPath:
         if state is SessionState.CONNECTED and session is self._next:
             # The old session carries the audio until the new one is connected, so that nothing is
             # lost.
-            old, self._session, self._next = self._session, session, None
+            old = self._session
+            self._session = session
+            self._next = None
             # A handshake that has just succeeded is proof enough that packets arrive.
             self._silent_ns = -1
             if self.path == "webrtc":
@@ -173,7 +175,7 @@ class MediaPath:
             self._sound.hear_by_session(session)
             self.path = "webrtc"
         elif path == "websocket":
-            # Without a socket there is nobody to send to yet; `socket_back` selects it once more.
+            # Without a socket there is nothing to send to yet; `socket_back` selects it once more.
             if self._browser is not None:
                 self._sound.hear_by_socket(self._browser)
             self.path = "websocket"

@@ -84,7 +84,7 @@ class Counts:
         """Packets that are missing so far without being lost; negative if more came than due."""
 
     def expect(self, lost: int) -> None:
-        """Expect the source to count so many lost packets that are counted elsewhere already."""
+        """Expect the source to count this many lost packets that are counted elsewhere already."""
         self._known += lost
 
     def step(
@@ -126,7 +126,8 @@ class Counts:
         # A source lowers its count of lost packets when one arrives late.
         lost = max(counts.lost - source.lost, 0)
         known = min(lost, self._known)
-        lost, self._known = lost - known, self._known - known
+        lost = lost - known
+        self._known = self._known - known
         # The first packet that comes tells the gap before it: what is not counted then never is,
         # and must not hide later losses.
         if packets and is_counted_later and not has_moved:
@@ -147,7 +148,8 @@ class Counts:
 
         One that is new begins where the other one is, of which only the starting point is used.
         """
-        left, self._left = self._left or {}, None
+        left = self._left or {}
+        self._left = None
         source = left.pop(source_name, last)
         if last is not None:
             left[self._name] = last

@@ -1,6 +1,6 @@
 """Turns what a client reports, and its absence, into seconds of the phone's voice.
 
-Pure; called once a second.
+Called once a second.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class ReportCounts:
         self.untold_lost = 0
         """Frames that the carrier did not bring in the seconds that the next report covers."""
         self._heard: Heard | None = None
-        """What the newest report told; None before the first."""
+        """Figures of the newest report; None before the first."""
         self._age_s = 0
         self._open_s = 0
         """Seconds that the next report covers."""
@@ -113,10 +113,12 @@ class ReportCounts:
         """
         is_new = report is not None and report is not self.report
         is_lost = is_away and not is_new
-        sent, self._sent = max(0, sent_frames - self._sent), sent_frames
-        # Of a second in which the phone was to be heard only at last, nobody knows how much is due.
+        sent = max(0, sent_frames - self._sent)
+        self._sent = sent_frames
+        # If the phone was to be heard only at the end of a second, it is unknown how much is due.
         # One that is lost as a whole cannot lose its frames once more.
-        is_whole, self._was_due = is_due and self._was_due and not is_lost, is_due
+        is_whole = is_due and self._was_due and not is_lost
+        self._was_due = is_due
         flow = self._carrier.step(
             "carrier",
             Flow(carrier_frames),
@@ -163,7 +165,9 @@ class ReportCounts:
         if self._heard is None:
             # The first report is where counting begins; the carrier's frames stand in.
             flow.packets = carrier.packets
-        self.report, self._age_s, self._open_s = report, 0, 0
+        self.report = report
+        self._age_s = 0
+        self._open_s = 0
         self._sent_open = self.untold_lost = 0
         self._heard = Heard(flow, seconds, lost_s)
         return self._heard

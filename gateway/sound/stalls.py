@@ -16,7 +16,7 @@ RECHECK_NS: Final = 100_000_000
 """How often a stalled voice is checked."""
 
 
-class Voice(Protocol):
+class WatchedVoice(Protocol):
     """What is watched."""
 
     last_in_ns: int
@@ -24,9 +24,9 @@ class Voice(Protocol):
 
 
 class StallListener(Protocol):
-    """Is told of stalls."""
+    """Receives reports of stalls."""
 
-    def stalled(self, voice: Voice, is_stalled: bool, /) -> None:
+    def stalled(self, voice: WatchedVoice, is_stalled: bool, /) -> None:
         """Note that a voice has stalled (True), or is back (False)."""
 
 
@@ -35,7 +35,7 @@ class StallWatch(Waiter):
 
     __slots__ = ("_is_stalled", "_limit_ns", "_listener", "_since_ns", "_voice")
 
-    def __init__(self, limit_ns: int, voice: Voice, listener: StallListener) -> None:
+    def __init__(self, limit_ns: int, voice: WatchedVoice, listener: StallListener) -> None:
         """Create a watch that does nothing until it is started.
 
         `limit_ns` is the silence after which the voice counts as stalled.
@@ -55,7 +55,7 @@ class StallWatch(Waiter):
 
     def poll(self, now_ns: int) -> None:
         """Report a change; to be called when the deadline has passed."""
-        # Asked for here and not told with each frame: while the voice arrives, a frame costs the
+        # Asked for here and not passed with each frame: while the voice arrives, a frame costs the
         # watch nothing, and a poll only moves the deadline on.
         due_ns = max(self._voice.last_in_ns, self._since_ns) + self._limit_ns
         is_stalled = now_ns >= due_ns

@@ -1,4 +1,4 @@
-"""Carries the sound of one supervisor: what they hear of a call, and who of its parties hears them.
+"""Carries the sound of one supervisor: what they hear of a call, and which parties hear them.
 
 Nothing is kept: audio passes through lanes that are as short as jitter allows. The frames of the
 call never wait for it.
@@ -26,7 +26,7 @@ IDLE_BEATS: Final = 3
 """Beats without a frame of the call after which a voice gets frames of its own to ride on."""
 STUCK_BEATS: Final = 150
 """Beats of a take-over in which nothing comes of the supervisor, not even silence, after which the
-caller is back: three seconds of a phone that hears nobody are long."""
+caller is back: three seconds in which a phone hears no one are long."""
 TONE_BEATS: Final = 750
 """Every 15 s, as the announcing tones of telephone companies under 47 CFR 64.501."""
 _SILENCE: Final = bytes([MULAW_SILENCE])
@@ -113,7 +113,7 @@ class Supervised:
             party.lane.clear()
 
     def voice(self, frame: bytes) -> None:
-        """Take a frame of the supervisor's voice; while they listen, nobody hears it."""
+        """Take a frame of the supervisor's voice; while they only listen, no one hears it."""
         self._quiet_beats = 0
         if self.mode in (Mode.WHISPER, Mode.BARGE):
             self._caller.lane.put(frame)

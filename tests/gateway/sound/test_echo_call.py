@@ -4,7 +4,7 @@ import pytest
 
 from gateway.browser.leg import BrowserLeg
 from gateway.heartbeat.ticker import Ticker
-from gateway.sound.echo_call import WARNED_S, EchoCall
+from gateway.sound.echo import WARNED_S, EchoCall
 from tests.gateway.recording import RecordingConnection
 from tests.gateway.sound.test_echo_check import FRAME_NS, SECOND_NS, SPOKEN, connected
 from tests.gateway.sound.test_media_path import Endpoint

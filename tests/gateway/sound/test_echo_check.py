@@ -6,7 +6,7 @@ from gateway.browser import messages as wire
 from gateway.browser.leg import BrowserLeg
 from gateway.heartbeat.ticker import Ticker
 from gateway.ports import SessionQuality, SessionState
-from gateway.sound.echo_check import LONGEST_NS, SECONDS, WAIT_NS, EchoCheck, judge
+from gateway.sound.echo import CHECK_NS_MAX, CHECK_SECONDS, CHECK_WAIT_NS, EchoCheck, judge
 from gateway.sound.media_path import Network
 from tests.gateway.recording import RecordingConnection
 from tests.gateway.sound.test_media_path import Endpoint
@@ -64,7 +64,9 @@ def booth():
 
 
 def test_what_is_said_comes_back_at_once(booth):
-    assert booth.told == [{"type": "check-ready", "version": 1, "seconds": SECONDS, "webrtc": True}]
+    assert booth.told == [
+        {"type": "check-ready", "version": 1, "seconds": CHECK_SECONDS, "webrtc": True}
+    ]
     frames = [bytes([n]) * 160 for n in range(5)]
     for frame in frames:
         booth.socket.speak(frame)
@@ -74,7 +76,7 @@ def test_what_is_said_comes_back_at_once(booth):
 def test_the_verdict_comes_after_five_seconds_of_sound(booth):
     booth.wait(3 * SECOND_NS)
     booth.socket.say(REPORT)
-    booth.talk(SECONDS - 0.1)
+    booth.talk(CHECK_SECONDS - 0.1)
     assert len(booth.told) == 1
     booth.talk(0.2)
     result = booth.told[-1]
@@ -90,7 +92,7 @@ def test_the_verdict_comes_after_five_seconds_of_sound(booth):
 
 
 def test_frames_that_never_came_are_lost(booth):
-    for _ in range(SECONDS * 25 + 1):
+    for _ in range(CHECK_SECONDS * 25 + 1):
         booth.talk(0.02)
         booth.wait(FRAME_NS)
     result = booth.told[-1]
@@ -100,14 +102,14 @@ def test_frames_that_never_came_are_lost(booth):
 
 
 def test_a_silent_microphone_fails(booth):
-    booth.talk(SECONDS + 0.1, b"\xff" * 160)
+    booth.talk(CHECK_SECONDS + 0.1, b"\xff" * 160)
     result = booth.told[-1]
     assert (result["verdict"], result["mos"]) == ("failed", 1.0)
     assert "microphone" in result["action"]
 
 
 def test_no_sound_at_all_fails_in_the_end(booth):
-    booth.wait(WAIT_NS - SECOND_NS)
+    booth.wait(CHECK_WAIT_NS - SECOND_NS)
     assert len(booth.told) == 1
     booth.wait(2 * SECOND_NS)
     assert booth.told[-1]["verdict"] == "failed"
@@ -119,7 +121,7 @@ def test_another_way_is_measured_from_its_beginning(booth):
     session = connected(booth)
     session.quality = SessionQuality(300, 3, 4.0, 25.0)
     booth.socket.say({"type": "media", "path": "webrtc"})
-    for sequence in range(round(50 * (SECONDS + 0.1))):
+    for sequence in range(round(50 * (CHECK_SECONDS + 0.1))):
         session.on_audio(sequence, 160 * sequence, SPOKEN)
         booth.wait(FRAME_NS)
     assert session.heard[:2] == [SPOKEN, SPOKEN]
@@ -152,7 +154,7 @@ def test_beginning_anew_does_not_draw_it_out_for_ever(booth, again):
         else:
             session.on_audio(1, 160, SPOKEN)
             booth.wait(SECOND_NS // 2)
-        assert booth.now_ns - started_ns <= LONGEST_NS + SECOND_NS
+        assert booth.now_ns - started_ns <= CHECK_NS_MAX + SECOND_NS
     assert booth.told[-1]["type"] == "check-result"
 
 
