@@ -16,7 +16,7 @@ from gateway.ports import NodeLoad
 from gateway.roles.periodic_tasks import Alarms
 from gateway.roles.port import Port
 from gateway.telemetry.call_meters import CallMeters
-from gateway.telemetry.process_figures import Figures, register
+from gateway.telemetry.process_figures import ProcessFigures, register
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def compose_telemetry(
     # Not the library's default one: in tests there are several processes in one.
     registry = CollectorRegistry()
     ticker: Ticker = port.ticker
-    figures = Figures(
+    figures = ProcessFigures(
         gauges={
             "calls": ("Calls that this process holds.", lambda: len(load)),
             "calls_max": ("Calls that it holds at most.", lambda: calls_max),

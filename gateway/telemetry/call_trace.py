@@ -1,4 +1,4 @@
-"""Makes the spans of one call from what its state machine reports. Pure: time is an argument."""
+"""Makes the spans of one call from what its state machine reports; time is an argument."""
 
 from __future__ import annotations
 

@@ -13,12 +13,12 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationSc
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1 import trace_pb2
 
-from gateway.telemetry.spans import SPANS, Kind, Span, Value
+from gateway.telemetry.spans import SPANS, Span, SpanKind, Value
 
 _KINDS = {
-    Kind.INTERNAL: trace_pb2.Span.SPAN_KIND_INTERNAL,
-    Kind.SERVER: trace_pb2.Span.SPAN_KIND_SERVER,
-    Kind.CLIENT: trace_pb2.Span.SPAN_KIND_CLIENT,
+    SpanKind.INTERNAL: trace_pb2.Span.SPAN_KIND_INTERNAL,
+    SpanKind.SERVER: trace_pb2.Span.SPAN_KIND_SERVER,
+    SpanKind.CLIENT: trace_pb2.Span.SPAN_KIND_CLIENT,
 }
 _SCOPE = InstrumentationScope(name="caller")
 

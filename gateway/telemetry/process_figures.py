@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class ProcessFigures:
     """Functions that return current values, by name of the metric without its prefix."""
 
     gauges: Mapping[str, tuple[str, Callable[[], float]]] = field(default_factory=dict)
@@ -25,7 +25,7 @@ class Figures:
 
 
 class _Collector(Collector):
-    def __init__(self, figures: Figures) -> None:
+    def __init__(self, figures: ProcessFigures) -> None:
         self._figures = figures
 
     def collect(self) -> Iterator[Metric]:
@@ -45,7 +45,7 @@ class _Collector(Collector):
         yield raised
 
 
-def register(registry: CollectorRegistry, figures: Figures) -> None:
+def register(registry: CollectorRegistry, figures: ProcessFigures) -> None:
     """Collect these figures, and those of the operating system about the process."""
     registry.register(_Collector(figures))
     ProcessCollector(registry=registry)

@@ -131,7 +131,8 @@ class SpanExporter:
             return ""
         status, failure, after_s = await self._post(session, body)
         if not failure:
-            self._batch, self._pause_s = (), 0.0
+            self._batch = ()
+            self._pause_s = 0.0
             self.counts["sent"] += count
             if self._is_failing:
                 self._is_failing = False

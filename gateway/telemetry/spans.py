@@ -1,22 +1,63 @@
-"""Defines the spans of a call's trace, and every attribute that one may have.
+"""Defines the spans of a call's trace, every attribute that one may have, and `traceparent`.
 
-`SPANS`, `EVENTS` and `ATTRIBUTES` are all there is: a trace reveals nobody's number, name or
-address.
+`SPANS`, `EVENTS` and `ATTRIBUTES` list everything: a trace reveals no one's number, name or
+address. `traceparent` continues a trace in another process: W3C Trace Context, Recommendation of
+23 November 2021, section 3.2. `tracestate` is not read: no outgoing request would have to carry it,
+and it is a stranger's text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Final
 
-from gateway.telemetry.trace_context import SPAN_ID_BYTES
+TRACE_ID_BYTES: Final = 16
+SPAN_ID_BYTES: Final = 8
+_SAMPLED: Final = 1
+# Only lower case (3.2.2.3). What follows the flags is for versions after 00 (3.2.4).
+_TRACEPARENT: Final = re.compile(
+    r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-[\x20-\x7e]{0,200})?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TraceContext:
+    """A span of a trace, as other processes know it."""
+
+    trace_id: bytes
+    span_id: bytes
+    is_sampled: bool
+
+    def traceparent(self) -> str:
+        """Return it as a header value, of version 00."""
+        return f"00-{self.trace_id.hex()}-{self.span_id.hex()}-{int(self.is_sampled):02x}"
+
+
+def parse_traceparent(values: Sequence[str]) -> TraceContext | None:
+    """Parse the `traceparent` headers of a request; None for none, several or invalid ones.
+
+    A new trace is then begun (4.3).
+    """
+    read = _TRACEPARENT.fullmatch(values[0]) if len(values) == 1 else None
+    if read is None:
+        return None
+    version, trace_id, span_id, flags, more = read.groups()
+    if version == "ff" or (version == "00" and more is not None):
+        return None
+    context = TraceContext(
+        bytes.fromhex(trace_id), bytes.fromhex(span_id), bool(int(flags, 16) & _SAMPLED)
+    )
+    # All zeros are not a valid id (3.2.2.3, 3.2.2.4).
+    return context if any(context.trace_id) and any(context.span_id) else None
+
 
 Value = str | int
 
 
-class Kind(Enum):
+class SpanKind(Enum):
     """Kinds of spans, as OpenTelemetry defines them."""
 
     INTERNAL = auto()
@@ -60,7 +101,7 @@ ATTRIBUTES: Final[Mapping[str, str]] = {
 class SpanType:
     """One kind of span."""
 
-    kind: Kind
+    kind: SpanKind
     process: str
     meaning: str
     attributes: tuple[str, ...] = ()
@@ -68,19 +109,19 @@ class SpanType:
 
 SPANS: Final[Mapping[str, SpanType]] = {
     TOKEN: SpanType(
-        Kind.SERVER,
+        SpanKind.SERVER,
         "web",
         "a token is asked for, until the answer's head",
         attributes=_OF_REQUEST,
     ),
     VISITOR_TOKEN: SpanType(
-        Kind.SERVER,
+        SpanKind.SERVER,
         "web",
         "the same of a visitor of a button",
         attributes=_OF_REQUEST,
     ),
     CALL: SpanType(
-        Kind.SERVER,
+        SpanKind.SERVER,
         "media",
         "the call, from its token's redemption to its settlement",
         attributes=(
@@ -91,25 +132,29 @@ SPANS: Final[Mapping[str, SpanType]] = {
             "caller.ended_by",
         ),
     ),
-    ADMISSION: SpanType(Kind.INTERNAL, "media", "the token is redeemed, limits are looked at"),
-    HOLD: SpanType(Kind.INTERNAL, "media", "the first credit is put on hold"),
+    ADMISSION: SpanType(SpanKind.INTERNAL, "media", "the token is redeemed, limits are looked at"),
+    HOLD: SpanType(SpanKind.INTERNAL, "media", "the first credit is put on hold"),
     DIAL: SpanType(
-        Kind.CLIENT,
+        SpanKind.CLIENT,
         "media",
         "the order to the carrier, until it has an id there",
         attributes=("caller.cause",),
     ),
-    RING: SpanType(Kind.INTERNAL, "media", "the phone rings"),
-    TALK: SpanType(Kind.INTERNAL, "media", "from the first proof of the answer to that of the end"),
-    HANG_UP: SpanType(
-        Kind.CLIENT, "media", "the order to end it, until the carrier says that it is over"
+    RING: SpanType(SpanKind.INTERNAL, "media", "the phone rings"),
+    TALK: SpanType(
+        SpanKind.INTERNAL, "media", "from the first proof of the answer to that of the end"
     ),
-    SETTLE: SpanType(Kind.INTERNAL, "media", "the price is posted, with the record for the books"),
+    HANG_UP: SpanType(
+        SpanKind.CLIENT, "media", "the order to end it, until the carrier says that it is over"
+    ),
+    SETTLE: SpanType(
+        SpanKind.INTERNAL, "media", "the price is posted, with the record for the books"
+    ),
 }
 """Name -> what the span is. All after `caller.call` are its children; it is one of the token's."""
 
 EVENTS: Final[Mapping[str, str]] = {
-    "carrier.accepted": "the carrier has the call: its answer, or whatever names it first",
+    "carrier.accepted": "the carrier has the call: its answer, or the first message that names it",
     "carrier.ringing": "it says that the phone rings",
     "carrier.answered": "it says that the phone was answered",
     "carrier.media": "its media stream has begun",

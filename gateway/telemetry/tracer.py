@@ -11,8 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from gateway.telemetry.call_trace import CallTrace
-from gateway.telemetry.spans import Span, Trace
-from gateway.telemetry.trace_context import TRACE_ID_BYTES, TraceContext, parse
+from gateway.telemetry.spans import TRACE_ID_BYTES, Span, Trace, TraceContext, parse_traceparent
 
 _CHANCE_BYTES: Final = 7
 """Enough for the 53 bits that a float represents exactly."""
@@ -84,7 +83,7 @@ class Tracer:
         it is not set, nothing is; if it is set, the ratio decides, by our own random choice and not
         by the trace's id, which the client has chosen.
         """
-        given = parse(traceparents)
+        given = parse_traceparent(traceparents)
         if given is not None and not given.is_sampled:
             return None
         chance = int.from_bytes(self._new_id(_CHANCE_BYTES)) >> 3
@@ -96,7 +95,7 @@ class Tracer:
 
     def call(self, traceparent: str, at_ns: int) -> CallTrace | None:
         """Return the trace of a call whose token carries this; None for one that is not traced."""
-        given = parse((traceparent,)) if traceparent else None
+        given = parse_traceparent((traceparent,)) if traceparent else None
         if given is None or not given.is_sampled:
             return None
         return CallTrace(self._trace(given.trace_id), given.span_id, at_ns)

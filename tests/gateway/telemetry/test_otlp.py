@@ -5,10 +5,10 @@ from hypothesis import strategies as st
 
 from gateway.telemetry import spans
 from gateway.telemetry.otlp import Encoder
-from gateway.telemetry.spans import ATTRIBUTES, EVENTS, SPANS, Kind, Span
+from gateway.telemetry.spans import ATTRIBUTES, EVENTS, SPANS, Span, SpanKind
 from tests.gateway.telemetry.collector import read
 
-KINDS = {Kind.INTERNAL: 1, Kind.SERVER: 2, Kind.CLIENT: 3}
+KINDS = {SpanKind.INTERNAL: 1, SpanKind.SERVER: 2, SpanKind.CLIENT: 3}
 """By trace.proto."""
 uint64 = st.integers(0, 2**64 - 1)
 some_spans = st.builds(

@@ -2,14 +2,14 @@
 
 from prometheus_client import CollectorRegistry
 
-from gateway.telemetry.process_figures import Figures, register
+from gateway.telemetry.process_figures import ProcessFigures, register
 
 
 def test_each_figure_is_as_it_is_when_it_is_asked_for():
     registry, counts, calls = CollectorRegistry(), {"a": 1}, [3]
     register(
         registry,
-        Figures(
+        ProcessFigures(
             gauges={"calls": ("Calls.", lambda: calls[0])},
             counters={"refusals": ("Refusals.", "limit", lambda: counts)},
             raised={"outbox": lambda: calls[0] > 3},

@@ -2,8 +2,7 @@
 
 import pytest
 
-from gateway.telemetry.spans import CALL, TOKEN
-from gateway.telemetry.trace_context import TraceContext
+from gateway.telemetry.spans import CALL, TOKEN, TraceContext
 from gateway.telemetry.tracer import Tracer
 
 CLIENT = TraceContext(b"c" * 16, b"s" * 8, is_sampled=True)
