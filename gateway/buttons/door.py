@@ -19,7 +19,7 @@ from gateway.buttons.admission import Visit
 from gateway.embed.found_button import ButtonKeys, FoundButton
 from gateway.embed.keys import mode_of
 from gateway.errors import RequestRefusedError
-from gateway.heartbeat.remembered import Remembered
+from gateway.heartbeat.cached import Remembered
 from gateway.http.access import Access, DeclaredRoute, Endpoint
 from gateway.http.body import JSON_BYTES_MAX, check_query, read_body
 from gateway.http.operation import ApiRoute, Operation, handlers_of

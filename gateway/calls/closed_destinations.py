@@ -8,7 +8,7 @@ from typing import Protocol
 import structlog
 
 from gateway.call.high_risk import ClosedList
-from gateway.heartbeat.refreshed import Refreshed
+from gateway.heartbeat.cached import Refreshed
 
 log = structlog.get_logger(__name__)
 

@@ -18,7 +18,7 @@ from billing.clock import Clock, utc_now
 from billing.spend_limits import Budget, Period, SpendLimits, cap_name, holder_name
 from database.errors import StoreUnavailableError
 from gateway.errors import RequestRefusedError
-from gateway.heartbeat.remembered import Remembered
+from gateway.heartbeat.cached import Remembered
 from gateway.limits.fraud import (
     Allowance,
     Policy,

@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from gateway.heartbeat.cancelling import cancelled
+from gateway.heartbeat.periodic_task import cancelled
 from gateway.monitor.audited import Audited
 from gateway.monitor.error_lines import AUDIT_LINE
 

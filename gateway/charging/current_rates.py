@@ -14,7 +14,7 @@ import structlog
 
 from billing.errors import RateDeckError
 from billing.rate_deck import DeckEntry, RateDeck
-from gateway.heartbeat.refreshed import Refreshed
+from gateway.heartbeat.cached import Refreshed
 
 log = structlog.get_logger(__name__)
 

@@ -25,7 +25,7 @@ from gateway.fleet.messages import (
     Question,
     Reply,
 )
-from gateway.heartbeat.cancelling import cancelled
+from gateway.heartbeat.periodic_task import cancelled
 from gateway.unreadable import UNREADABLE
 
 ANSWER_S: Final = 2.0

@@ -28,10 +28,10 @@ LOOKS_MAX: Final = 8
 
 
 class PacedReader(Protocol):
-    """Reads sockets when the loop finds data, or when told to."""
+    """Reads sockets when the loop finds data, or when `read` is called."""
 
     def pace(self, paced: bool) -> None:
-        """Read only when told to (True), or whenever the loop finds data (False)."""
+        """Read only when `read` is called (True), or whenever the loop finds data (False)."""
 
     def read(self) -> bool:
         """Read what has arrived, up to a bound; return whether that was all."""
@@ -72,7 +72,8 @@ class Moderation:
             now_ns: Monotonic.
 
         """
-        elapsed_ns, self._judged_ns = now_ns - self._judged_ns, now_ns
+        elapsed_ns = now_ns - self._judged_ns
+        self._judged_ns = now_ns
         count = sum(reader.take_count() for reader in self._readers)
         # Two bounds: with one, a load close to it would switch back and forth.
         bound = CALM_PER_S if self._is_paced else BUSY_PER_S

@@ -1,4 +1,4 @@
-"""Runs the periodic tasks of a node: work repeated beside the calls.
+"""Runs the periodic tasks of a node, which are work repeated beside the calls, and cancels tasks.
 
 No failure ends a task. An outage is logged once when it begins and once when it ends.
 """
@@ -7,12 +7,31 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any, Final
 
 import structlog
 
 from database.errors import StoreUnavailableError
 from gateway.errors import PaymentError
-from gateway.heartbeat.cancelling import cancelled
+
+CANCELLATIONS_MAX: Final = 5
+CANCELLATION_S: Final = 1.0
+"""How long a task that is being ended may take to react to one cancellation."""
+
+
+async def cancelled(task: asyncio.Task[Any]) -> bool:
+    """Cancel a task and wait for its end; False if it is still running.
+
+    A cancellation that arrives just as a library gives up waiting, or connects, can get lost in it,
+    so it is repeated.
+    """
+    for _ in range(CANCELLATIONS_MAX):
+        task.cancel()
+        await asyncio.wait({task}, timeout=CANCELLATION_S)
+        if task.done():
+            return True
+    return False
+
 
 log = structlog.get_logger(__name__)
 
@@ -40,7 +59,7 @@ class PeriodicTask:
     async def stop(self) -> None:
         """Stop, even in the middle of the work.
 
-        A task that survives its cancellation is abandoned, and where it stands is logged.
+        A task that survives its cancellation is abandoned; the line it waits in is logged.
         """
         task = self._task
         if task is None or await cancelled(task):

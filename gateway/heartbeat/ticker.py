@@ -5,6 +5,10 @@ that are playing, the deadlines that have passed and one fiftieth of the once-a-
 run a few at a time, and between them the loop reads what has arrived, so that no frame waits for
 all of them. Twice a beat the ticker polls everything that waits for audio that may never come, and
 in between only those whose deadlines come before the next poll.
+
+A process that was suspended, stopped or starved wakes to overdue timers and full sockets. Judging a
+peer by the clock at that moment would end calls that are alive, so silence is judged up to the time
+until which all that has arrived has been read (`Backlog`).
 """
 
 from __future__ import annotations
@@ -13,13 +17,74 @@ import asyncio
 import heapq
 import itertools
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 import structlog
 
-from gateway.heartbeat.backlog import Backlog
-from gateway.heartbeat.recent_peak import RecentPeak
 from media.clock import Waiter
+
+STANDSTILL_NS: Final = 500_000_000
+"""Gap between two looks, of which there are fifty a second, from which the process counts as having
+been suspended. A shorter pause leaves only what is read within a few passes of the loop."""
+READING_NS: Final = 5_000_000_000
+"""How long reading what has waited may take: connections still to be accepted and to shake hands,
+seconds of audio of a thousand calls, a peer whose TCP probes a full window ever more rarely, two of
+a browser's checks (each 2.5 s) if the kernel has dropped datagrams."""
+
+
+class Backlog:
+    """What one process has yet to read."""
+
+    def __init__(self, now_ns: int) -> None:
+        self._looked_ns = now_ns
+        self._read_ns = now_ns
+        """Until when all has been read, while the backlog is being read."""
+        self._reading_until_ns = now_ns
+
+    def read_until(self, now_ns: int) -> int:
+        """Return until when all has been read; to be called many times a second.
+
+        That is now or, for a while after a standstill, the beginning of the standstill.
+        """
+        if now_ns - self._looked_ns > STANDSTILL_NS:
+            # What arrived before the last look had been read by then; anything later may still
+            # wait. A further standstill, before all is read, counts from its own beginning.
+            self._read_ns = self._looked_ns
+            self._reading_until_ns = now_ns + READING_NS
+        self._looked_ns = now_ns
+        return self._read_ns if now_ns < self._reading_until_ns else now_ns
+
+
+class RecentPeak:
+    """The highest value noted within the last one to two windows, for any number of readers.
+
+    Reading changes nothing, so readers hide nothing from one another: one that reads once a
+    window misses no peak.
+    """
+
+    def __init__(self, window_ns: int) -> None:
+        self._window_ns = window_ns
+        self._window = 0
+        """Number of the current window."""
+        self._peak = self._previous_peak = 0
+
+    def note(self, value: int, now_ns: int) -> None:
+        """Record a value; it must not be negative."""
+        self._turn(now_ns)
+        self._peak = max(self._peak, value)
+
+    def read(self, now_ns: int) -> int:
+        """Return the peak of the current window and the one before it; 0 if nothing was noted."""
+        self._turn(now_ns)
+        return max(self._peak, self._previous_peak)
+
+    def _turn(self, now_ns: int) -> None:
+        window = now_ns // self._window_ns
+        if window != self._window:
+            self._previous_peak = self._peak if window == self._window + 1 else 0
+            self._peak = 0
+            self._window = window
+
 
 log = structlog.get_logger(__name__)
 
@@ -244,7 +309,8 @@ class Ticker:
 
     def poll(self, now_ns: int) -> None:
         """Poll the waiters whose deadlines have passed; note which come before the next poll."""
-        waiters, next_ns = self._waiters, now_ns + POLL_NS
+        waiters = self._waiters
+        next_ns = now_ns + POLL_NS
         # Of hundreds few are near: a frame that comes in time moves its stream's deadline on.
         near = {w: waiters[w] for w in waiters if w.deadline_ns < next_ns}
         _ask(near, now_ns, waiters)

@@ -3,7 +3,7 @@
 An API key is a bearer token. Only its SHA-256 is stored, which is enough for a random key of 144
 bits; looking it up by hash leaks nothing about it through timing.
 
-Accounts of keys are cached within a key epoch (`heartbeat.remembered`).
+Accounts of keys are cached within a key epoch (`heartbeat.cached`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from starlette.types import Message
 from billing.clock import Clock
 from database.errors import StoreUnavailableError
 from gateway.errors import RequestRefusedError
-from gateway.heartbeat.remembered import Remembered
+from gateway.heartbeat.cached import Remembered
 from gateway.http.access import Access, DeclaredRoute, Endpoint
 from gateway.http.body import JSON_BYTES_MAX, check_query, read_body
 from gateway.http.holders import Holders

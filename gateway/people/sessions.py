@@ -19,7 +19,7 @@ from accounts.ports import People, Sessions
 from accounts.session import Session, is_alive, is_of_epoch
 from billing.clock import Clock
 from database.errors import StoreUnavailableError
-from gateway.heartbeat.remembered import Remembered
+from gateway.heartbeat.cached import Remembered
 from gateway.nanoseconds import SECOND_NS
 from gateway.ports import Account, KeyEpochs
 

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 import structlog
 
-from gateway.heartbeat.cancelling import cancelled
+from gateway.heartbeat.periodic_task import cancelled
 from gateway.post.mail import Conversation, Envelope, MailServer, compose
 from gateway.post.notices import MailText
 

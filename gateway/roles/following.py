@@ -17,7 +17,7 @@ from billing.clock import utc_now
 from database import refusals
 from database.errors import StoreUnavailableError
 from gateway.fleet.roster import Roster
-from gateway.heartbeat.cancelling import cancelled
+from gateway.heartbeat.periodic_task import cancelled
 from gateway.monitor.alarm_view import AlarmView, alarm_views
 from gateway.monitor.board import LOST_NS, SUMMED_AT_ONCE, Board, News
 from gateway.monitor.history import Minute

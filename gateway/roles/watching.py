@@ -18,8 +18,7 @@ import structlog
 from billing.clock import utc_now
 from database.errors import StoreUnavailableError
 from gateway.fleet.roster import Roster
-from gateway.heartbeat.cancelling import cancelled
-from gateway.heartbeat.periodic_task import PeriodicTask
+from gateway.heartbeat.periodic_task import PeriodicTask, cancelled
 from gateway.heartbeat.ticker import BEATS_PER_SECOND, Ticker
 from gateway.http.access import DeclaredRoute
 from gateway.http.api.admin import AdminRoutes

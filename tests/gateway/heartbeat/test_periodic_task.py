@@ -2,10 +2,16 @@
 
 import asyncio
 
+import pytest
 from structlog.testing import capture_logs
 
 from database.errors import StoreUnavailableError
-from gateway.heartbeat.periodic_task import PeriodicTask
+from gateway.heartbeat.periodic_task import (
+    CANCELLATION_S,
+    CANCELLATIONS_MAX,
+    PeriodicTask,
+    cancelled,
+)
 
 
 async def run(outcomes, seconds):
@@ -124,3 +130,29 @@ async def test_work_that_cannot_be_ended_is_abandoned_and_logged():
     ended.append(True)
     task._task.cancel()
     await asyncio.gather(task._task, return_exceptions=True)
+
+
+@pytest.mark.parametrize("lost", [0, 1, CANCELLATIONS_MAX - 1, CANCELLATIONS_MAX])
+async def test_cancellations_are_repeated_a_few_times(lost):
+    async def work():
+        for _ in range(lost):
+            try:
+                await asyncio.sleep(600)
+            except asyncio.CancelledError:
+                continue
+        await asyncio.sleep(600)
+
+    task = asyncio.create_task(work())
+    await asyncio.sleep(0)
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    assert await cancelled(task) is (lost < CANCELLATIONS_MAX)
+    assert loop.time() - begun == lost * CANCELLATION_S
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_one_that_has_ended_is_no_matter():
+    task = asyncio.create_task(asyncio.sleep(0))
+    await task
+    assert await cancelled(task)

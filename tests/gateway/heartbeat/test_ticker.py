@@ -1,10 +1,14 @@
 """The heartbeat: what is due is done, once, in order, and no fault or stall stops it."""
 
+from __future__ import annotations
+
 import asyncio
 from functools import partial
 from itertools import groupby, pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from gateway.heartbeat.ticker import (
@@ -13,7 +17,11 @@ from gateway.heartbeat.ticker import (
     DUTY_PARTS,
     LAG_WINDOW_NS,
     POLL_NS,
+    READING_NS,
+    STANDSTILL_NS,
     URGENT_NS,
+    Backlog,
+    RecentPeak,
     Ticker,
 )
 from media.clock import NEVER_NS, Waiter
@@ -459,3 +467,72 @@ async def test_a_stopped_heart_beats_no_more():
     ticker.stop()
     await asyncio.sleep(1)
     assert player.frames == 2
+
+
+@pytest.fixture
+def peak():
+    return RecentPeak(10)
+
+
+def test_reading_hides_nothing_from_other_readers(peak):
+    peak.note(7, 101)
+    assert [peak.read(102) for _ in range(2)] == [7, 7]
+
+
+def test_a_peak_is_kept_for_its_window_and_the_next(peak):
+    peak.note(7, 109)
+    assert [peak.read(at) for at in (109, 110)] == [7, 7]
+    peak.note(3, 112)
+    assert peak.read(119) == 7
+    assert [peak.read(at) for at in (120, 129, 130)] == [3, 3, 0]
+
+
+def test_a_lower_value_hides_no_higher_one(peak):
+    for value in (2, 7, 5):
+        peak.note(value, 100)
+    assert peak.read(100) == 7
+
+
+def test_nobody_need_read_or_note_in_between(peak):
+    peak.note(7, 100)
+    assert peak.read(120) == 0
+    peak.note(1, 155)
+    assert peak.read(155) == 1
+
+
+MS = 1_000_000
+LOOK_NS = 20 * MS
+
+
+def test_a_process_that_runs_has_read_all_that_came():
+    backlog = Backlog(0)
+    for now_ns in range(0, 10 * READING_NS, STANDSTILL_NS):
+        assert backlog.read_until(now_ns) == now_ns
+
+
+def test_after_a_standstill_all_is_read_up_to_its_beginning():
+    backlog, now_ns = Backlog(0), 1_000 * MS
+    for begun_ns in range(0, now_ns + 1, LOOK_NS):
+        backlog.read_until(begun_ns)
+    woken_ns = now_ns + 12_000 * MS
+    for later_ns in range(woken_ns, woken_ns + READING_NS, LOOK_NS):
+        assert backlog.read_until(later_ns) == now_ns
+    assert backlog.read_until(woken_ns + READING_NS) == woken_ns + READING_NS
+
+
+def test_a_process_that_stumbles_all_the_time_still_judges():
+    """Else nobody who has gone would ever be missed on a machine that has too much to do."""
+    backlog, now_ns = Backlog(0), 0
+    for _ in range(100):
+        before_ns, now_ns = now_ns, now_ns + STANDSTILL_NS + 1
+        assert backlog.read_until(now_ns) == before_ns
+
+
+@given(st.lists(st.integers(0, 3 * READING_NS), max_size=50))
+def test_it_never_goes_back_and_is_never_ahead(pauses):
+    backlog, now_ns, before_ns = Backlog(0), 0, 0
+    for pause_ns in pauses:
+        now_ns += pause_ns
+        read_ns = backlog.read_until(now_ns)
+        assert before_ns <= read_ns <= now_ns
+        before_ns = read_ns

@@ -1,16 +1,31 @@
-"""Caches what was read about accounts until it may have changed.
+"""Caches data of the stores: accounts until they may have changed, shared data while refreshed.
 
-A value is valid only in the key epoch in which it was read: each change of a key, an account or a
-person's credentials ends the epoch for all processes.
+What was read about an account is valid only in the key epoch in which it was read: each change of a
+key, an account or a person's credentials ends the epoch for all processes.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import OrderedDict
-from typing import Generic, NamedTuple, TypeVar
+from typing import ClassVar, Final, Generic, NamedTuple, TypeVar
 
+import structlog
+
+from billing.errors import BillingError
 from database.errors import StoreUnavailableError
 from gateway.ports import KeyEpochs
+
+_AWAY: Final = (
+    "SQL does not answer: `caller check` says why. What is in use stays, and it is tried again by"
+    " itself."
+)
+_UNREADABLE: Final = (
+    "What SQL holds cannot be read: import it again (`caller rates import`, `caller rates"
+    " sync-high-risk`). What is in use stays."
+)
+
+log = structlog.get_logger(__name__)
 
 _Value = TypeVar("_Value")
 
@@ -66,3 +81,33 @@ class Remembered(Generic[_Value]):
     def forget(self, name: str) -> None:
         """Forget what is cached under a name, if anything."""
         self._kept.pop(name, None)
+
+
+class Refreshed(ABC):
+    """Base class of a node's cached copy of shared data, which is only ever replaced as a whole."""
+
+    NAME: ClassVar[str]
+    """Its name in the log."""
+
+    def __init__(self) -> None:
+        self._failure = ""
+
+    @abstractmethod
+    async def load(self) -> None:
+        """Load the version in force, at start. Raises BillingError, StoreUnavailableError."""
+
+    async def refresh(self) -> None:
+        """Look for a newer version; keep the present one if there is none.
+
+        Raises neither error: a failure is logged, once per outage.
+        """
+        failure = ""
+        try:
+            await self.load()
+        except (BillingError, StoreUnavailableError) as error:
+            failure = error.code
+        # Another code means another fault: a store that is back may hold data that cannot be read.
+        if failure and failure != self._failure:
+            hint = _AWAY if failure == StoreUnavailableError.code else _UNREADABLE
+            log.error("shared data not refreshed", what=self.NAME, code=failure, hint=hint)
+        self._failure = failure
