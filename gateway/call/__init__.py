@@ -1,1 +1,1 @@
-"""The pure rules of one phone call: its states, its number and the tokens that identify it."""
+"""Rules of one phone call: its states, its number and the tokens that resume it."""

@@ -1,7 +1,8 @@
-"""The state machine of one phone call: events in, commands out.
+"""Runs the state machine of one phone call: events in, commands out.
 
 The bridge feeds it what the two legs, the carrier and the meter report, and carries out the
-returned commands in order. Pure: takes the time as an argument.
+returned commands in order. `overdue` decides when to end a call that no one answers or whose media
+has gone silent.
 
     NEW ─ FUNDING ─ DIALLING ─ RINGING ─ ANSWERED ⇄ ON_HOLD
              │          └─────────┴─────────┴──────────┴──── ENDING ─ SETTLING ─ SETTLED
@@ -21,6 +22,8 @@ from typing import Final
 from billing.cdr import EndedBy
 from gateway.cause import CarrierRefusal, Cause
 from gateway.errors import UnexpectedEventError
+from gateway.nanoseconds import SECOND_NS
+from gateway.settings import Settings
 
 
 class State(Enum):
@@ -142,7 +145,8 @@ class Settled(Event):
     """The final price is posted and the call record is in the outbox."""
 
 
-S, C = State, Command
+S = State
+C = Command
 LIVE = (S.DIALLING, S.RINGING, S.ANSWERED, S.ON_HOLD)
 TALKING = (S.ANSWERED, S.ON_HOLD)
 _CLOSED = (S.SETTLING, S.SETTLED)
@@ -287,7 +291,8 @@ class Call:
         row = TRANSITIONS.get((self.state, type(event)))
         if row is None:
             raise UnexpectedEventError(self.state.name, type(event).__name__)
-        before, (self.state, commands) = self.state, row
+        before = self.state
+        (self.state, commands) = row
         self._learn(event, before, now_ns)
         return commands
 
@@ -321,4 +326,38 @@ class Call:
     def _end(self, cause: Cause, ended_by: EndedBy, now_ns: int) -> None:
         # The first proof counts, for both the charge and the record.
         if self.cause is None:
-            self.cause, self.ended_by, self.ended_ns = cause, ended_by, now_ns
+            self.cause = cause
+            self.ended_by = ended_by
+            self.ended_ns = now_ns
+
+
+DIAL_MARGIN_NS: Final = 30 * SECOND_NS
+"""Twilio may ring five seconds longer than asked, and may queue a call before that."""
+
+
+def overdue(
+    call: Call, settings: Settings, dialled_ns: int, heard_ns: int | None, read_ns: int
+) -> tuple[Ended, int] | None:
+    """Return how and when an overdue call ends; None if the call is not overdue.
+
+    A call that was heard ends at its last sound: the seconds after it were of no use to anyone.
+
+    Args:
+        call: The call.
+        settings: How long is too long.
+        dialled_ns: When the carrier was asked for it.
+        heard_ns: When the phone was last heard, None where no stream has begun.
+        read_ns: Until when all that arrived has been read; monotonic, like the others.
+
+    """
+    if call.state in (State.DIALLING, State.RINGING):
+        if read_ns > dialled_ns + settings.ring_timeout_s * SECOND_NS + DIAL_MARGIN_NS:
+            return Ended(Cause.NO_ANSWER, "limit"), read_ns
+    elif call.state in TALKING:
+        # Before the stream begins nothing can be heard, and silence takes longer to count as a
+        # fault.
+        allowed_s = settings.stream_timeout_s if heard_ns is None else settings.media_silence_s
+        since_ns = call.answered_ns if heard_ns is None else heard_ns
+        if read_ns > (since_ns or read_ns) + allowed_s * SECOND_NS:
+            return Ended(Cause.MEDIA_TIMEOUT, "carrier"), heard_ns or read_ns
+    return None

@@ -1,4 +1,4 @@
-"""Decides how far a supervisor may go in a live call, by account rule and grant. Pure."""
+"""Decides how far a supervisor may go in a live call, by account rule and grant."""
 
 from __future__ import annotations
 

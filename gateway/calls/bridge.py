@@ -34,8 +34,8 @@ from gateway.call.machine import (
     Settled,
     State,
     StreamStarted,
+    overdue,
 )
-from gateway.call.patience import overdue
 from gateway.call.resume_token import resume_token
 from gateway.calls.carrier_line import CarrierLine
 from gateway.calls.reachability import UNREACHED_NS

@@ -1,10 +1,13 @@
 """The call's state machine: every script of events keeps what the product promises."""
 
+from __future__ import annotations
+
 from itertools import product
 
 import pytest
 
 from gateway.call.machine import (
+    DIAL_MARGIN_NS,
     LIVE,
     TRANSITIONS,
     Answered,
@@ -25,9 +28,12 @@ from gateway.call.machine import (
     Settled,
     State,
     StreamStarted,
+    overdue,
 )
 from gateway.cause import Cause
 from gateway.errors import UnexpectedEventError
+from gateway.nanoseconds import SECOND_NS
+from gateway.settings_variables import from_mapping
 
 SAMPLES: dict[type[Event], Event] = {
     Requested: Requested(),
@@ -173,3 +179,50 @@ def test_hold_parts_and_joins_again():
     )
     assert commands[-2:] == [Command.HOLD_MEDIA, Command.RESUME_MEDIA]
     assert call.state is State.ANSWERED
+
+
+SETTINGS = from_mapping({"CALLER_DATA_DIR": "/nonexistent"})
+DIALLED_NS = 10**15
+RUNG_OUT_NS = DIALLED_NS + SETTINGS.ring_timeout_s * SECOND_NS + DIAL_MARGIN_NS
+UNANSWERED = [Requested(), HoldPlaced(), DialAccepted("CA1"), Ringing()]
+
+
+def call_after(*events):
+    call = Call()
+    for event in events:
+        call.receive(event, DIALLED_NS)
+    return call
+
+
+def end_of(call, now_ns, heard_ns=None):
+    return overdue(call, SETTINGS, DIALLED_NS, heard_ns, now_ns)
+
+
+@pytest.mark.parametrize("events", [UNANSWERED[:2], UNANSWERED[:3], UNANSWERED])
+def test_a_phone_that_rings_beyond_what_was_asked(events):
+    call = call_after(*events)
+    assert end_of(call, RUNG_OUT_NS) is None
+    assert end_of(call, RUNG_OUT_NS + 1) == (Ended(Cause.NO_ANSWER, "limit"), RUNG_OUT_NS + 1)
+
+
+def test_an_answered_call_whose_stream_does_not_come():
+    call = call_after(*UNANSWERED, Answered())
+    allowed_ns = SETTINGS.stream_timeout_s * SECOND_NS
+    assert end_of(call, DIALLED_NS + allowed_ns) is None
+    late_ns = DIALLED_NS + allowed_ns + 1
+    assert end_of(call, late_ns) == (Ended(Cause.MEDIA_TIMEOUT, "carrier"), late_ns)
+
+
+def test_a_stream_that_has_fallen_silent_ends_with_its_last_sound():
+    call = call_after(*UNANSWERED, Answered(), StreamStarted())
+    heard_ns = DIALLED_NS + 77 * SECOND_NS
+    allowed_ns = SETTINGS.media_silence_s * SECOND_NS
+    assert end_of(call, heard_ns + allowed_ns, heard_ns) is None
+    ended = (Ended(Cause.MEDIA_TIMEOUT, "carrier"), heard_ns)
+    assert end_of(call, heard_ns + allowed_ns + 1, heard_ns) == ended
+
+
+def test_what_has_not_begun_or_is_over_is_not_waited_for():
+    over = call_after(*UNANSWERED, Ended(Cause.NORMAL_CLEARING, "caller"))
+    for call in (Call(), over):
+        assert end_of(call, DIALLED_NS * 2) is None
