@@ -32,11 +32,11 @@ EVENTS: Final[Mapping[str, tuple[str, ...]]] = {
 settled, once; if another node has settled it, its own logs that as well."""
 
 LISTENERS: Final[set[Callable[[str, Mapping[str, Any]], None]]] = set()
-"""Called with each event and its own fields, whatever the log level."""
+"""Called with each event and its own fields, at any log level."""
 
 
 class Follower(Protocol):
-    """Notified of the events of one call, whatever the log level."""
+    """Receives the events of one call, at any log level."""
 
     def requested(self, call_id: str, country: str) -> None:
         """Take the call's id, before its first event."""

@@ -116,7 +116,7 @@ def set_level(level: str) -> None:
     """
     severity = logging.getLevelNamesMapping()[level.upper()]
     root = logging.getLogger()
-    # For all others that are not listed below, whatever our own level.
+    # For all others that are not listed below, at any level of ours.
     root.setLevel(max(severity, logging.WARNING))
     for name in OURS:
         logging.getLogger(name).setLevel(severity)

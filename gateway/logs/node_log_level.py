@@ -65,4 +65,5 @@ class NodeLogLevel:
         self._apply(level)
         if not is_quieter:
             log.info("log level changed", log_level=level)
-        self.level, self.until = level, until
+        self.level = level
+        self.until = until

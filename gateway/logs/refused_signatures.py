@@ -16,7 +16,7 @@ from gateway.limits.source import subject_of
 
 PERIOD_NS: Final = 60_000_000_000
 SOURCES_MAX: Final = 100
-"""Sources told apart; one is forgotten after a quiet period."""
+"""Sources counted one by one; a source is dropped after a quiet period."""
 OTHERS: Final = "others"
 """The name under which further sources are logged."""
 
@@ -62,7 +62,8 @@ class RefusedSignatures:
                 self._ticker.at(now_ns + PERIOD_NS, self._look)
             # As if last logged one period ago, so that its first one is logged at once.
             source = self._sources[name] = _Source(now_ns - PERIOD_NS)
-        source.what, source.hint = what, hint
+        source.what = what
+        source.hint = hint
         source.unlogged += 1
         if now_ns - source.logged_ns >= PERIOD_NS:
             self._log_count(name, source, now_ns)
@@ -90,4 +91,5 @@ class RefusedSignatures:
             count=source.unlogged,
             hint=source.hint,
         )
-        source.logged_ns, source.unlogged = now_ns, 0
+        source.logged_ns = now_ns
+        source.unlogged = 0

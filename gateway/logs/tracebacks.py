@@ -77,7 +77,8 @@ def _describe_one(error: BaseException) -> str:
 
 def _related(error: BaseException) -> Iterator[BaseException]:
     """Walk from an exception to its causes and members, each once, a limited number."""
-    waiting, seen = [error], {id(error)}
+    waiting = [error]
+    seen = {id(error)}
     for _ in range(ERRORS_MAX):
         if not waiting:
             return
@@ -113,13 +114,14 @@ class RepeatBudget:
         """
         known = self._sites.get(site) or _Site(now_ns)
         self._sites[site] = known
-        # A site that faults all the time stays known, whatever else comes.
+        # A site that faults all the time stays known among all others.
         self._sites.move_to_end(site)
         if len(self._sites) > SITES_MAX:
             self._sites.popitem(last=False)
         # `left_out` lives on, for the next line that is written.
         if now_ns - known.began_ns >= PERIOD_NS:
-            known.began_ns, known.written = now_ns, 0
+            known.began_ns = now_ns
+            known.written = 0
         if known.written == REPEATS_MAX:
             known.left_out += 1
             return None

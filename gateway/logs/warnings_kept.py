@@ -1,4 +1,4 @@
-"""Keeps the last warnings of this process until they are taken, for operators to see.
+"""Buffers the last warnings of this process until they are read, for operators to see.
 
 Only lines of our own packages, which have fixed words. Of a line's fields only the call's id is
 kept.
@@ -36,7 +36,8 @@ class WarningsKept(logging.Handler):
         if isinstance(record.msg, dict):
             at = datetime.fromtimestamp(round(record.created, 3), UTC)
             is_error = record.levelno >= logging.ERROR
-            event, call_id = record.msg.get("event"), record.msg.get("call_id")
+            event = record.msg.get("event")
+            call_id = record.msg.get("call_id")
             self._kept.append(KeptWarning(at, is_error, str(event), str(call_id or "")))
 
     def take(self) -> list[KeptWarning]:
