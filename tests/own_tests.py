@@ -88,8 +88,8 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
     "accounts.button_kinds": ("tests/gateway/test_data_map.py",),
     "accounts.money_kinds": ("tests/gateway/test_data_map.py",),
     "gateway.buttons.budgets": ("tests/gateway/buttons/test_budget_store.py",),
-    "gateway.sockets.half_closing": (
-        "tests/gateway/sockets/test_half_closing.py",
+    "gateway.sockets.closing": (
+        "tests/gateway/sockets/test_closing.py",
         "tests/gateway/sockets/test_addresses.py",
     ),
     "gateway.buttons.ports": (
@@ -217,6 +217,10 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
     "gateway.stores.people_transactions": (
         "tests/gateway/personal_data/test_people.py",
         "tests/gateway/stores/test_second_factors.py",
+    ),
+    "gateway.sockets.door": (
+        "tests/gateway/sockets/test_door.py",
+        "tests/gateway/sockets/test_front_protocol.py",
     ),
     "gateway.sockets.http_protocol": (
         "tests/gateway/sockets/test_http_protocol.py",

@@ -18,7 +18,7 @@ from gateway.roles.probe import Probe
 from gateway.roles.public_origin import Answer
 from gateway.roles.unnamed_proxy import what_to_set
 from gateway.settings import Settings
-from gateway.sockets.proxies import Proxies
+from gateway.sockets.addresses import Proxies
 from gateway.stores.leases import RedisNodeLeases
 from gateway.stores.unnamed_proxy import RedisUnnamedProxy
 

@@ -22,7 +22,7 @@ class EngineCounters:
     """Connections aborted with too much control text waiting."""
     unanswered: int = 0
     """Connections aborted for an unanswered ping."""
-    turned_away: int = 0
+    rejected: int = 0
     """Connections reset because their source makes too many."""
     handler_faults: int = 0
     """Exceptions from a leg's callables or the router."""

@@ -17,13 +17,12 @@ from gateway.limits.source import source_of
 from gateway.limits.source_budget import SourceBudget
 from gateway.nanoseconds import SECOND_NS
 from gateway.ports import Router
+from gateway.sockets.addresses import Proxies
 from gateway.sockets.counters import EngineCounters
 from gateway.sockets.direct import DirectReader
 from gateway.sockets.fast_lane import MediaSocket
 from gateway.sockets.limits import MediaLimits
-from gateway.sockets.proxies import Proxies
-from gateway.sockets.standing import Standing
-from gateway.sockets.strangers import Stranger, Strangers
+from gateway.sockets.strangers import PeerStatus, Stranger, Strangers
 
 log = structlog.get_logger(__name__)
 
@@ -60,16 +59,17 @@ class MediaEngine:
         self.limits = limits or MediaLimits()
         self.clock_ns = clock_ns
         self.answer_fields: dict[str, str] = {}
-        """Fields of every answer on the port, whoever writes it."""
+        """Header fields of every answer on the port."""
         self.counters = EngineCounters()
         self.connections: set[MediaSocket] = set()
-        """Every socket from its first byte to its last, in whatever phase."""
+        """Every socket from its first byte to its last, in any phase."""
         self.authenticated: set[MediaSocket] = set()
         """The sockets whose peers are authenticated."""
         self.proxies = Proxies(trusted_proxies)
         self.strangers = Strangers(self.limits)
-        """Every other connection of the process, of whatever protocol."""
-        per_s, at_once = self.limits.connections_per_s, self.limits.connections_at_once
+        """Every other connection of the process, of any protocol."""
+        per_s = self.limits.connections_per_s
+        at_once = self.limits.connections_at_once
         self._of_address = SourceBudget(per_s, at_once)
         """New connections by address; `_of_network` has them by network."""
         self._of_network = SourceBudget(2 * per_s, 2 * at_once)
@@ -78,7 +78,7 @@ class MediaEngine:
         """Who sends all requests and handshakes, if it is one."""
         # In the past, so that the first crowd is logged at once.
         self._logged_ns = clock_ns() - _LOG_INTERVAL_NS
-        self._logged_dropped = self._logged_turned_away = 0
+        self._logged_dropped = self._logged_rejected = 0
         self.watched: set[Watched] = set()
         """Connections of other protocols on the same port; they enter and leave by themselves."""
         self._router = self.proxies.wrap(router)
@@ -101,12 +101,12 @@ class MediaEngine:
         # neighbours.
         if self._of_address.take(address, now_ns) and self._of_network.take(network, now_ns):
             return True
-        self.counters.turned_away += 1
+        self.counters.rejected += 1
         return False
 
     def admit(self, host: str, drop: Callable[[], object]) -> Stranger:
         """Count a new connection from this address; it may be dropped at once, or later."""
-        # A proxy stands for all its clients; the head of each request or handshake names one.
+        # A proxy has many clients; the head of each request or handshake names one.
         source = None if host in self.proxies else source_of(host)
         return self.strangers.enter(source, drop, self.clock_ns())
 
@@ -121,7 +121,7 @@ class MediaEngine:
 
         Args:
             transport: The connection, owned by another protocol so far.
-            data: Everything received on it that nobody has acted on.
+            data: What was received on it and not processed yet.
             stranger: Its place in the accounting, with the deadline of its handshake.
             roster: Connections of the server that accepted it; the socket is in it while it lives.
 
@@ -159,9 +159,10 @@ class MediaEngine:
             self._turn_size = len(self._turn)
         # Rounded up, or a turn would need one sweep more than `parts`.
         count = -(-self._turn_size // parts)
-        part, self._turn = self._turn[:count], self._turn[count:]
+        part = self._turn[:count]
+        self._turn = self._turn[count:]
         for watched in part:
-            # The list was made up to a second ago: whatever has ended since is left alone.
+            # The list was made up to a second ago: sockets that have ended since are left alone.
             if watched in self.connections or watched in self.watched:
                 watched.check(read_ns)
 
@@ -184,16 +185,16 @@ class MediaEngine:
             self.reader,
             self.connections,
             *rosters,
-            standing=Standing(self, stranger),
+            status=PeerStatus(self, stranger),
         )
 
     def _report_crowd(self, now_ns: int) -> None:
-        """Log that strangers are dropped or turned away, once a minute whatever they do."""
+        """Log that strangers are dropped or rejected, at most once a minute."""
         dropped = self.strangers.dropped - self._logged_dropped
-        turned_away = self.counters.turned_away - self._logged_turned_away
+        rejected = self.counters.rejected - self._logged_rejected
         # Anyone can bring this about, as often as they like: the log must not grow with it.
-        if (dropped or turned_away) and now_ns - self._logged_ns >= _LOG_INTERVAL_NS:
+        if (dropped or rejected) and now_ns - self._logged_ns >= _LOG_INTERVAL_NS:
             self._logged_ns = now_ns
             self._logged_dropped += dropped
-            self._logged_turned_away += turned_away
-            log.warning("too many connections", dropped=dropped, turned_away=turned_away)
+            self._logged_rejected += rejected
+            log.warning("too many connections", dropped=dropped, rejected=rejected)

@@ -1,7 +1,7 @@
 """Sends Server-Sent Events on a connection that an HTTP request was authorised for.
 
 A viewer costs a socket and this object: no task, no request, no queue of its own. Texts are shared
-by all who get them, and go out in pieces as the peer reads.
+by all receivers, and go out in pieces as the peer reads.
 """
 
 from __future__ import annotations

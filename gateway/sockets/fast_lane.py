@@ -8,8 +8,7 @@ Where `_native` was compiled, it does the same for sockets that are open and wit
 does not take arrives here as if the transport had read it.
 
 `phase` says what each phase allows, `sending` does what goes out, `receive_bounds` limits what
-comes in. Owns no timer: deadlines, keepalive and congestion are checked when the engine's sweep
-says so.
+comes in. There is no timer: deadlines, keepalive and congestion are checked in the engine's sweep.
 """
 
 from __future__ import annotations
@@ -26,7 +25,6 @@ from websockets.http11 import Request
 from gateway.connection_counters import ConnectionCounters
 from gateway.limits.frame_budget import FLOODED
 from gateway.ports import Refusal, Router
-from gateway.sockets.assembly import is_utf8
 from gateway.sockets.counters import EngineCounters
 from gateway.sockets.direct import DirectReader, DirectReading
 from gateway.sockets.frame_header import (
@@ -36,14 +34,13 @@ from gateway.sockets.frame_header import (
     TEXT_FIN,
     frame_extent,
 )
-from gateway.sockets.keepalive import Due, due_now
-from gateway.sockets.library import Library
+from gateway.sockets.library import Library, is_utf8
 from gateway.sockets.limits import MediaLimits
 from gateway.sockets.opening import OpeningHandshake, answer, refuse, with_fields
 from gateway.sockets.phase import Phase, Reads
-from gateway.sockets.receive_bounds import ReceiveBounds
+from gateway.sockets.receive_bounds import Due, ReceiveBounds, due_now
 from gateway.sockets.sending import Sending
-from gateway.sockets.standing import Standing
+from gateway.sockets.strangers import PeerStatus
 
 try:
     from websockets.speedups import apply_mask
@@ -79,7 +76,7 @@ class MediaSocket(Sending):
         "_reading",
         "_rosters",
         "_router",
-        "_standing",
+        "_status",
         "on_close",
     )
 
@@ -95,19 +92,19 @@ class MediaSocket(Sending):
         engine_counters: EngineCounters,
         reader: DirectReader,
         *rosters: set[Any],
-        standing: Standing,
+        status: PeerStatus,
     ) -> None:
         """Make a socket that enters itself into each of `rosters` while its connection lasts."""
         super().__init__(limits, clock_ns, engine_counters)
         self._router = router
-        self._standing = standing
+        self._status = status
         self._rosters = rosters
         self._message_bytes_max = limits.message_bytes_max
         self._reading = DirectReading(reader)
         self._bounds = ReceiveBounds(limits, clock_ns, self._reading)
         self._library = Library(limits.message_bytes_max)
         self._opening: OpeningHandshake | None = OpeningHandshake(
-            self._library.protocol, limits.head_bytes_max, standing.answer_fields
+            self._library.protocol, limits.head_bytes_max, status.answer_fields
         )
         self._on_fast_path = False  # the phase delivers, and no fragmented message is in progress
         self._held = b""  # the beginning of an incomplete frame
@@ -153,7 +150,7 @@ class MediaSocket(Sending):
         self._take_transport(cast("asyncio.Transport", transport))  # uvloop's is one by shape only
         for roster in self._rosters:
             roster.add(self)
-        self._standing.arrive(self.peer, self.abort)
+        self._status.arrive(self.peer, self.abort)
 
     def data_received(self, data: bytes) -> None:
         """Deliver the data frames in `data`; hand everything else to the library."""
@@ -219,7 +216,7 @@ class MediaSocket(Sending):
         self._held = b""
         for roster in self._rosters:
             roster.discard(self)
-        self._standing.leave(self)
+        self._status.leave(self)
         self._library.release()
         self._report_close(CloseCode.ABNORMAL_CLOSURE)
 
@@ -268,7 +265,7 @@ class MediaSocket(Sending):
 
     def mark_authenticated(self) -> None:
         """Count the peer as authenticated from now on: no stranger's arrival can drop it."""
-        self._standing.mark_authenticated(self)
+        self._status.mark_authenticated(self)
 
     def shutdown(self) -> None:
         """Close because the server goes away; an HTTP server calls this on its connections."""
@@ -325,8 +322,8 @@ class MediaSocket(Sending):
 
     def _answer(self, request: Request) -> None:
         """Answer a complete opening handshake, and let the router's choice attach itself."""
-        # The head is complete whatever the verdict; a refused socket has the deadline of ENDING.
-        self._standing.answer()
+        # The head is complete in any case; a refused socket has the deadline of ENDING.
+        self._status.answer()
         protocol = self._library.protocol
         acceptance = None
         try:
@@ -337,12 +334,13 @@ class MediaSocket(Sending):
             response = refuse(protocol, _OUR_FAULT)
         if acceptance is not None:
             # The place is taken before the 101 is written, which cannot be taken back.
-            if not self._standing.open(self, acceptance.peer, acceptance.is_authenticated):
-                acceptance, response = None, refuse(protocol, _FULL)
+            if not self._status.open(self, acceptance.peer, acceptance.is_authenticated):
+                acceptance = None
+                response = refuse(protocol, _FULL)
             elif acceptance.peer:
                 self.peer = acceptance.peer
         if acceptance is None:
-            with_fields(response, self._standing.answer_fields)
+            with_fields(response, self._status.answer_fields)
         protocol.send_response(response)
         if acceptance is None:
             self._flush()

@@ -1,6 +1,6 @@
 """Writes WebSocket frame headers (RFC 6455, 5.2), and finds how far a received frame reaches.
 
-Pure. Payloads are not checked: a fault found here only means that waiting for the remaining bytes
+Payloads are not checked: a fault found here only means that waiting for the remaining bytes
 is pointless, because the protocol library will refuse those that are there.
 """
 

@@ -1,21 +1,41 @@
 """Handles one connection of a shared port: hands it to the process that a request is for.
 
-Everything that is for this process is answered here, as by `OnePortProtocol`, and so is what a node
-does not take: it is gone, starts again, or stands still.
+The first bytes of a request decide: what is under `/n/<node>/` is for that node, media sockets and
+the carrier's callbacks. Everything else is answered here, as by `OnePortProtocol`, and so is what a
+node does not take because it is gone, restarting or stalled.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
-from gateway.sockets.door import DATA_BYTES_MAX, Door
+from gateway.sockets.closing import TOO_LARGE, plain_answer, with_fields
+from gateway.sockets.door import DATA_BYTES_MAX, Door, Parcel
 from gateway.sockets.http_protocol import OnePortProtocol, is_media_request
-from gateway.sockets.owner import MAY_BE_A_NODES, node_of
-from gateway.sockets.parcel import Parcel
-from gateway.sockets.plain_answers import TOO_LARGE, plain_answer, with_fields
+
+MAY_BE_A_NODES: Final = re.compile(
+    rb"[A-Z]{1,20} /n/|[A-Z]{1,20}(?: (?:/n?)?)?\Z",
+)
+"""Where a request for a node may begin in what was received, its first bytes cut off included."""
+
+_OF_NODE: Final = re.compile(rb"[A-Z]{1,20} /n/([a-z0-9-]{1,64})/")
+_UNDECIDED: Final = re.compile(rb"[A-Z]{0,20}(?: (?:/(?:n(?:/[a-z0-9-]{0,64})?)?)?)?")
+
+
+def node_of(head: bytes) -> str | None:
+    """Return the node that a request which begins with `head` asks for, "" where it asks for none.
+
+    None when more is needed: only while it could still become a request for a node, so that nothing
+    else is kept waiting for bytes that need not come.
+    """
+    if found := _OF_NODE.match(head):
+        return found[1].decode()
+    return None if _UNDECIDED.fullmatch(head) else ""
+
 
 AWAY: Final = plain_answer(
     HTTPStatus.SERVICE_UNAVAILABLE,
@@ -95,15 +115,15 @@ class FrontProtocol(OnePortProtocol):
         self._ignores_input = True
         self.flow.pause_reading()
         self._parcel = Parcel(self._descriptor, data, lambda is_taken: self._settle(is_taken, data))
-        # A media socket has nobody else to go to: it waits as long as its head may take.
+        # Only the node can take a media socket, so it waits as long as its head may take.
         if is_media_request(data) is False:
             self._patience = self.loop.call_later(PATIENCE_S, self._give_up, data)
         door.hand_over(self._parcel)
 
     def _give_up(self, data: bytes) -> None:
-        """Take a connection back from a node that stands still, and may wake any time.
+        """Take a connection back from a node that is stalled and may resume at any time.
 
-        It would then answer what has been answered. Callbacks may be told twice, and an end of the
+        It would then answer what has been answered. Callbacks may arrive twice, and an end of the
         connection that is shut down leaves the second answer nowhere to go.
         """
         self._is_last = True

@@ -30,15 +30,15 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from gateway.limits.source import Source, source_of
 from gateway.monitor.stream import HAND_OVER
 from gateway.ports import ANSWER_FIELDS
-from gateway.sockets.engine import MediaEngine
-from gateway.sockets.half_closing import HalfClosing
-from gateway.sockets.plain_answers import (
+from gateway.sockets.closing import (
     HEAD_END,
     TOO_LARGE,
+    HalfClosing,
     plain_answer,
     with_fields,
     without_body,
 )
+from gateway.sockets.engine import MediaEngine
 from gateway.sockets.strangers import Stranger
 
 _PREFIX: Final = b"GET /n/"
@@ -94,7 +94,7 @@ def is_media_request(head: bytes) -> bool | None:
         return False
     node_end = head.find(b"/", len(_PREFIX))
     node = head[len(_PREFIX) : node_end if node_end >= 0 else None]
-    # Whatever ends a path segment, or a line, before `/media/` makes it another request.
+    # Anything that ends a path segment, or a line, before `/media/` makes it another request.
     if len(node) > _NODE_BYTES_MAX or not _NODE_ENDS.isdisjoint(node):
         return False
     if node_end < 0:
@@ -125,7 +125,7 @@ class OnePortProtocol(HttpToolsProtocol):
         self._is_relayed = stranger.source is None
         self._raw: asyncio.Transport = None  # type: ignore[assignment]
         self._half_closing: HalfClosing
-        self._ignores_input = False  # whatever still comes is dropped
+        self._ignores_input = False  # further input is dropped
         self._fault = _BAD_REQUEST  # what a request is answered that the parser gives up
         self._is_head_method = False  # the request that is being parsed: its answer has no body
         self._undecided = first  # such as what another process has read already
@@ -163,7 +163,8 @@ class OnePortProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Give a media connection to the engine, anything else to uvicorn."""
-        data, self._undecided = self._undecided + data, b""
+        data = self._undecided + data
+        self._undecided = b""
         if self._ignores_input or not data:
             return
         if self._between_requests:
@@ -318,9 +319,10 @@ class OnePortProtocol(HttpToolsProtocol):
     def check(self, now_ns: int) -> None:
         """End a connection whose peer is late; uvicorn would wait for ever.
 
-        A peer whose body is late is told so (RFC 9110, 15.5.9), unless its answer has begun.
+        A peer whose body is late gets a 408 (RFC 9110, 15.5.9), unless its answer has begun.
         """
-        due_ns, unread_due_ns = self._deadline_ns, self._unread_deadline_ns
+        due_ns = self._deadline_ns
+        unread_due_ns = self._unread_deadline_ns
         if due_ns is not None and self.transport.is_closing() and self._raw.get_write_buffer_size():
             # The end that the peer should answer has not left yet: an answer that it reads slowly
             # lies in front of it.
@@ -359,7 +361,8 @@ class OnePortProtocol(HttpToolsProtocol):
             self._engine.strangers.set_deadline(self._stranger, self._engine.clock_ns())
 
     def _head_complete(self) -> None:
-        engine, stranger = self._engine, self._stranger
+        engine = self._engine
+        stranger = self._stranger
         self._is_expecting = False
         self._in_body = True
         # Behind another request nothing is read until that one is answered: the peer is not late.
@@ -483,7 +486,7 @@ class OnePortProtocol(HttpToolsProtocol):
         self._deadline_ns = self._engine.clock_ns() + self._engine.limits.close_timeout_ns
         self._engine.strangers.lift_deadline(self._stranger)
         self._engine.strangers.peer_due(self._stranger)
-        # uvicorn may have paused for a body that nobody takes; unread, the end would not be found.
+        # uvicorn may have paused for a body that is not read; unread, the end would not be found.
         self.flow.resume_reading()
 
     def _give_to(self, successor: asyncio.Protocol) -> bool:

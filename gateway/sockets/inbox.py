@@ -1,6 +1,6 @@
-"""Takes connections over that another process of the machine has accepted, as if it were its own.
+"""Takes over connections that another process of the machine has accepted.
 
-Counts each before anything is done for it, as `Acceptor` does.
+Each is counted before anything is done for it, as `Acceptor` does.
 """
 
 from __future__ import annotations
@@ -111,14 +111,15 @@ class Inbox:
             except (BlockingIOError, InterruptedError):
                 return
             except OSError:
-                data, descriptors = b"", []
+                data = b""
+                descriptors = []
             if not data:
                 self._lose(way)
                 return
             # recvmsg(2) drops a descriptor that finds no place. Its sender still has it.
             if not descriptors:
                 self._engine.strangers.drop_one()
-            # One that has gone meanwhile is told nothing; its connection is ours all the same.
+            # If it has gone meanwhile, it gets no answer; its connection is ours all the same.
             with contextlib.suppress(OSError):
                 way.send(TAKEN if descriptors else NOT_TAKEN)
             for descriptor in descriptors:

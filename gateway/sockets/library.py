@@ -2,11 +2,13 @@
 
 The core is made for the opening handshake, released after it, and made again once there is
 something for it to judge, which few connections ever have: with what it remembers of the handshake
-it takes 4 KB. It always stands at a frame boundary.
+it takes 4 KB. It is always at a frame boundary. Fragmented messages are reassembled here, and text
+is checked for valid UTF-8.
 """
 
 from __future__ import annotations
 
+import codecs
 import logging
 from collections.abc import Sequence
 from typing import Final
@@ -15,10 +17,55 @@ from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-from gateway.sockets.assembly import MessageAssembly
+_new_decoder = codecs.getincrementaldecoder("utf-8")
+
+
+def is_utf8(payload: bytes) -> bool:
+    """Tell whether a complete text payload is valid UTF-8 (RFC 6455, 8.1)."""
+    try:
+        # Python's codec refuses what RFC 3629 forbids: surrogates and overlong forms.
+        payload.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+class MessageAssembly:
+    """Collects the data frames of one message at a time."""
+
+    __slots__ = ("_decoder", "_parts", "_text", "in_progress")
+
+    def __init__(self) -> None:
+        self._parts = bytearray()
+        self._text = False
+        self._decoder = _new_decoder("strict")
+        self.in_progress = False
+        """True between a first fragment and the last one."""
+
+    def add(self, frame: Frame) -> tuple[bool, bytes] | None:
+        """Take the next data frame; return `(is_text, payload)` when it completes a message.
+
+        Raises:
+            UnicodeDecodeError: the text so far cannot become valid UTF-8.
+
+        """
+        if frame.opcode is not Opcode.CONT:
+            self._text = frame.opcode is Opcode.TEXT
+        self.in_progress = not frame.fin
+        if self._text:
+            # Incremental, so that a fault in an early fragment is not buffered to the end; a code
+            # point may be cut by the fragment boundary (5.4).
+            self._decoder.decode(frame.data, final=frame.fin)
+        self._parts += frame.data
+        if not frame.fin:
+            return None
+        payload = bytes(self._parts)
+        self._parts.clear()
+        return self._text, payload
+
 
 # The library logs every frame at DEBUG and every connection at INFO. Payloads are audio and
-# tokens, so they reach no log whatever level the process runs at.
+# tokens, so they reach no log at any level of the process.
 _log: Final = logging.getLogger("gateway.sockets.websockets")
 _log.setLevel(logging.WARNING)
 

@@ -21,7 +21,7 @@ class MediaLimits:
     Strangers never take one of these places, so that carrier and resumes find theirs free.
     """
     strangers_max: int = 4096
-    """Connections at once, of whatever protocol, that have not proven anything."""
+    """Connections at once, of any protocol, whose peers are not authenticated."""
     strangers_per_network_max: int = 2048
     """The same of one /24 or IPv6 /48: half, so that no single network takes every place."""
     strangers_per_address_max: int = 1024

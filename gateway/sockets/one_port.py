@@ -89,7 +89,8 @@ class OnePortServer(uvicorn.Server):
             RuntimeError: the application refused to start.
 
         """
-        config, inbox = self.config, self._entrance.inbox
+        config = self.config
+        inbox = self._entrance.inbox
         if self._listener is None and inbox is None:
             host = config.host
             family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -136,7 +137,8 @@ class OnePortServer(uvicorn.Server):
 
     def _new_protocol(self) -> Callable[..., OnePortProtocol]:
         """Return what makes the protocol of a stranger's connection, from what was read of it."""
-        engine, doors = self._engine, self._entrance.doors
+        engine = self._engine
+        doors = self._entrance.doors
         options = {
             "config": self.config,
             "server_state": self.server_state,

@@ -71,7 +71,7 @@ class OpeningHandshake:
         head_bytes_max: int,
         answer_fields: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """Judge heads of up to so many bytes; each refusal has `answer_fields`."""
+        """Bound the head to `head_bytes_max`; each refusal has `answer_fields`."""
         self._protocol = protocol
         self._answer_fields = answer_fields
         self._head_bytes = 0

@@ -12,7 +12,7 @@ from typing import Final
 
 
 class Phase(enum.Enum):
-    """Where a media socket stands; it only moves forward."""
+    """The phase of a media socket; it only moves forward."""
 
     OPENING = "opening"
     """The opening handshake is incomplete."""

@@ -1,10 +1,13 @@
-"""Bounds what one peer may send: frames in all, frames without content, and bytes after the end.
+"""Bounds what one peer may send, and how long it may be silent.
 
-The socket reports what has arrived, and acts on the verdict.
+Frames in all, frames without content and bytes after the end are bounded; a silent peer is pinged,
+and aborted if nothing arrives (RFC 6455, 5.5.2). Anything that arrives counts as the answer to a
+ping. The socket reports what has arrived, and acts on the verdict.
 """
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable
 
 from gateway.limits.frame_budget import FrameBudget
@@ -68,3 +71,27 @@ class ReceiveBounds:
         # the sweep aborts it.
         self.discarded += size
         return self.discarded > self._limits.discarded_bytes_max
+
+
+class Due(enum.Enum):
+    """What a peer's silence asks for."""
+
+    NOTHING = "nothing"
+    PING = "ping"
+    ABORT = "abort"
+
+
+def due_now(limits: MediaLimits, now_ns: int, arrived_ns: int, pinged_ns: int) -> Due:
+    """Return what is due.
+
+    Args:
+        limits: How long a peer may be silent.
+        now_ns: Now.
+        arrived_ns: When the peer last sent anything at all.
+        pinged_ns: When it was last pinged; 0 for never.
+
+    """
+    # Nothing has come since the ping. There is no state to reset: any arrival makes this false.
+    if pinged_ns > arrived_ns:
+        return Due.ABORT if now_ns - pinged_ns >= limits.pong_timeout_ns else Due.NOTHING
+    return Due.NOTHING if now_ns - arrived_ns < limits.ping_interval_ns else Due.PING

@@ -1,8 +1,7 @@
 """Queues frames for a peer that does not read: all control frames, but only the newest audio.
 
 Two things make frames wait: the kernel's buffer is full, which stops everything, or it holds more
-than the peer should be behind, which stops audio. Pure: holds finished frames and says which one is
-next.
+than the peer should be behind, which stops audio. The frames in it are finished.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Sends for a media socket: writes at once, or queues what the peer does not read.
-
-Knows frames only as bytes with a header in front; reads nothing and decides no handshake.
-"""
+"""Sends for a media socket: writes at once, or queues what the peer does not read."""
 
 from __future__ import annotations
 
@@ -94,7 +91,7 @@ class Sending(asyncio.Protocol):
 
     @property
     def phase(self) -> Phase:
-        """Where the connection stands."""
+        """The phase of the connection."""
         return self._phase
 
     # What a leg calls.
@@ -157,7 +154,8 @@ class Sending(asyncio.Protocol):
 
     def judge_unsent(self, unsent_bytes: int) -> None:
         """Hold audio back beyond the limit, until half of that is left of what is unsent."""
-        bytes_max, queue = self._limits.unsent_bytes_max, self._queue
+        bytes_max = self._limits.unsent_bytes_max
+        queue = self._queue
         if queue.holds_audio:
             # Half the limit, or audio would be held and let go with each acknowledgement.
             if unsent_bytes < bytes_max // 2:
@@ -253,7 +251,7 @@ class Sending(asyncio.Protocol):
 
     def _send_audio(self, first: int, payload: bytes) -> None:
         length = len(payload)
-        # One flag stands for phase, queue and held audio: this runs for every frame of every call.
+        # One flag covers phase, queue and held audio: this runs for every frame of every call.
         if not self._audio_clear:
             if self._rules.sends:
                 frame = data_header(first, length) + payload

@@ -1,20 +1,20 @@
-"""Bounds the connections that have not proven anything yet, and picks which is dropped first.
+"""Bounds the connections whose peers are not authenticated, and picks which is dropped first.
 
 A connection is a stranger from the moment it is accepted until its peer is authenticated (a signed
 handshake, a redeemed token, a good resume), or for as long as it is HTTP. Strangers are counted by
 source and in all. Where one bound is reached, the newcomer stays and the one that has been silent
 longest goes: of the address or network that is over its bound, else of the greediest of all.
 
-Pure: time and addresses are arguments; what drops a connection is a callable of its owner.
+Time and addresses are arguments; what drops a connection is a callable of its owner.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from typing import Generic, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, Protocol, TypeVar
 
-from gateway.limits.source import Source
+from gateway.limits.source import Source, host_of, source_of
 from gateway.sockets.limits import MediaLimits
 
 _K = TypeVar("_K")
@@ -147,7 +147,7 @@ class Strangers:
             self._make_room(source)
 
     def peer_done(self, stranger: Stranger) -> None:
-        """Keep the connection whatever comes: the peer has done its part, and no deadline runs."""
+        """Keep the connection: the peer has done its part, and no deadline applies."""
         self._remove(stranger)
         self._due_ns.pop(stranger, None)
 
@@ -193,8 +193,9 @@ class Strangers:
         return True
 
     def _make_room(self, source: Source | None) -> None:
-        limits, held = self._limits, self._held
-        # The narrowest bound first: one address over its own bound costs nobody else a place.
+        limits = self._limits
+        held = self._held
+        # The narrowest bound first: one address over its own bound costs no other a place.
         # Where all of a source wait for us there is none to drop, and the bound is exceeded for as
         # long as the answers take.
         if source is not None and held[source.address] > limits.strangers_per_address_max:
@@ -260,3 +261,84 @@ class Strangers:
         if not self._addresses[network]:
             del self._addresses[network]
         self._networks.subtract(network)
+
+
+class PeerPlaces(Protocol):
+    """Where all sockets of a node are counted."""
+
+    limits: MediaLimits
+    """Authenticated handshakes are refused beyond `connections_max`."""
+    strangers: Strangers
+    authenticated: set[Any]
+    """The sockets whose peers are authenticated."""
+    answer_fields: dict[str, str]
+    """Header fields of every answer that refuses a handshake."""
+
+    def admit(self, host: str, drop: Callable[[], object], /) -> Stranger:
+        """Make a stranger of an address and of what drops its connection."""
+
+
+class PeerStatus:
+    """Where one media socket is counted."""
+
+    __slots__ = ("_places", "_stranger")
+
+    def __init__(self, places: PeerPlaces, stranger: Stranger | None = None) -> None:
+        """Begin as this stranger, if another protocol had the connection before."""
+        self._places = places
+        self._stranger = stranger
+
+    @property
+    def answer_fields(self) -> Mapping[str, str]:
+        """Fields of every answer that refuses a handshake."""
+        return self._places.answer_fields
+
+    def arrive(self, peer: str, drop: Callable[[], object]) -> None:
+        """Count the connection, unless it is counted already; `drop` ends it from now on."""
+        if self._stranger is None:
+            self._stranger = self._places.admit(host_of(peer), drop)
+        else:
+            self._stranger.drop = drop
+
+    def answer(self) -> None:
+        """Lift the deadline: the opening handshake is complete."""
+        if self._stranger is not None:
+            self._places.strangers.lift_deadline(self._stranger)
+
+    def open(self, media: object, peer: str, is_authenticated: bool) -> bool:
+        """Take the place of an accepted handshake; tell whether there is one.
+
+        Args:
+            media: The socket.
+            peer: Its remote address if a proxy has named it, else empty.
+            is_authenticated: Whether the handshake has authenticated the peer.
+
+        """
+        stranger = self._stranger
+        if stranger is None or not stranger.is_in:
+            return False
+        if is_authenticated:
+            # Refused rather than made room for: none of these may be dropped for another.
+            if len(self._places.authenticated) >= self._places.limits.connections_max:
+                return False
+            self.mark_authenticated(media)
+            return True
+        if peer:
+            # The client may have as many connections as it can through this or another proxy; then
+            # this very one may be dropped, and its handshake is refused.
+            self._places.strangers.rename(stranger, source_of(host_of(peer)))
+        return stranger.is_in
+
+    def mark_authenticated(self, media: object) -> None:
+        """Count the peer as authenticated; does nothing where it is already, or has ended."""
+        if self._stranger is not None and self._stranger.is_in:
+            self._places.strangers.leave(self._stranger)
+            self._stranger = None
+            self._places.authenticated.add(media)
+
+    def leave(self, media: object) -> None:
+        """Count the socket nowhere: its connection has ended."""
+        self._places.authenticated.discard(media)
+        if self._stranger is not None:
+            self._places.strangers.leave(self._stranger)
+            self._stranger = None

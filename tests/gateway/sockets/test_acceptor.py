@@ -21,10 +21,10 @@ from starlette.routing import Route
 from gateway.nanoseconds import SECOND_NS
 from gateway.ports import Acceptance, HandshakeRequest, Refusal
 from gateway.sockets.acceptor import Acceptor
+from gateway.sockets.addresses import Proxies
 from gateway.sockets.engine import MediaEngine
 from gateway.sockets.limits import MediaLimits
 from gateway.sockets.one_port import create_server
-from gateway.sockets.proxies import Proxies
 from gateway.sockets.strangers import Stranger
 from gateway.sockets.tls import ServerTls
 from tests.certificates import Authority
@@ -342,19 +342,19 @@ async def test_connections_beyond_the_rate_of_their_source_are_reset(
     house = await start(MediaLimits(connections_per_s=10, connections_at_once=20))
     await house.flood(300)
     assert sum(is_reset(connection) for connection in house.hostile) == 280
-    assert house.engine.counters.turned_away == 280
+    assert house.engine.counters.rejected == 280
     for peer in await assert_served(house):
         await peer.leave()
     clock.advance(1)
     await house.flood(30)
-    assert house.engine.counters.turned_away == 300
+    assert house.engine.counters.rejected == 300
 
 
 async def test_a_network_has_twice_the_rate_of_an_address(start: Open) -> None:
     house = await start(MediaLimits(connections_per_s=10, connections_at_once=20))
     for n in range(10, 20):
         await house.flood(20, host=f"127.0.7.{n}")
-    assert house.engine.counters.turned_away == 160
+    assert house.engine.counters.rejected == 160
     for peer in await assert_served(house):
         await peer.leave()
 
@@ -363,7 +363,7 @@ async def test_a_trusted_proxy_may_connect_as_often_as_it_likes(start: Open) -> 
     house = await start(MediaLimits(connections_per_s=10, connections_at_once=20))
     house.engine.proxies = Proxies([HOSTILE])
     await house.flood(300)
-    assert house.engine.counters.turned_away == 0
+    assert house.engine.counters.rejected == 0
     assert len(house.engine.strangers) == 300
 
 

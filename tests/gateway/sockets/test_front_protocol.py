@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -24,7 +26,7 @@ from gateway.ports import Acceptance, HandshakeRequest, Refusal
 from gateway.sockets import front_protocol
 from gateway.sockets.door import DATA_BYTES_MAX, NOT_TAKEN, TAKEN, Door, inbox_of
 from gateway.sockets.engine import MediaEngine
-from gateway.sockets.front_protocol import AWAY, FrontProtocol
+from gateway.sockets.front_protocol import AWAY, MAY_BE_A_NODES, FrontProtocol, node_of
 from gateway.sockets.inbox import Inbox
 from gateway.sockets.one_port import Entrance, OnePortServer, create_server
 from tests.gateway.sockets.socket_peers import Clock, EchoLeg, Peer, handshake
@@ -455,3 +457,50 @@ async def test_it_is_known_at_once_that_a_node_is_gone_and_that_it_serves_again(
     assert not takes("one")
     await house.node.server.start()
     assert takes("one")
+
+
+@pytest.mark.parametrize(
+    ("head", "node"),
+    [
+        (b"GET /n/n1-1/media/browser HTTP/1.1\r\n", "n1-1"),
+        (b"POST /n/n2/twilio/status/x HTTP/1.1\r\n", "n2"),
+        (b"OPTIONS /n/n2/", "n2"),
+        (b"GET / HTTP/1.1\r\n", ""),
+        (b"GET /n HTTP/1.1\r\n", ""),
+        (b"GET /n/ HTTP/1.1\r\n", ""),
+        (b"GET /n//media/browser", ""),
+        (b"GET /n/n1 HTTP/1.1\r\n", ""),
+        (b"GET /n/n1?x/", ""),
+        (b"GET /n/N1/", ""),
+        (b"GET /n/" + b"a" * 65, ""),
+        (b"GET /news", ""),
+        (b"GET //n/n1/", ""),
+        (b"GET http://host/n/n1/", ""),
+        (b"get /n/n1/", ""),
+        (b"G" * 21, ""),
+        (b"\x16\x03\x01", ""),
+        (b"GET  /n/n1/", ""),
+    ],
+)
+def test_a_complete_beginning_is_decided(head: bytes, node: str) -> None:
+    assert node_of(head) == node
+
+
+def test_a_request_for_a_node_is_undecided_until_the_node_is_complete() -> None:
+    head = b"DELETE /n/n1-1/"
+    assert [node_of(head[:cut]) for cut in range(len(head))] == [None] * len(head)
+
+
+@given(st.binary(max_size=80), st.binary(max_size=20))
+def test_what_is_decided_stays_so_whatever_follows(head: bytes, more: bytes) -> None:
+    if (node := node_of(head)) is not None:
+        assert node_of(head + more) == node
+
+
+@given(st.binary(max_size=30), st.integers(0, 14))
+def test_a_request_for_a_node_is_found_wherever_it_begins_and_is_cut(
+    before: bytes, cut: int
+) -> None:
+    data = before + b"\nPOST /n/n1/x"[: cut + 2]
+    starts = [found.start() for found in MAY_BE_A_NODES.finditer(data)]
+    assert len(before) + 1 in starts

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from gateway.limits.source import Source, source_of
 from gateway.nanoseconds import SECOND_NS
 from gateway.sockets.limits import MediaLimits
-from gateway.sockets.strangers import Stranger, Strangers
+from gateway.sockets.strangers import PeerStatus, Stranger, Strangers
 
 LIMITS = MediaLimits(strangers_max=12, strangers_per_network_max=6, strangers_per_address_max=4)
 HOSTS = ["192.0.2.1", "192.0.2.2", "192.0.2.3", "198.51.100.1", "198.51.100.2", "2001:db8::1"]
@@ -198,3 +198,61 @@ def test_no_bound_is_ever_exceeded_and_the_newest_stays(steps: list[tuple[str, s
     assert not house.strangers._addresses
     assert not house.strangers._networks
     assert not house.strangers._due_ns
+
+
+class CountingHouse:
+    def __init__(self):
+        self.limits = MediaLimits(connections_max=1)
+        self.strangers = Strangers(self.limits)
+        self.authenticated = set()
+        self.dropped = []
+
+    def admit(self, host, drop):
+        return self.strangers.enter(source_of(host), drop, 0)
+
+    def status(self, name):
+        status = PeerStatus(self)
+        status.arrive("192.0.2.1:80", lambda: self.dropped.append(name))
+        return status
+
+
+def test_a_socket_moves_from_the_strangers_to_the_authenticated_and_out():
+    house = CountingHouse()
+    status = house.status("one")
+    assert status.open("one", "", is_authenticated=False)
+    assert (len(house.strangers), house.authenticated) == (1, set())
+    for _ in range(2):
+        status.mark_authenticated("one")
+    assert (len(house.strangers), house.authenticated) == (0, {"one"})
+    status.leave("one")
+    status.mark_authenticated("one")
+    assert (len(house.strangers), house.authenticated) == (0, set())
+
+
+def test_places_of_the_authenticated_are_bounded_and_no_strangers():
+    house = CountingHouse()
+    assert house.status("one").open("one", "", is_authenticated=True)
+    assert not house.status("two").open("two", "", is_authenticated=True)
+    third = house.status("three")
+    assert third.open("three", "", is_authenticated=False)
+    third.mark_authenticated("three")  # who has a token good for a call has a place
+    assert house.authenticated == {"one", "three"}
+
+
+def test_a_socket_that_was_dropped_opens_nothing_and_is_never_authenticated():
+    house = CountingHouse()
+    status = house.status("one")
+    assert house.strangers.drop_one()
+    assert house.dropped == ["one"]
+    assert not status.open("one", "", is_authenticated=True)
+    status.mark_authenticated("one")
+    assert not house.authenticated
+
+
+def test_an_answered_handshake_is_not_late():
+    house = CountingHouse()
+    late, answered = house.status("late"), house.status("answered")
+    answered.answer()
+    house.strangers.drop_late(10**12)
+    assert house.dropped == ["late"]
+    late.answer()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.sockets.parcel import Parcel, Parcels
+from gateway.sockets.door import Parcel, Parcels
 
 
 class Sender:

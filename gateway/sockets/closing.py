@@ -1,20 +1,22 @@
-"""Closes connections so that what was sent last still arrives."""
+"""Closes connections so that what was sent last still arrives, and writes final plain answers."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any, Final
 
+from gateway.ports import ANSWER_FIELDS
 from gateway.sockets.addresses import own_of, peer_of
 
 
-def _nobody() -> None:
+def _no_callback() -> None:
     """Stand in for the callback of a connection that has ended."""
 
 
 class HalfClosing:
-    """A transport that, when told to close, first closes the sending half only.
+    """A transport whose `close` first closes the sending half only.
 
     Closing both with input unread would reset the connection, and could take our last words from
     the peer (RFC 9112, 9.6). Nothing is sent behind them.
@@ -53,7 +55,7 @@ class HalfClosing:
 
     def release(self) -> None:
         """Release the callback: the connection has ended."""
-        self._on_close = _nobody
+        self._on_close = _no_callback
 
     def close(self) -> None:
         """Send what has been written, then the end of the stream; later calls do nothing."""
@@ -65,3 +67,38 @@ class HalfClosing:
         else:  # TLS reads on by itself until the peer has closed too
             self._transport.close()
         self._on_close()
+
+
+HEAD_END: Final = b"\r\n\r\n"
+_NO_FIELDS: Final[Mapping[str, str]] = {}
+_FIELDS: Final = "".join(f"{name}: {value}\r\n" for name, value in ANSWER_FIELDS.items())
+
+
+def plain_answer(status: HTTPStatus, text: str, fields: Mapping[str, str] = _NO_FIELDS) -> bytes:
+    """Write a response that ends its connection."""
+    more = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    return (
+        f"HTTP/1.1 {status.value} {status.phrase}\r\n"
+        "Content-Type: text/plain; charset=utf-8\r\n"
+        f"Content-Length: {len(text)}\r\n"
+        "Connection: close\r\n"
+        f"{_FIELDS}{more}"
+        "\r\n"
+        f"{text}"
+    ).encode()
+
+
+def with_fields(answer: bytes, fields: Mapping[str, str]) -> bytes:
+    """Return an answer with these fields too."""
+    more = "".join(f"\r\n{name}: {value}" for name, value in fields.items())
+    return answer.replace(HEAD_END, more.encode() + HEAD_END, 1)
+
+
+def without_body(answer: bytes) -> bytes:
+    """Return what HEAD is answered: the head that GET would get (RFC 9110, 9.3.2)."""
+    return answer[: answer.index(HEAD_END) + len(HEAD_END)]
+
+
+TOO_LARGE: Final = plain_answer(
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "The request is too large.\n"
+)
