@@ -46,9 +46,6 @@ class Shown(Flag):
     """In `caller calls show`."""
 
 
-EVERYWHERE: Final = Shown.API | Shown.CSV | Shown.PAGE | Shown.OPERATOR
-
-
 @dataclass(frozen=True, slots=True)
 class Figure:
     """One figure of a call record."""

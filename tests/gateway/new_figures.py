@@ -75,19 +75,15 @@ def add_to(tree: Path) -> list[Path]:
     migration = versions / "9999_new_figures.py"
     migration.write_text(_MIGRATION.format(newest=newest, lines="\n".join(columns)))
     rows = "".join(
-        f"    {name_of(unit)}: Annotated[{new.type} | None, Figure(Unit.{unit.name}, EVERYWHERE,"
-        f" {new.example!r})] = None\n"
+        f"    {name_of(unit)}: Annotated[{new.type} | None, "
+        f"Figure(Unit.{unit.name}, ~Shown.NOWHERE, {new.example!r})] = None\n"
         for unit, new in NEW.items()
     )
     table = tree / "billing/cdr.py"
-    before = "    carrier_code: Annotated["
+    before = "    browser: Annotated["
     text = table.read_text()
     assert text.count(before) == 1
-    table.write_text(
-        text.replace(before, f"{rows}{before}").replace(
-            "import Figure,", "import EVERYWHERE, Figure,"
-        )
-    )
+    table.write_text(text.replace(before, f"{rows}{before}"))
     words = sorted((tree / "gateway/words").glob("*/data_map.toml"))
     for path in words:
         before = "\ncarrier_seconds ="
