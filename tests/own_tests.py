@@ -73,6 +73,7 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
         "tests/database/test_refusals.py",
     ),
     "gateway.__main__": ("tests/gateway/cli/test_process.py",),
+    "gateway.finding": ("tests/gateway/roles/test_preflight.py",),
     "gateway.carriers.callbacks": ("tests/gateway/carriers/twilio/on_stage/test_webhooks.py",),
     "gateway.carriers.twilio.client": (
         "tests/gateway/carriers/twilio/test_rest.py",

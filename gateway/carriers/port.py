@@ -6,7 +6,7 @@ functions that import what they return: the price list loads no media streams.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,6 +14,7 @@ from gateway.ports import Announcer, Carrier, CarrierStreams
 
 if TYPE_CHECKING:
     from gateway.carriers.callbacks import Callbacks
+    from gateway.finding import Finding
     from gateway.heartbeat.ticker import Ticker
     from gateway.http.access import DeclaredRoute
     from gateway.settings import Settings
@@ -41,3 +42,14 @@ class CarrierAdapter:
     """Returns the acceptor of the media streams that it opens to this node."""
     callbacks: Callable[[Settings, Callbacks], Sequence[DeclaredRoute]]
     """Returns the routes that it calls. Each verifies a request before it hands it on."""
+    api_origin: Callable[[Settings], str]
+    """Returns the origin of its API, whose clock `caller check` compares with ours."""
+    origin_fault: Callable[[Settings], str]
+    """Returns why it would not come to the public origin, as what follows the setting's name in a
+    sentence; empty if it would. Whether the origin is https is another question."""
+    needs_https: Callable[[Settings], bool]
+    """Whether it comes to a public origin with https only."""
+    check_account: Callable[[Settings], Awaitable[list[Finding]]]
+    """Tries the account's credentials; the settings have all that `require` asks for."""
+    check_number: Callable[[Settings], Awaitable[list[Finding]]]
+    """Checks the number that phones show, and which countries may be called."""

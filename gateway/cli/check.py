@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 
 from gateway.cli.command import out, read_settings, run
+from gateway.finding import Finding
 from gateway.logs import formats
 from gateway.roles import check, preflight
 from gateway.stores import settings_files
@@ -46,7 +47,7 @@ def examine(context: typer.Context, *, as_json: bool) -> None:
     run(work(), settings)
 
 
-def _print_json(findings: list[preflight.Finding]) -> None:
+def _print_json(findings: list[Finding]) -> None:
     listed = [
         {"subject": each.subject, "verdict": each.verdict, "text": each.text} for each in findings
     ]

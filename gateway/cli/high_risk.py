@@ -14,10 +14,10 @@ from rich.text import Text
 
 from gateway.call.high_risk import PREFIXES_MAX, ClosedList
 from gateway.carriers.twilio.dialing import HIGH_RISK_LIST, Country, TwilioDialing
+from gateway.carriers.twilio.lists import build_reader
 from gateway.cli.command import Yes, confirm, err, fail, out, read_settings, run
 from gateway.errors import EXIT_UNAVAILABLE
 from gateway.roles import storage
-from gateway.roles.carrier_lists import build_reader
 from gateway.settings import Settings
 from gateway.stores.high_risk import SqlHighRiskLists
 

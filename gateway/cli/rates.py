@@ -28,6 +28,7 @@ from billing.rating import SECONDS_MAX
 from billing.stores.rate_decks import PAGE_ROWS_MAX, DeckVersion, SqlRateDeckStore
 from gateway.call.high_risk import ClosedList
 from gateway.call.number import destination
+from gateway.carriers.twilio.lists import build_reader
 from gateway.carriers.twilio.pricing import PRICE_LIST, PrefixPrice, TwilioPricing
 from gateway.cli import rate_tables
 from gateway.cli.command import Yes, confirm, err, fail, out, read_amount, read_settings, run
@@ -35,7 +36,6 @@ from gateway.cli.high_risk import closed_list, sync_high_risk
 from gateway.errors import EXIT_FINDINGS, EXIT_SETTINGS, RequestRefusedError
 from gateway.problems import PROBLEMS
 from gateway.roles import storage
-from gateway.roles.carrier_lists import build_reader
 from gateway.roles.prices import load_deck
 from gateway.settings import Settings
 

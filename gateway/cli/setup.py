@@ -22,10 +22,10 @@ from gateway.cli.command import (
     run,
 )
 from gateway.errors import EXIT_FINDINGS, EXIT_SETTINGS, SettingsError
+from gateway.finding import Finding, wrong
 from gateway.logs import formats
 from gateway.roles import process
 from gateway.roles.answers import Answers, Question
-from gateway.roles.preflight import Finding, wrong
 from gateway.roles.setup import STEPS, Step
 from gateway.settings import SETTINGS_FILE
 from gateway.stores import settings_files

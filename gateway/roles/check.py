@@ -19,13 +19,15 @@ from database.engine import create_engine
 from database.errors import StoreUnavailableError
 from database.url import UrlError
 from gateway.call.high_risk import HIGH_RISK, ClosedList
+from gateway.carriers.known import chosen
 from gateway.charging.outbox_alarm import DRAINED_AGE_S_MAX
 from gateway.errors import PaymentError, SettingsError
+from gateway.finding import Finding, away, wrong
 from gateway.limits.velocity import LIMITS
 from gateway.post import mail
-from gateway.roles import carrier_check, machine_check, preflight, reach, storage
+from gateway.roles import machine_check, preflight, reach, storage
 from gateway.roles.addresses import webrtc_addresses
-from gateway.roles.preflight import Finding, away, credit_client, wrong
+from gateway.roles.preflight import credit_client
 from gateway.roles.tracing import compose_tracing
 from gateway.settings import Settings
 from gateway.stores import settings_files
@@ -122,18 +124,18 @@ def high_risk_finding(
     """Assess what is closed: the age of the carrier's list, and what the operator opens."""
     # The class that admission uses, so that the report matches what is refused.
     closed = ClosedList(settings.open_high_risk, None if synced is None else synced.prefixes)
+    title = chosen(settings).title
     texts, is_weak = [f"{len(HIGH_RISK)} prefixes are closed by this version."], bool(unknown)
     if synced is not None:
         age_days = (now - synced.synced_at).days
-        texts.append(f"{len(synced.prefixes)} of Twilio's list, synced {age_days} days ago.")
+        texts.append(f"{len(synced.prefixes)} of {title}'s list, synced {age_days} days ago.")
         if age_days > SYNCED_DAYS_MAX:
             texts.append("Run `caller rates sync-high-risk` again.")
             is_weak = True
     elif unknown:
         texts.append(unknown)
-    # Without Twilio there is no such list.
-    elif settings.twilio_account_sid:
-        texts.append("Twilio's list was never synced: run `caller rates sync-high-risk`.")
+    elif not preflight.carrier_account(settings):
+        texts.append(f"{title}'s list was never synced: run `caller rates sync-high-risk`.")
         is_weak = True
     opened = [(prefix, closed.opens(prefix)) for prefix in settings.open_high_risk]
     if named := ", ".join(f"+{prefix} ({whose})" for prefix, whose in opened if whose):
@@ -204,14 +206,11 @@ async def carrier(settings: Settings) -> list[Finding]:
     # The preflight has already reported missing credentials.
     if preflight.carrier_account(settings):
         return []
-    found = await carrier_check.account(settings)
+    adapter = chosen(settings)
+    found = await adapter.check_account(settings)
     if any(finding.is_fatal for finding in found):
         return found
-    return [
-        *found,
-        await carrier_check.caller_id(settings),
-        await carrier_check.permissions(settings),
-    ]
+    return [*found, *await adapter.check_number(settings)]
 
 
 async def _payments(settings: Settings) -> list[Finding]:

@@ -16,10 +16,10 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from gateway.carriers.twilio.configuration import api_origin
+from gateway.carriers.known import chosen
+from gateway.finding import Finding, wrong
 from gateway.payments.signature import TOLERANCE_S
 from gateway.roles import descriptors
-from gateway.roles.preflight import Finding, wrong
 from gateway.settings import Settings
 
 OFF_S_MAX: Final = 5.0
@@ -40,7 +40,9 @@ async def findings(
 
 
 async def _clock(settings: Settings, clock: Callable[[], datetime]) -> list[Finding]:
-    origins = [api_origin(settings), *([settings.stripe_url] if settings.stripe_api_key else [])]
+    origins = [chosen(settings).api_origin(settings)]
+    if settings.stripe_api_key:
+        origins.append(settings.stripe_url)
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_TIMEOUT_S)) as session:
         asked = await asyncio.gather(*(_off_s(session, origin, clock) for origin in origins))
     hosts = [urlsplit(origin).netloc for origin in origins]

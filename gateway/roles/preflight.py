@@ -12,12 +12,11 @@ import os
 import socket
 import ssl
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from rich.text import Text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from billing.errors import BillingError
@@ -34,9 +33,9 @@ from database.errors import (
 from database.url import UrlError
 from gateway import regular_files
 from gateway.call import number
-from gateway.carriers.twilio.configuration import is_genuine
-from gateway.carriers.twilio.hooks import unreachable
+from gateway.carriers.known import chosen
 from gateway.errors import EXIT_SETTINGS, EXIT_UNAVAILABLE, GatewayError, SettingsError
+from gateway.finding import Finding, away, wrong
 from gateway.roles import documents, listening, public_origin, storage
 from gateway.roles.branding import load_branding
 from gateway.roles.carrier import require_carrier
@@ -56,43 +55,6 @@ FREE_MIB_MIN = 16
 FREE_MIB_WEAK = 512
 """Below this it warns, while there is still some space left."""
 _MEBIBYTE = 1024 * 1024
-_SIGNS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "failed": ("✗", "red")}
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of the report."""
-
-    subject: str
-    text: str
-    is_fatal: bool = False
-    is_weak: bool = False
-    is_away: bool = False
-    """For a fatal one: a service does not answer, or refuses us. Otherwise the settings must be
-    corrected."""
-
-    @property
-    def verdict(self) -> str:
-        """The verdict: `ok`, `warning` or `failed`."""
-        if self.is_fatal:
-            return "failed"
-        return "warning" if self.is_weak else "ok"
-
-    @property
-    def mark(self) -> Text:
-        """A symbol with the verdict, readable without colour too."""
-        sign, style = _SIGNS[self.verdict]
-        return Text(f"{sign} {self.verdict}", style=style)
-
-
-def wrong(subject: str, text: str) -> Finding:
-    """Return a finding that the settings must be corrected."""
-    return Finding(subject, text, is_fatal=True)
-
-
-def away(subject: str, text: str) -> Finding:
-    """Return a finding that a service does not answer, or refuses us."""
-    return Finding(subject, text, is_fatal=True, is_away=True)
 
 
 def exit_code(found: list[Finding]) -> int:
@@ -244,10 +206,8 @@ def carrier_account(settings: Settings) -> list[Finding]:
 
 
 def callbacks(settings: Settings) -> list[Finding]:
-    """Check that Twilio can use the public origin at all, whatever is listening there."""
-    # Without https it cannot; the check of the origin reports that.
-    is_asked = is_genuine(settings) and settings.origin.startswith("https://")
-    why = unreachable(settings.origin) if is_asked else ""
+    """Check that the carrier can use the public origin at all, whatever is listening there."""
+    why = chosen(settings).origin_fault(settings)
     return [wrong("origin", f"CALLER_PUBLIC_ORIGIN {why}")] if why else []
 
 

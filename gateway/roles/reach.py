@@ -11,9 +11,10 @@ from typing import Final
 
 from billing.stores.redis_client import disconnect
 from database.errors import StoreUnavailableError
-from gateway.carriers.twilio.configuration import is_genuine
+from gateway.carriers.known import chosen
+from gateway.finding import Finding, away, wrong
 from gateway.roles import probe, public_origin
-from gateway.roles.preflight import CERTIFICATE_DAYS_LEFT_MIN, Finding, away, credit_client, wrong
+from gateway.roles.preflight import CERTIFICATE_DAYS_LEFT_MIN, credit_client
 from gateway.roles.probe import Probe
 from gateway.roles.public_origin import Answer
 from gateway.roles.unnamed_proxy import what_to_set
@@ -48,9 +49,10 @@ async def findings(settings: Settings) -> list[Finding]:
 def _scheme(settings: Settings) -> list[Finding]:
     if settings.origin.startswith("https://"):
         return []
-    text = f"CALLER_PUBLIC_ORIGIN is {settings.origin}; Twilio and microphones need https."
+    adapter = chosen(settings)
+    text = f"CALLER_PUBLIC_ORIGIN is {settings.origin}; {adapter.title} and microphones need https."
     # Only a warning if the carrier is simulated: the demo runs this way.
-    if is_genuine(settings):
+    if adapter.needs_https(settings):
         return [wrong("origin", f"{text} Put a proxy with a certificate in front.")]
     return [Finding("origin", text, is_weak=True)]
 

@@ -9,9 +9,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.roles import answers, carrier_check, preflight, reach
+from gateway.carriers.known import chosen
+from gateway.finding import Finding
+from gateway.roles import answers, preflight, reach
 from gateway.roles.answers import Question
-from gateway.roles.preflight import Finding
 from gateway.settings import Settings
 
 
@@ -24,8 +25,12 @@ class Step:
     check: Callable[[Settings], Awaitable[list[Finding]]]
 
 
+async def _account(settings: Settings) -> list[Finding]:
+    return await chosen(settings).check_account(settings)
+
+
 async def _number(settings: Settings) -> list[Finding]:
-    return [await carrier_check.caller_id(settings), await carrier_check.permissions(settings)]
+    return await chosen(settings).check_number(settings)
 
 
 async def _origin(settings: Settings) -> list[Finding]:
@@ -43,7 +48,7 @@ async def _stores(settings: Settings) -> list[Finding]:
 
 
 STEPS: Final = (
-    Step("The carrier", answers.ACCOUNT, carrier_check.account),
+    Step("The carrier", answers.ACCOUNT, _account),
     Step("The number", answers.NUMBER, _number),
     # Before the origin, whose check looks at the stores for running nodes.
     Step("The stores", answers.STORES, _stores),

@@ -44,7 +44,6 @@ HEAVY = {
 """Packages of a megabyte, or of ten milliseconds of a start, and more."""
 
 STORES = {"redis", "sqlalchemy"}
-CARRIER = {"requests", "twilio"}
 CHECKS = STORES | {"aiohttp", "cryptography.hazmat", "phonenumbers", "smtplib", "uvicorn"}
 SERVER = CHECKS | {"email_validator", "jinja2", "limits", "starlette", "websockets"}
 USED = {
@@ -56,8 +55,8 @@ USED = {
     "simulate-mail": {"aiosmtpd", "starlette", "uvicorn"},
     "settings": {"typer"},
     "serve": SERVER | {"typer"},
-    "check": CHECKS | CARRIER | {"typer"},
-    "setup": CHECKS | CARRIER | {"typer"},
+    "check": CHECKS | {"typer"},
+    "setup": CHECKS | {"typer"},
     "rates": STORES | {"aiohttp", "phonenumbers", "typer"},
     "ledger": STORES | {"typer"},
 }

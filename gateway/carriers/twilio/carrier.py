@@ -6,12 +6,18 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from gateway.carriers.port import CarrierAdapter, CarrierClient
-from gateway.carriers.twilio.configuration import api_origin, credentials, require
+from gateway.carriers.twilio.configuration import (
+    api_origin,
+    credentials,
+    is_genuine,
+    require,
+)
 
 if TYPE_CHECKING:
     from gateway.carriers.callbacks import Callbacks
     from gateway.carriers.twilio.hooks import NodeHooks
     from gateway.carriers.twilio.signature import TwilioSignatureVerifier
+    from gateway.finding import Finding
     from gateway.heartbeat.ticker import Ticker
     from gateway.http.access import DeclaredRoute
     from gateway.ports import CarrierStreams
@@ -55,6 +61,25 @@ def _callbacks(settings: Settings, callbacks: Callbacks) -> Sequence[DeclaredRou
     return TwilioWebhooks(settings.origin, _verifier(settings), callbacks).routes()
 
 
+def _origin_fault(settings: Settings) -> str:
+    from gateway.carriers.twilio.hooks import unreachable
+
+    is_asked = is_genuine(settings) and settings.origin.startswith("https://")
+    return unreachable(settings.origin) if is_asked else ""
+
+
+async def _check_account(settings: Settings) -> list[Finding]:
+    from gateway.carriers.twilio import check
+
+    return await check.account(settings)
+
+
+async def _check_number(settings: Settings) -> list[Finding]:
+    from gateway.carriers.twilio import check
+
+    return [await check.caller_id(settings), await check.permissions(settings)]
+
+
 def _hooks(settings: Settings) -> NodeHooks:
     """Return the addresses for callbacks and media streams that Twilio is given."""
     from gateway.carriers.twilio.hooks import NodeHooks
@@ -86,4 +111,9 @@ CARRIER: Final = CarrierAdapter(
     client=_client,
     streams=_streams,
     callbacks=_callbacks,
+    api_origin=api_origin,
+    origin_fault=_origin_fault,
+    needs_https=is_genuine,
+    check_account=_check_account,
+    check_number=_check_number,
 )

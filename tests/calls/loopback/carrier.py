@@ -15,6 +15,7 @@ from gateway.carriers.port import CarrierAdapter
 from gateway.cause import CarrierRefusal, Cause
 from gateway.connection_counters import ConnectionCounters
 from gateway.errors import CarrierError
+from gateway.finding import Finding
 from gateway.heartbeat.ticker import Ticker
 from gateway.ports import (
     Acceptance,
@@ -149,6 +150,10 @@ class Streams:
         return Acceptance(lambda socket: Leg(socket, call_id, bind) and None, is_authenticated=True)
 
 
+async def _nothing_to_check(_settings: Settings) -> list[Finding]:
+    return []
+
+
 CARRIER: Final = CarrierAdapter(
     name="loopback",
     title="Loopback",
@@ -157,4 +162,9 @@ CARRIER: Final = CarrierAdapter(
     client=Client,
     streams=Streams,
     callbacks=lambda _settings, _callbacks: (),
+    api_origin=lambda settings: settings.origin,
+    origin_fault=lambda _settings: "",
+    needs_https=lambda _settings: False,
+    check_account=_nothing_to_check,
+    check_number=_nothing_to_check,
 )

@@ -11,8 +11,8 @@ from aiohttp.abc import AbstractResolver
 from billing.stores.redis_client import connect, disconnect
 from database.errors import StoreRightError
 from gateway.carriers.twilio.refusals import MEANINGS
+from gateway.finding import Finding
 from gateway.roles import check, preflight, storage
-from gateway.roles.preflight import Finding
 from gateway.settings_variables import from_mapping
 from gateway.stores import embedded
 from gateway.stores.drain_mark import RedisDrainMark

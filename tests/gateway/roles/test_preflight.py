@@ -21,8 +21,8 @@ from database.engine import create_engine
 from database.migrations import migrate
 from gateway import errors
 from gateway.cli import app
+from gateway.finding import Finding, away, wrong
 from gateway.roles import preflight
-from gateway.roles.preflight import Finding, away, wrong
 from gateway.settings_variables import from_mapping
 from gateway.stores import append_only
 from gateway.stores.leases import RedisNodeLeases

@@ -14,9 +14,9 @@ from structlog.testing import capture_logs
 
 from billing.stores.redis_client import connect, disconnect
 from database.errors import StoreUnavailableError
+from gateway.finding import Finding
 from gateway.limits.sole_peer import REQUESTS_MIN
 from gateway.roles import reach, unnamed_proxy
-from gateway.roles.preflight import Finding
 from gateway.roles.serve import Gateway
 from gateway.roles.unnamed_proxy import is_at_home, what_to_set
 from gateway.settings_variables import from_mapping

@@ -2,8 +2,8 @@
 
 import pytest
 
+from gateway.carriers.twilio.lists import build_reader
 from gateway.errors import SettingsError
-from gateway.roles.carrier_lists import build_reader
 from gateway.settings_variables import from_mapping
 
 TWILIO = {"CALLER_TWILIO_ACCOUNT_SID": "AC" + "0" * 32, "CALLER_TWILIO_AUTH_TOKEN": "hush"}

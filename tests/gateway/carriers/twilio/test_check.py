@@ -5,17 +5,17 @@ import dataclasses
 
 import pytest
 
+from gateway.carriers.twilio import check as carrier_check
 from gateway.carriers.twilio.account import CALL_RIGHTS, NUMBER_RIGHTS, Number, Standing
-from gateway.carriers.twilio.dialing import Country
-from gateway.cause import Cause
-from gateway.errors import CarrierError
-from gateway.roles import carrier_check
-from gateway.roles.carrier_check import (
+from gateway.carriers.twilio.check import (
     account_finding,
     number_finding,
     permissions_finding,
     refused,
 )
+from gateway.carriers.twilio.dialing import Country
+from gateway.cause import Cause
+from gateway.errors import CarrierError
 from gateway.secret import Secret
 from gateway.settings_variables import from_mapping
 from simulators.carrier.service import SimulatorService, SimulatorSettings

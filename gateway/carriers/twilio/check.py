@@ -11,9 +11,9 @@ from typing import Final
 from gateway.carriers.twilio.account import NUMBER_RIGHTS, Number, Standing, TwilioAccount
 from gateway.carriers.twilio.configuration import api_origin
 from gateway.carriers.twilio.dialing import Country, TwilioDialing
+from gateway.carriers.twilio.lists import build_reader
 from gateway.errors import CarrierError
-from gateway.roles.carrier_lists import build_reader
-from gateway.roles.preflight import Finding, away, wrong
+from gateway.finding import Finding, away, wrong
 from gateway.settings import Settings
 
 PERMISSIONS: Final = "permissions to call countries"
