@@ -30,8 +30,7 @@ from benchmarks.metering import HORIZON_S, RATE, opening_of
 from benchmarks.process_cost import cpu_ns
 from billing.cdr import CallClosed, LegQuality
 from billing.meter import CallMeter
-from billing.partition import PARTITIONS, partition_of
-from billing.ports import Closing, SpendCap
+from billing.ports import PARTITIONS, Closing, SpendCap, partition_of
 from gateway.charging.rounds import Metering
 from gateway.roles import storage
 from gateway.settings_variables import from_mapping

@@ -27,8 +27,7 @@ from rich.table import Table
 
 from billing.cdr import CallOpened
 from billing.drain import Drainer
-from billing.partition import PARTITIONS
-from billing.ports import Opening, PartitionState, Tick
+from billing.ports import PARTITIONS, Opening, PartitionState, Tick
 from billing.rating import Rate
 from billing.stores import tables
 from billing.stores.redis import RedisSpendGate, connect, disconnect

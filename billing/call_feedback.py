@@ -1,6 +1,6 @@
-"""Defines what a caller says of a call once it is over: stars, and what was wrong. Pure.
+"""Defines the feedback that a caller gives after a call: stars, and what was wrong.
 
-No text of theirs: that could be about anybody.
+There is no free text: it could hold personal data of anybody.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Decides which ended calls are refunded by rule, how much, and the reason shown to the customer.
 
 Looks only at the call record: what was charged, how the call ended, what each leg carried. The
-caller of this module decides how often an account may be refunded.
+caller decides how often an account may be refunded.
 """
 
 from __future__ import annotations

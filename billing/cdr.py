@@ -1,15 +1,21 @@
-"""Defines the call detail record: what is kept of a call. Metadata only, never audio.
+"""Defines the call detail record: what is stored of a call. Metadata only, never audio.
 
 A record is written once, when the call has ended, and travels as JSON through the spend gate's
 outbox into the book of record. `FIGURES` is the table of its figures: SQL columns, booking,
-retention, the API, webhooks, CSV, pages and the data map follow from it (docs/design/0028).
+retention, the API, webhooks, CSV, pages and the data map follow from it (docs/design/0028). A
+`CallFilter` selects records.
+
+A call that is forgotten loses whom it reached, from where, and how it sounded. Its times become
+those that the ledger shows anyway: the date of the booking, and before it the seconds that were
+charged. So the audit can still compute its charge, and forgetting a call twice changes nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Annotated, Final, Literal
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
@@ -164,3 +170,82 @@ FOR_MONEY: Final[Mapping[str, str]] = {
 def shown_in(place: Shown) -> tuple[Figure, ...]:
     """Return the measured figures that appear somewhere by themselves, in order."""
     return tuple(figure for figure in MEASURED if place in figure.shown)
+
+
+@dataclass(frozen=True, slots=True)
+class CallFilter:
+    """Conditions on a call, all of which must hold; a field that is left out matches any call."""
+
+    since: datetime | None = None
+    """Begun then or later."""
+    until: datetime | None = None
+    """Begun before that."""
+    digits: str = ""
+    """Part of the number: ASCII digits."""
+    answered: bool | None = None
+    """Of ended calls: whether the callee picked up."""
+    causes: frozenset[int] = frozenset()
+    """One of these causes ended it."""
+    ended_by: EndedBy | None = None
+
+
+ANY_CALL: Final = CallFilter()
+
+_OPENING_LEFT: Final[Mapping[str, Any]] = dict.fromkeys(
+    ("node", "destination", "country", "codec", "origin"), ""
+)
+_ENDING_LEFT: Final[Mapping[str, Any]] = {"cause_name": "", "carrier_call_id": ""}
+# The moment of the answer is one of the times that are left.
+_MEASURED: Final = tuple(figure for figure in MEASURED if figure.name != "answered_at")
+BLANKS: Final[Mapping[str, Any]] = {
+    **_OPENING_LEFT,
+    **_ENDING_LEFT,
+    **{figure.column: figure.to_column(None) for figure in _MEASURED},
+    # The figures of no leg are a record that can be read.
+    "browser_quality": "{}",
+    "carrier_quality": "{}",
+    "feedback": "",
+}
+"""Column of the call's row -> what is there once it is forgotten; the times are in `TimesLeft`."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimesLeft:
+    """The times of a forgotten call."""
+
+    created_at: datetime
+    answered_at: datetime | None
+    """None for a call that was charged no second."""
+    ended_at: datetime
+
+
+def times_left(ended_at: datetime, booked_at: datetime | None, seconds: int) -> TimesLeft:
+    """Return the times that remain of an ended call once it is forgotten.
+
+    Args:
+        ended_at: When it ended, by its own record.
+        booked_at: The date of its transfers; None for calls of before it was kept.
+        seconds: Charged ones.
+
+    """
+    end = booked_at or ended_at
+    began = end - timedelta(seconds=seconds)
+    return TimesLeft(began, began if seconds else None, end)
+
+
+def opening_left(times: TimesLeft) -> Mapping[str, Any]:
+    """Return what is left of a call's opening, by the names of `CallOpened` that change."""
+    return {**_OPENING_LEFT, "created_at": times.created_at}
+
+
+def memory_left(opened: CallOpened, closed: CallClosed, times: TimesLeft) -> tuple[bytes, bytes]:
+    """Return what a spend gate is to remember of a call: its opening, and its end in brief."""
+    beginning: CallOpened = msgspec.structs.replace(opened, **opening_left(times))
+    end: CallClosed = msgspec.structs.replace(
+        closed,
+        **_ENDING_LEFT,
+        **{figure.name: None for figure in _MEASURED},
+        answered_at=times.answered_at,
+        ended_at=times.ended_at,
+    )
+    return msgspec.json.encode(beginning), in_brief(msgspec.json.encode(end))

@@ -1,7 +1,7 @@
-"""Judges the refunds by which a deletion sends credit back: which is begun, which is due.
+"""Decides which refund of a deleted account's credit has begun, and which is due next.
 
-A card may take a refund at first and refuse it days later. What has failed so is tried again under
-another name, as a name stands for one refund. Pure: time is an argument.
+A card may accept a refund at first and refuse it days later. Such a refund is tried again under
+another name, as each name identifies one refund. Pure: time is an argument.
 """
 
 from __future__ import annotations
@@ -11,15 +11,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from billing.payment_reasons import LEAVING_NAMES
-from billing.payments import BookedCredit, refund_reference, undone
+from billing.payments import LEAVING_NAMES, BookedCredit, refund_reference, undone
 
 RETRY_AFTER: Final = timedelta(hours=6)
 """Least time between a failure and the next attempt: a bank's trouble of an hour uses up one."""
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class ReturnAttempt:
     """A refund that a deletion is to make of a payment."""
 
     name: str
@@ -28,19 +27,19 @@ class Attempt:
     """How much; None for as much as there is."""
 
 
-def begun(payment_id: str, entries: Sequence[BookedCredit]) -> Attempt | None:
+def begun(payment_id: str, entries: Sequence[BookedCredit]) -> ReturnAttempt | None:
     """Return the attempt whose credit is taken and has not come back; None where none is."""
     booked = {entry.reference for entry in entries}
     for entry in entries:
         name = _name(payment_id, entry.reference)
         if name in LEAVING_NAMES and undone(entry.reference) not in booked:
-            return Attempt(name, -entry.micros)
+            return ReturnAttempt(name, -entry.micros)
     return None
 
 
 def due(
     payment_id: str, entries: Sequence[BookedCredit], now: datetime, since: datetime | None
-) -> Attempt | None:
+) -> ReturnAttempt | None:
     """Return the attempt that may begin now, where none is begun; None where none may.
 
     With `since` only of what was paid then or later, and of what came back then because a refund
@@ -51,7 +50,7 @@ def due(
     tried = {_name(payment_id, each.reference): each for each in failures}
     made = max((n for n, name in enumerate(undoing, 1) if name in tried), default=0)
     if not made and (since is None or _is_paid_since(entries, since)):
-        return Attempt(LEAVING_NAMES[0], None)
+        return ReturnAttempt(LEAVING_NAMES[0], None)
     by_others = [
         each
         for each in failures
@@ -62,7 +61,7 @@ def due(
         return None
     if any(each.at is None or now - each.at < RETRY_AFTER for each in came_back):
         return None
-    return Attempt(LEAVING_NAMES[made], sum(each.micros for each in came_back))
+    return ReturnAttempt(LEAVING_NAMES[made], sum(each.micros for each in came_back))
 
 
 def _is_paid_since(entries: Sequence[BookedCredit], since: datetime) -> bool:

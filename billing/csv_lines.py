@@ -1,7 +1,4 @@
-"""Writes CSV (RFC 4180) that a spreadsheet reads as what it is: the one writer of all CSV here.
-
-Pure.
-"""
+"""Writes CSV (RFC 4180) whose text no spreadsheet takes for a formula. All CSV is written here."""
 
 from __future__ import annotations
 

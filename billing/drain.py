@@ -108,7 +108,9 @@ class Drainer:
         While a store is away the pauses double, up to `DELAY_S_MAX`. Only cancellation ends the
         loop early.
         """
-        failure_count, outage_count, told_s = 0, 0, -DRAINED_S_MIN
+        failure_count = 0
+        outage_count = 0
+        told_s = -DRAINED_S_MIN
         loop = asyncio.get_running_loop()
         while not stop.is_set():
             self._on_turn()
@@ -137,7 +139,8 @@ class Drainer:
         """Book what is waiting: together if possible, otherwise partition by partition."""
         # Copied before the common attempt: a partition that fails in it has had its turn in this
         # pass.
-        done, apart = _Pass(), set(self._failing)
+        done = _Pass()
+        apart = set(self._failing)
         doubtful, cause = await self._drain_together(done)
         # The common attempt that failed counts as one: a dead store has cost one timeout already.
         failures_max = FAILURES_MAX - (cause is not None)
@@ -153,7 +156,7 @@ class Drainer:
         # Everything was booked after all. No partition has a failure to log, so the cause is logged
         # here, once for as long as it lasts.
         if cause is not None and not done.failures and not self._is_divided:
-            # An outage is told in a line; whatever else it is, by all that is known of it.
+            # An outage is logged in one line; any other cause with its traceback.
             is_away = isinstance(cause, StoreUnavailableError)
             why = {"cause": repr(cause.__cause__ or cause)} if is_away else {"exc_info": cause}
             _log.warning("outbox booked partition by partition", **why)

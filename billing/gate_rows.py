@@ -15,7 +15,7 @@ import msgspec
 
 from billing.cdr import CallClosed, CallOpened
 from billing.ports import GateRows, OpenCall, PartitionState
-from billing.reconcile import Disagreement, Ending
+from billing.reconcile import Disagreement, KeptEnding
 
 COUNT_DIFFERS = "spend gate miscounts an account's open calls"
 KEY_COUNT_DIFFERS = "spend gate miscounts an API key's open calls"
@@ -42,7 +42,7 @@ class GateContents:
     """`closed_calls` are the tombstones."""
     openings: Mapping[str, CallOpened]
     """Call, live or ended -> what the gate would tell the book of its opening."""
-    endings: Mapping[str, Ending]
+    endings: Mapping[str, KeptEnding]
     """Ended call -> what the gate would tell the book of its end, if it had to tell it again."""
     faults: Sequence[Disagreement]
     is_filled: bool = True
@@ -81,7 +81,8 @@ def read_rows(rows: GateRows) -> GateContents:
         frozen=sorted(map(_text, rows.frozen)),
         spent=sorted(_integers("caps", rows.caps, faults).items()),
     )
-    is_ready, is_known = rows.meta.get(b"ready") == b"1", b"filling" in rows.meta
+    is_ready = rows.meta.get(b"ready") == b"1"
+    is_known = b"filling" in rows.meta
     return GateContents(
         state,
         openings,
@@ -146,7 +147,7 @@ def _opening(value: bytes) -> CallOpened | None:
     return opened
 
 
-def _endings(rows: GateRows, faults: list[Disagreement]) -> Iterator[tuple[str, Ending]]:
+def _endings(rows: GateRows, faults: list[Disagreement]) -> Iterator[tuple[str, KeptEnding]]:
     for call, value in sorted(rows.endings.items()):
         ending = _ending(value)
         if call not in rows.tombstones:
@@ -158,7 +159,7 @@ def _endings(rows: GateRows, faults: list[Disagreement]) -> Iterator[tuple[str, 
             yield _text(call), ending
 
 
-def _ending(value: bytes) -> Ending | None:
+def _ending(value: bytes) -> KeptEnding | None:
     words = _ENDING.fullmatch(value)
     if words is None:
         return None
@@ -167,7 +168,7 @@ def _ending(value: bytes) -> Ending | None:
         record = _CLOSED.decode(words[4])
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
-    return Ending(
+    return KeptEnding(
         int(words[1]),
         int(words[2]),
         int(words[3]),
@@ -184,7 +185,8 @@ def _ending(value: bytes) -> Ending | None:
 def _open_calls(rows: GateRows, faults: list[Disagreement]) -> Iterator[OpenCall]:
     for call in sorted(rows.owners.keys() | rows.holds.keys()):
         name = _text(call)
-        owner, hold = rows.owners.get(call), rows.holds.get(call)
+        owner = rows.owners.get(call)
+        hold = rows.holds.get(call)
         # Half a call can be neither charged nor closed, so it is not one for the other rules.
         if owner is None or hold is None:
             read = None if owner is None else _owner(owner)
@@ -192,7 +194,8 @@ def _open_calls(rows: GateRows, faults: list[Disagreement]) -> Iterator[OpenCall
             key = "call" if owner is None else "own"
             faults.append(Disagreement(STRAY, f"{key} {name}", whose))
             continue
-        read, held = _owner(owner), _HOLD.fullmatch(hold)
+        read = _owner(owner)
+        held = _HOLD.fullmatch(hold)
         if read is None or held is None:
             faults.append(Disagreement(MALFORMED, f"{'own' if read is None else 'call'} {name}"))
             continue

@@ -31,7 +31,8 @@ class Advance:
 
 def advance(booked_id: str, entries: Iterable[OutboxEntry]) -> Advance:
     """Return the mark after a partition's entries, in their order."""
-    fork_id, booked = "", _place(booked_id)
+    fork_id = ""
+    booked = _place(booked_id)
     for entry in entries:
         place = _place(entry.entry_id)
         # Booked already: the transaction committed and the trimming failed, or another drainer read
@@ -43,7 +44,8 @@ def advance(booked_id: str, entries: Iterable[OutboxEntry]) -> Advance:
         # nothing.
         if not fork_id and entry.previous_id and _place(entry.previous_id) < booked:
             fork_id = entry.entry_id
-        booked_id, booked = entry.entry_id, place
+        booked_id = entry.entry_id
+        booked = place
     return Advance(booked_id, fork_id)
 
 
@@ -63,7 +65,7 @@ def rolled_back(marks: Mapping[int, PartitionMark], told: Mapping[int, str]) -> 
 
 
 def _place(entry_id: str) -> tuple[int, int]:
-    """Return where an id stands among its stream's; before all others where it is none."""
+    """Return the sort key of a stream id; text that is none sorts before all others."""
     # Compared as numbers: as text "10-0" sorts before "9-0".
     match = _ID.fullmatch(entry_id)
     return (0, 0) if match is None else (int(match[1]), int(match[2]))

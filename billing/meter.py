@@ -1,4 +1,4 @@
-"""Meters one call: how much to hold each second, and when the money runs out.
+"""Meters one call: how much to hold each second, when the money runs out, when to warn of that.
 
 Pure: the caller of this module sends what `tick` returns, reports the answer, and ends the call at
 `cut_off_ns`. Times are nanoseconds of a monotonic clock.
@@ -16,8 +16,8 @@ long:
 * another call of the account has ended for want of credit: this one ends within a second of it;
 * no answer: the store is away. The call lives on what is paid and then on some seconds of grace,
   but not beyond what its account had when it was last heard of;
-* nobody at home: the process stood still past all of that. The call ended at its cut-off, and
-  credit that is there when the process goes on does not change that.
+* the process was suspended past all of that: the call ended at its cut-off, and credit that is
+  there when the process resumes does not change that.
 
 A second counts once it has begun: a call ended `t` ns after the answer is charged `cost(ceil(t / 1
 s))`, never beyond its cut-off, and nothing if it was never answered.
@@ -83,7 +83,8 @@ def share_out(balance_micros: int, calls: Sequence[tuple[int, int]]) -> list[int
     wealth = 60 * max(0, balance_micros)
     for place, i in enumerate(order, 1):
         rate, ahead_s = calls[i]
-        burn, paid = burn + rate, paid + rate * ahead_s
+        burn = burn + rate
+        paid = paid + rate * ahead_s
         # The balance is used up before the next call's paid time is over, so that call and those
         # after it need none of it.
         if place < len(order) and wealth + paid <= burn * calls[order[place]][1]:
@@ -274,7 +275,8 @@ class CallMeter:
         """
         # Callback and media stream may both report the answer; the first counts.
         if self._answered_ns is None and self._final is None:
-            self._answered_ns, self._answered_ms = now_ns, at_ms
+            self._answered_ns = now_ns
+            self._answered_ms = at_ms
 
     def heard(self) -> None:
         """Note that sound has come from the phone: the seconds since the answer are owed."""
@@ -304,8 +306,9 @@ class CallMeter:
 
     def want_micros(self, now_ns: int) -> int:
         """Return the price of the seconds begun and the horizon beyond them."""
-        seconds, horizon_s = self.elapsed_s(now_ns), self.horizon_s
-        # Until the first tick is answered nobody knows who shares the credit: what the first hold
+        seconds = self.elapsed_s(now_ns)
+        horizon_s = self.horizon_s
+        # Until the first tick is answered it is unknown who shares the credit: what the first hold
         # pays for is all that is claimed, and the next second once it is due (below).
         if not self._is_part_known:
             horizon_s = min(horizon_s, self.paid_seconds - seconds)
@@ -378,7 +381,9 @@ class CallMeter:
 
         `abreast` is how many calls may come to share it; see `horizon_within`.
         """
-        self._share_micros, self._is_capped, self._abreast = share_micros, is_capped, abreast
+        self._share_micros = share_micros
+        self._is_capped = is_capped
+        self._abreast = abreast
 
     def end_with_others(self, is_due: bool, asked_ns: int, now_ns: int) -> None:
         """Set whether another call of the account has ended for want of credit.
@@ -450,3 +455,56 @@ class CallMeter:
             reach_s = min(reach_s, self._stop[0])
         # A second that has begun is charged, so the caller gets it to its end.
         self._cut_off_s = max(reach_s, self.elapsed_s(now_ns))
+
+
+THRESHOLDS_S = (60, 30, 10)
+"""Seconds left at which to warn."""
+
+RISE_S = 5
+"""How far above its threshold the time must rise before a warning is withdrawn: more than estimates
+of a shared balance fluctuate by themselves."""
+
+
+class WarningChange(Enum):
+    """A warning that the caller is to be shown, or one that no longer applies."""
+
+    GIVEN = "given"
+    TAKEN_BACK = "taken_back"
+
+
+class EndWarnings:
+    """Decides when to warn of a call's end, in time to top up or to say goodbye.
+
+    Each threshold is warned of once per fall; a fall past several gives one warning. A call that
+    begins below a threshold is warned at the first look.
+    """
+
+    __slots__ = ("_armed", "_standing_s")
+
+    def __init__(self) -> None:
+        self._armed: tuple[int, ...] = THRESHOLDS_S
+        self._standing_s: int | None = None
+        """Threshold of the last warning that is still in force."""
+
+    @property
+    def is_standing(self) -> bool:
+        """Whether a warning was given and holds."""
+        return self._standing_s is not None
+
+    def note(self, left_s: int) -> WarningChange | None:
+        """Take the whole seconds left; return what to tell the caller, if anything."""
+        # A fall past several thresholds at once is one warning, for the nearest end.
+        passed = [threshold_s for threshold_s in self._armed if left_s <= threshold_s]
+        if passed:
+            self._armed = tuple(t for t in self._armed if t not in passed)
+            self._standing_s = min(passed)
+            return WarningChange.GIVEN
+        # Above a warning in force, thresholds are armed again only with the margin: an estimate
+        # that fluctuates around one would otherwise warn and take back again and again.
+        is_over = self._standing_s is not None and left_s >= self._standing_s + RISE_S
+        margin_s = RISE_S if self._standing_s is not None else 1
+        self._armed = tuple(t for t in THRESHOLDS_S if t in self._armed or left_s >= t + margin_s)
+        if is_over:
+            self._standing_s = None
+            return WarningChange.TAKEN_BACK
+        return None

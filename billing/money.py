@@ -129,7 +129,8 @@ def format_money(micros: int, currency: str) -> str:
 def in_units(micros: int) -> str:
     """Return an amount with all its digits and without currency: "-0.000001"."""
     # Of the absolute value: divmod rounds towards minus infinity, and -1 would become (-1, 999999).
-    sign, (units, rest) = "-" if micros < 0 else "", divmod(abs(micros), MICROS_PER_UNIT)
+    sign = "-" if micros < 0 else ""
+    (units, rest) = divmod(abs(micros), MICROS_PER_UNIT)
     return f"{sign}{units}.{rest:06d}"
 
 

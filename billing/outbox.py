@@ -1,4 +1,4 @@
-"""Folds outbox entries into what they say about each call.
+"""Folds outbox entries into the state of each call.
 
 Entries carry state, not deltas, so folding does not depend on repetition or order: of two holds the
 larger is newer, and an end is final and outranks every hold. The book of record compares the result
@@ -8,14 +8,14 @@ with what it holds (`BookedCall.advanced_by`) and books the difference.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import msgspec
 
-from billing.cdr import MEASURED, CallClosed, CallOpened
+from billing.cdr import MEASURED, CallClosed, CallOpened, CallRecord
 from billing.figures import Unit
 from billing.money import LIMIT
 from billing.ports import CallMemory, OutboxEntry
@@ -309,3 +309,34 @@ def _decode(value: bytes, decoder: msgspec.json.Decoder[Any]) -> Any:
         return decoder.decode(value)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise _MalformedError from error
+
+
+def ended_in(entries: Iterable[OutboxEntry], account_id: str) -> Mapping[str, CallRecord]:
+    """Return the records of an account's ended calls that are not booked yet, by call id.
+
+    Includes only calls whose opening and end are both among the entries.
+    """
+    owner = account_id.encode()
+    # Calls of other accounts are not read. Entries of confirmed seconds name no account; the end
+    # of the call covers them.
+    changes = fold(entry for entry in entries if entry.fields.get("a") == owner).changes
+    found = {call_id: _record(account_id, change) for call_id, change in changes.items()}
+    return {call_id: record for call_id, record in found.items() if record is not None}
+
+
+def _record(account_id: str, change: CallChange) -> CallRecord | None:
+    if change.opened is None or change.ending is None:
+        return None
+    call = BookedCall(account_id).advanced_by(change)
+    return CallRecord(
+        opened=change.opened,
+        closed=msgspec.structs.replace(
+            change.ending.detail,
+            seconds=call.seconds,
+            answered_at=call.answered_at,
+            carrier_call_id=call.carrier_call_id,
+        ),
+        cost_micros=call.spent_micros,
+        written_off_micros=change.ending.written_off_micros,
+        used_s=call.seconds,
+    )

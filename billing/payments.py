@@ -3,18 +3,71 @@
 Works on snapshots of what the payment service says, complete and current each time, so reports may
 come twice, late and in any order. Amounts are micros; the service's own are minor units of the
 currency.
+
+A saved card is charged by a request that is written once, before it is first sent, and always sent
+again unchanged: the payment service rejects a different one under the same idempotency key (Stripe,
+"Idempotent requests").
+
+The ledger's reasons are our own sentences, in English, and never the payment service's words; pages
+show them in their own language by `REASON_KEYS`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
+from typing import Final
 
 from billing.errors import MoneyError
 from billing.money import exponent
-from billing.payment_reasons import REFUND_REASONS, dispute_reasons
+
+REFUND_REASON: Final = "Refund to your card."
+REFUND_FAILED_REASON: Final = "The refund to your card failed."
+REFUND_REASONS: Final = (REFUND_REASON, REFUND_FAILED_REASON)
+"""Why the money of a refund goes, and why it comes back."""
+DISPUTE_WON_REASON: Final = "The dispute was decided in favour of the payment."
+ACCOUNT_DELETED_REASON: Final = "The account was deleted."
+LEAVING_NAMES: Final = ("leaving", "leaving-2", "leaving-3")
+"""End the names of refunds of a leaving account's credit: each of another attempt."""
+ACCOUNT_LOCKED: Final = "account_locked"
+"""Why automatic top-ups are off that a lock of the account has stopped: a code, as of declines."""
+
+_DISPUTED_AT: Final = "The payment was disputed at the card's bank"
+_BY_CODE: Final[Mapping[str, str]] = {
+    "fraudulent": f"{_DISPUTED_AT}: it is said not to have been made by the card's holder.",
+    "unrecognized": f"{_DISPUTED_AT}: the card's holder does not recognise it.",
+    "duplicate": f"{_DISPUTED_AT}: it is said to have been charged twice.",
+    "product_not_received": f"{_DISPUTED_AT}: it is said that nothing was received for it.",
+    "product_unacceptable": f"{_DISPUTED_AT}: what was received is said not to be as promised.",
+    "credit_not_processed": f"{_DISPUTED_AT}: it is said that a refund is owed.",
+    "subscription_canceled": f"{_DISPUTED_AT}: it is said to have been cancelled before.",
+    "debit_not_authorized": f"{_DISPUTED_AT}: it is said not to have been agreed to.",
+    "insufficient_funds": f"{_DISPUTED_AT}: there was not enough money for it.",
+    "incorrect_account_details": f"{_DISPUTED_AT}: the details of the bank account were wrong.",
+    "bank_cannot_process": f"{_DISPUTED_AT}: the bank could not process it.",
+}
+"""Code of Stripe (API reference, "The dispute object", `reason`) -> sentence. Others, such as
+`general`, say nothing."""
+
+REASON_KEYS: Final[Mapping[str, str]] = {
+    # The kind of the entry says all there is.
+    REFUND_REASON: "",
+    f"{_DISPUTED_AT}.": "",
+    REFUND_FAILED_REASON: "refund_failed",
+    DISPUTE_WON_REASON: "dispute_won",
+    ACCOUNT_DELETED_REASON: "account_deleted",
+    **{sentence: f"disputed_{code}" for code, sentence in _BY_CODE.items()},
+}
+"""Sentence of the ledger -> a key of the words under `payment_reason.`; empty where none are
+needed."""
+
+
+def dispute_reasons(code: str) -> tuple[str, str]:
+    """Return why the money of a dispute goes, and why it comes back; any code is understood."""
+    return _BY_CODE.get(code, f"{_DISPUTED_AT}."), DISPUTE_WON_REASON
+
 
 DAY = timedelta(hours=24)
 SOFT_DECLINES_MAX = 3
@@ -67,7 +120,9 @@ def from_minor(minor: int, currency: str) -> int:
     return int(minor * 10 ** (6 - _SERVICE_EXPONENTS.get(currency, exponent(currency))))
 
 
-BY_PAGE, AUTOMATIC, BY_TAP = "checkout", "auto", "saved"
+BY_PAGE = "checkout"
+AUTOMATIC = "auto"
+BY_TAP = "saved"
 """Kinds of a payment: made by a person on a page; or with a saved card, by us or at a tap."""
 SAVED_CARD_KINDS = frozenset({AUTOMATIC, BY_TAP})
 """Kinds of payments that charge the saved card: one at a time, all within one daily limit."""
@@ -103,7 +158,7 @@ PENDING = frozenset({PaymentState.CREATED, PaymentState.OPEN, PaymentState.PROCE
 TAKEN_BACK = frozenset({PaymentState.DISPUTED, PaymentState.LOST})
 """States that keep an account frozen."""
 PAID_STATES = TAKEN_BACK | {PaymentState.PAID, PaymentState.WON}
-"""States of a payment that was made, whatever became of it since."""
+"""States of a payment that was made, even if it was refunded or disputed since."""
 
 # In order of progress. FAILED and EXPIRED rank alike, so that of the two the first report stays.
 _RANK = {state: rank for rank, state in enumerate(PaymentState)} | {
@@ -505,3 +560,42 @@ Decide = Callable[[PaymentProfile, AutoHistory], int | AutoRefusal]
 def is_final_decline(code: str, failures: int) -> bool:
     """Return whether a card must not be charged again after a decline, the n-th in a day."""
     return code not in _SOFT_DECLINES or failures >= SOFT_DECLINES_MAX
+
+
+REPEATED_MAX: Final = timedelta(hours=20)
+"""How long a request is sent again: the service knows it again for 24 hours (Stripe, "Idempotent
+requests"), and would charge a second time after that."""
+SETTLED_AFTER: Final = timedelta(minutes=10)
+"""How long after a request was sent its charge may still appear. A request is worked on for about a
+minute at most; this is well beyond."""
+ABANDONED: Final = "abandoned"
+"""The failure of a charge that only we call failed: the payment service has said nothing of it."""
+
+WriteRequest = Callable[[Payment, PaymentProfile], str]
+"""Writes the request of a charge, which holds all that it is made of."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChargeRequest:
+    """The request of a charge that has no outcome yet."""
+
+    body: str
+    """Sent unchanged each time."""
+    tried_at: datetime | None
+    """When it was last sent; None if it never was."""
+
+
+def may_send(
+    payment: Payment, request: ChargeRequest | None, *, is_frozen: bool, now: datetime
+) -> bool:
+    """Return whether the request may be sent; otherwise the service can only be asked.
+
+    A frozen account is not charged: its holder may have locked it because of this very charge.
+    """
+    return request is not None and not is_frozen and now - payment.created_at <= REPEATED_MAX
+
+
+def is_settled(payment: Payment, request: ChargeRequest | None, now: datetime) -> bool:
+    """Return whether a charge that the service does not know of will never be made."""
+    tried_at = request.tried_at if request is not None else None
+    return now - (tried_at or payment.created_at) > SETTLED_AFTER

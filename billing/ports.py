@@ -7,16 +7,30 @@ integer millionths of the account's currency.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import zlib
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from typing import Protocol
+from typing import Any, Protocol
 
-from billing.call_filter import ANY_CALL, CallFilter
-from billing.cdr import CallRecord
-from billing.news import Guard, News
+from billing.cdr import ANY_CALL, CallFilter, CallRecord
 from database.errors import StoreUnavailableError
+
+
+@dataclass(frozen=True, slots=True)
+class BookedEvent:
+    """An event that is reported to programs once a fact is booked."""
+
+    name: str
+    """Of the event."""
+    data: Mapping[str, Any]
+    """Has `account_id`, and `reference`: the fact's own name."""
+
+
+BookingGuard = Callable[[Collection[str]], None]
+"""May veto a booking. It gets the references of all credits of a payment, including the one that is
+being booked; if it raises, nothing is booked and the exception propagates."""
 
 
 class OpenResult(Enum):
@@ -444,13 +458,13 @@ class CreditBook(Protocol):
         reason: str = "",
         call_id: str | None = None,
         payment_id: str | None = None,
-        news: News | None = None,
-        guard: Guard | None = None,
+        news: BookedEvent | None = None,
+        guard: BookingGuard | None = None,
     ) -> int | None:
         """Book a credit once per reference; return its sequence, or None for a repeat.
 
-        `news` is told of, and `guard` asked, within the same transaction. `reason` and `call_id`
-        explain it to whoever reads the ledger; `payment_id` is the payment it belongs to. Raises
+        `news` is reported and `guard` called within the same transaction. `reason` and `call_id`
+        explain the entry in the ledger; `payment_id` is the payment it belongs to. Raises
         CreditsLostError rather than return a sequence that the spend gate has seen before.
         """
 
@@ -506,3 +520,13 @@ class CdrStore(Protocol):
         self, account_id: str, *, limit: int, before: str | None = None, only: CallFilter = ANY_CALL
     ) -> Sequence[CallRecord]:
         """Return records that match, newest first, older than the call `before`."""
+
+
+PARTITIONS = 64
+"""Enough for every node of a cluster to hold some, few enough for one script each per second."""
+
+
+def partition_of(account_id: str, partitions: int = PARTITIONS) -> int:
+    """Return the account's partition, 0 to `partitions` - 1: its CRC-32 spreads ids evenly."""
+    # Not hash(): Python salts that for each process, and all nodes, now and later, must agree.
+    return zlib.crc32(account_id.encode()) % partitions

@@ -27,7 +27,7 @@ MEAN_LENGTHS_S = (60, 180, 300)
 PERMILLE = 1000
 
 
-class Kind(Enum):
+class RateChangeKind(Enum):
     """What happens to the numbers of a prefix."""
 
     ADDED = "added"
@@ -45,18 +45,18 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class RateChange:
     """The numbers matched by a prefix and by no longer one, before and after."""
 
     prefix: str
-    kind: Kind
+    kind: RateChangeKind
     before: DeckEntry | None
     after: DeckEntry | None
     delta_micros: int
     """For the reference call whose price changes most; a call that cannot be placed costs 0."""
 
 
-def diff(before: RateDeck, after: RateDeck) -> Sequence[Change]:
+def diff(before: RateDeck, after: RateDeck) -> Sequence[RateChange]:
     """Return what changes for which numbers from one deck to the other, largest change first.
 
     A prefix that only one deck has is compared with the shorter one that rates its numbers in the
@@ -68,23 +68,24 @@ def diff(before: RateDeck, after: RateDeck) -> Sequence[Change]:
     return changes
 
 
-def _change(prefix: str, old: RateDeck, new: RateDeck) -> Change | None:
-    before, after = old.match(prefix), new.match(prefix)
+def _change(prefix: str, old: RateDeck, new: RateDeck) -> RateChange | None:
+    before = old.match(prefix)
+    after = new.match(prefix)
     # Denied by both decks, whether by a row or because no prefix matches.
     if before is None and after is None:
         return None
     delta = _delta(before, after)
     if before is None:
-        kind = Kind.ADDED
+        kind = RateChangeKind.ADDED
     elif after is None:
-        kind = Kind.REMOVED if new.prefix_of(prefix) is None else Kind.DENIED
+        kind = RateChangeKind.REMOVED if new.prefix_of(prefix) is None else RateChangeKind.DENIED
     elif delta:
-        kind = Kind.DEARER if delta > 0 else Kind.CHEAPER
+        kind = RateChangeKind.DEARER if delta > 0 else RateChangeKind.CHEAPER
     elif _terms(before) == _terms(after):
         return None
     else:
-        kind = Kind.TERMS
-    return Change(prefix, kind, before, after, delta)
+        kind = RateChangeKind.TERMS
+    return RateChange(prefix, kind, before, after, delta)
 
 
 def _terms(entry: DeckEntry) -> tuple[Rate, str, str]:
@@ -137,7 +138,8 @@ def margins(deck: RateDeck, costs: RateDeck) -> Iterator[Margin]:
     Over the prefixes of both decks: the carrier may distinguish numbers that the deck prices alike.
     """
     for prefix in dict.fromkeys((*deck.prefixes, *costs.prefixes)):
-        sold, cost = deck.match(prefix), costs.match(prefix)
+        sold = deck.match(prefix)
+        cost = costs.match(prefix)
         if sold is not None and cost is not None:
             yield Margin(prefix, sold, cost.rate)
 

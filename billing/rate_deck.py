@@ -9,9 +9,10 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Collection, Iterator, KeysView, Mapping
+from collections.abc import Callable, Collection, Iterator, KeysView, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
+from typing import Final
 
 import msgspec
 
@@ -290,7 +291,8 @@ def _read_entry(row: _Row, prefix: str) -> DeckEntry | None:
     # The other cells of a denied row are not read: no price in them can matter.
     if row.cells["rate_per_minute"] == DENY:
         return None
-    rate, carrier_micros = _read_rate(row), row.money("carrier_per_minute")
+    rate = _read_rate(row)
+    carrier_micros = row.money("carrier_per_minute")
     try:
         is_covered = covers_carrier_minute(rate, carrier_micros)
     except RateDeckError as error:
@@ -356,3 +358,48 @@ def _read_rate(row: _Row) -> Rate:
 def _error(message: str, line: int, column: str = "") -> RateDeckError:
     where = f"line {line}, column {column}" if column else f"line {line}"
     return RateDeckError(f"{where}: {message}", line=line, column=column)
+
+
+LASTING_MINUTES_MAX: Final = 100_000
+"""Most minutes that a balance is said to last: many calls may use it, so no call's length bounds
+them, and some rates cost nothing."""
+
+
+def lasting_minutes(rate: Rate, micros: int) -> int:
+    """Return how many whole minutes of talk a balance is about enough for, in one call."""
+    return rate.affordable_seconds(micros, LASTING_MINUTES_MAX * 60) // 60 if micros > 0 else 0
+
+
+@dataclass(frozen=True, slots=True)
+class RateGroup:
+    """Prefixes of one country that have the same name and cost the same."""
+
+    description: str
+    rate: Rate
+    prefixes: Sequence[str]
+    """Leading digits, in the order of the deck."""
+    is_closed: bool
+    """Whether no call may go there."""
+
+
+def by_country(deck: RateDeck, closes: Callable[[str], bool]) -> Mapping[str, Sequence[RateGroup]]:
+    """Return country -> its groups, the cheapest minute first, closed ones last.
+
+    Countries are ISO 3166 alpha-2 codes; prefixes of no country are left out. `closes` says of
+    digits whether calls to numbers that begin so are closed.
+    """
+    groups: dict[str, dict[tuple[str, Rate, bool], list[str]]] = {}
+    for entry in deck:
+        if entry.country:
+            key = (entry.description, entry.rate, closes(entry.prefix))
+            groups.setdefault(entry.country, {}).setdefault(key, []).append(entry.prefix)
+    return {
+        country: sorted(
+            (
+                RateGroup(description, rate, prefixes, is_closed)
+                for (description, rate, is_closed), prefixes in found.items()
+            ),
+            key=lambda group: (group.is_closed, group.rate.per_minute_micros, group.description),
+        )
+        for country, found in groups.items()
+    }

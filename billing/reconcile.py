@@ -10,8 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from billing.cdr import CallOpened
-from billing.forgetting import TimesLeft, opening_left, times_left
+from billing.cdr import CallOpened, TimesLeft, opening_left, times_left
 from billing.money import in_units
 from billing.ports import OpenCall, PartitionState
 
@@ -122,7 +121,8 @@ def _calls_that_differ(gate: PartitionState, book: PartitionState) -> Iterator[D
     in_book = {call.call_id: call for call in book.open_calls}
     for call_id in sorted(at_gate.keys() | in_book.keys()):
         # Seconds and rates are compared with the details: a repair does not depend on them.
-        there, here = at_gate.get(call_id), in_book.get(call_id)
+        there = at_gate.get(call_id)
+        here = in_book.get(call_id)
         if there is None:
             yield Disagreement(CALL_MISSING, call_id, _held(here))
         elif here is None:
@@ -142,7 +142,7 @@ def _held(call: OpenCall | None) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class KeptEnding:
     """How a call ended, as far as both sides keep it."""
 
     charged_micros: int
@@ -173,13 +173,13 @@ class BookedDetail:
 
     openings: Mapping[str, Mapping[str, object]]
     """Call -> its opening, by the field names of `CallOpened`; for calls that the gate has."""
-    endings: Mapping[str, Ending]
+    endings: Mapping[str, KeptEnding]
     """Ended call -> its end; for calls that the gate has tombstones of."""
     caps: Mapping[str, tuple[int, int]]
     """Name of a cap in force -> lowest and highest value that its counter can have."""
     owners: Mapping[str, str]
     """Accounts and keys that a cap may belong to -> the account."""
-    recent: Mapping[str, Ending] = field(default_factory=dict)
+    recent: Mapping[str, KeptEnding] = field(default_factory=dict)
     """Calls that ended so recently that the gate must have tombstones of them."""
 
 
@@ -188,7 +188,7 @@ def details_that_differ(
     book: PartitionState,
     detail: BookedDetail,
     openings: Mapping[str, CallOpened],
-    endings: Mapping[str, Ending],
+    endings: Mapping[str, KeptEnding],
 ) -> Iterator[Disagreement]:
     """Yield what an audit finds besides `disagreements`; none of it is repaired by itself.
 
@@ -222,12 +222,16 @@ def details_that_differ(
 
 def _account_of(
     call_id: str,
-    endings: Mapping[str, Ending],
+    endings: Mapping[str, KeptEnding],
     openings: Mapping[str, CallOpened],
     in_book: Mapping[str, OpenCall],
 ) -> str:
     """Return a call's account, as a figure, from whatever is left of it; empty if nothing is."""
-    sources: Sequence[Mapping[str, Ending | CallOpened | OpenCall]] = (endings, openings, in_book)
+    sources: Sequence[Mapping[str, KeptEnding | CallOpened | OpenCall]] = (
+        endings,
+        openings,
+        in_book,
+    )
     for source in sources:
         if call_id in source and (account_id := source[call_id].account_id):
             return f"account {account_id}, "
@@ -253,7 +257,7 @@ def _caps_that_differ(gate: PartitionState, detail: BookedDetail) -> Iterator[Di
 
 
 def _memories_that_differ(
-    detail: BookedDetail, openings: Mapping[str, CallOpened], endings: Mapping[str, Ending]
+    detail: BookedDetail, openings: Mapping[str, CallOpened], endings: Mapping[str, KeptEnding]
 ) -> Iterator[Disagreement]:
     for call_id, opened in sorted(openings.items()):
         others = [
@@ -281,7 +285,7 @@ def _memories_that_differ(
             )
 
 
-def _forgotten(ending: Ending) -> Ending:
+def _forgotten(ending: KeptEnding) -> KeptEnding:
     """Return what is left of a call's end once the call is forgotten."""
     if (left := ending.times_left) is None:
         return ending
@@ -314,7 +318,7 @@ def _details_of_call(call: OpenCall, booked: OpenCall) -> Iterator[Disagreement]
         yield Disagreement(CAP_FOREIGN, call.call_id)
 
 
-def _ending_differences(told: Ending, booked: Ending) -> str:
+def _ending_differences(told: KeptEnding, booked: KeptEnding) -> str:
     """Return how the gate's version of a call's end differs from the book's."""
     written_off = told.written_off_micros
     amounts = {
@@ -366,7 +370,8 @@ class Surplus:
 
 def surpluses(gate: PartitionState, book: PartitionState) -> Iterator[Surplus]:
     """Yield the accounts that would lose credit if the gate were filled from the book."""
-    at_gate, in_book = _wealth(gate), _wealth(book)
+    at_gate = _wealth(gate)
+    in_book = _wealth(book)
     for account_id in sorted(at_gate):
         total, applied = at_gate[account_id]
         booked_total, booked = in_book.get(account_id, (0, 0))

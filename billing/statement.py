@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from billing.ledger import CUSTOMER, Transfer
 
 CARRIED_FORWARD: Final = "carried-forward"
-"""Kind, and reference, of the line that stands for books that are closed."""
+"""Kind and reference of the line that sums up closed books."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class StatementLine:
     currency: str
     call_id: str | None
     is_forgotten: bool = False
-    """Whether what its call was is kept no more."""
+    """Whether the details of its call have been deleted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,8 +27,8 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
         "tests/accounts/stores/test_sessions.py",
     ),
     "billing.gate_rows": ("tests/billing/sql/test_gate_audit.py",),
-    "billing.stores.call_filter": ("tests/billing/sql/test_cdr_store.py",),
-    "billing.stores.closed_names": ("tests/billing/sql/test_closed_books.py",),
+    "billing.stores.call_rows": ("tests/billing/sql/test_cdr_store.py",),
+    "billing.stores.closed_books": ("tests/billing/sql/test_closed_books.py",),
     "billing.stores.closed_audit": ("tests/billing/sql/test_closed_books.py",),
     "gateway.stores.book_closing": ("tests/gateway/personal_data/test_retention.py",),
     "billing.stores.call_forgetting": (
@@ -46,13 +46,8 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
         "tests/billing/sql/test_cdr_store.py",
         "tests/billing/sql/test_payment_store.py",
     ),
-    "billing.stores.payment_entries": ("tests/gateway/payments/test_proof.py",),
-    "billing.stores.payment_profiles": (
-        "tests/billing/sql/test_payment_store.py",
-        "tests/gateway/personal_data/test_taking_back.py",
-    ),
     "billing.stores.payments": ("tests/billing/sql/test_payment_store.py",),
-    "billing.stores.saved_card_charges": (
+    "billing.stores.saved_cards": (
         "tests/billing/sql/test_payment_store.py",
         "tests/gateway/payments/test_lost_charges.py",
     ),
@@ -130,7 +125,10 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
     "accounts.not_personal": ("tests/gateway/test_data_map.py",),
     "accounts.departures": ("tests/gateway/stores/test_departures.py",),
     "accounts.stores.erasures": ("tests/money/test_erasure.py",),
-    "billing.stores.freezes": ("tests/gateway/stores/test_departures.py",),
+    "billing.stores.freezes": (
+        "tests/billing/stores/test_freezes.py",
+        "tests/gateway/stores/test_departures.py",
+    ),
     "gateway.people.leaving": ("tests/gateway/http/site/test_leaving.py",),
     "gateway.app": ("tests/gateway/test_apps.py",),
     "gateway.webhooks.app": ("tests/gateway/test_apps.py",),

@@ -66,7 +66,6 @@ NOTHING_TO_TEST = {
     "accounts.notice",
     "accounts.ports",
     "accounts.second_factor",
-    "billing.ports",
     "gateway.ports",
 }
 

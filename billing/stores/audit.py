@@ -75,7 +75,7 @@ async def _broken(connection: AsyncConnection, rules: Collection[str]) -> list[D
 
 
 @dataclass(frozen=True, slots=True)
-class Totals:
+class AuditTotals:
     """What all accounts of one currency come to, in micros."""
 
     currency: str
@@ -90,7 +90,9 @@ class Totals:
     """Left of books that are closed: what their credits came to, less their charges."""
 
 
-async def totals(engine: AsyncEngine, *, timeout_s: float = AUDIT_TIMEOUT_S) -> Sequence[Totals]:
+async def totals(
+    engine: AsyncEngine, *, timeout_s: float = AUDIT_TIMEOUT_S
+) -> Sequence[AuditTotals]:
     """Return the totals of each currency. Raises StoreUnavailableError."""
     found: dict[str, dict[str, int]] = {}
     async with reading_long(engine, timeout_s) as connection:
@@ -103,12 +105,14 @@ async def totals(engine: AsyncEngine, *, timeout_s: float = AUDIT_TIMEOUT_S) -> 
                 # of them.
                 of_currency = found.setdefault(sums.pop("currency"), {})
                 of_currency.update({name: int(micros) for name, micros in sums.items()})
-    return [Totals(currency, **sums) for currency, sums in sorted(found.items())]
+    return [AuditTotals(currency, **sums) for currency, sums in sorted(found.items())]
 
 
 def _balances_that_disagree() -> sa.Select[Any]:
     """An account's balance is what its ledger has, and carries, less its live calls' holds."""
-    accounts, calls, postings = tables.accounts.c, tables.calls.c, tables.postings.c
+    accounts = tables.accounts.c
+    calls = tables.calls.c
+    postings = tables.postings.c
     booked = (
         sa.select(sa.func.coalesce(sa.func.sum(postings.micros), 0))
         .where(postings.account_id == accounts.id, postings.ledger_account == CUSTOMER)
@@ -145,10 +149,8 @@ def _credits_with_gaps() -> sa.Select[Any]:
             for table in (tables.credits, tables.closed_credits)
         )
     ).subquery("numbers")
-    count, last = (
-        sa.func.count(numbers.c.sequence),
-        sa.func.coalesce(sa.func.max(numbers.c.sequence), 0),
-    )
+    count = sa.func.count(numbers.c.sequence)
+    last = sa.func.coalesce(sa.func.max(numbers.c.sequence), 0)
     return (
         sa.select(
             accounts.id,
@@ -171,7 +173,8 @@ def _credits_with_gaps() -> sa.Select[Any]:
 
 def _credits_not_in_the_ledger() -> sa.Select[Any]:
     """Each credit has its transfer, of the same account and amount."""
-    credits, postings = tables.credits.c, tables.postings.c
+    credits = tables.credits.c
+    postings = tables.postings.c
     booked = sa.select(postings.reference).where(
         postings.reference == "credit:" + credits.reference,
         postings.account_id == credits.account_id,
@@ -185,7 +188,8 @@ def _credits_not_in_the_ledger() -> sa.Select[Any]:
 
 def _credits_dated_otherwise() -> sa.Select[Any]:
     """A credit and its transfer are booked at one moment."""
-    credits, transfers = tables.credits.c, tables.transfers.c
+    credits = tables.credits.c
+    transfers = tables.transfers.c
     return (
         sa.select(
             credits.reference,
@@ -202,7 +206,8 @@ def _credits_dated_otherwise() -> sa.Select[Any]:
 
 def _foreign_currencies() -> sa.Select[Any]:
     """An account's ledger is in the account's currency."""
-    accounts, transfers = tables.accounts.c, tables.transfers.c
+    accounts = tables.accounts.c
+    transfers = tables.transfers.c
     return (
         shown_transfer()
         .add_columns(transfers.currency.label("in"), accounts.currency.label("of account in"))
@@ -232,7 +237,8 @@ def _transfers_of_no_kind() -> sa.Select[Any]:
 
 def _transfers_without_credit() -> sa.Select[Any]:
     """Each transfer of credit has its credit, of the same account and kind."""
-    credits, transfers = tables.credits.c, tables.transfers.c
+    credits = tables.credits.c
+    transfers = tables.transfers.c
     given = sa.select(credits.reference).where(
         "credit:" + credits.reference == transfers.reference,
         credits.account_id == transfers.account_id,
@@ -257,7 +263,8 @@ def _impossible_accounts() -> sa.Select[Any]:
 
 def _closings_of_accounts_that_live() -> sa.Select[Any]:
     """Only what a deleted account has left is closed."""
-    accounts, credits = tables.accounts.c, tables.credits.c
+    accounts = tables.accounts.c
+    credits = tables.credits.c
     return (
         sa.select(
             credits.reference, credits.account_id.label("account"), credits.micros.label("booked")
@@ -322,7 +329,9 @@ ADVICE: Mapping[str, str] = {
 }
 """Rule -> what to do about its findings."""
 
-_accounts, _calls, _transfers = tables.accounts.c, tables.calls.c, tables.transfers.c
+_accounts = tables.accounts.c
+_calls = tables.calls.c
+_transfers = tables.transfers.c
 
 
 def _sum_of_kind(kind: str) -> sa.ColumnElement[int]:

@@ -21,7 +21,8 @@ _OF_CALLS = ("charge", "write-off")
 
 def _calls_not_in_the_ledger(kind: str, column: sa.ColumnElement[int]) -> sa.Select[Any]:
     """Each ended call with something to book has its one transfer, of that amount."""
-    calls, transfers = tables.calls.c, tables.transfers.c
+    calls = tables.calls.c
+    transfers = tables.transfers.c
     booked = sa.select(transfers.reference).where(
         transfers.reference == f"{kind}:" + calls.id,
         transfers.account_id == calls.account_id,
@@ -34,7 +35,8 @@ def _calls_not_in_the_ledger(kind: str, column: sa.ColumnElement[int]) -> sa.Sel
 
 def _charges_without_cause() -> sa.Select[Any]:
     """No live call is in the ledger, and no charge of a call that cost nothing."""
-    calls, transfers = tables.calls.c, tables.transfers.c
+    calls = tables.calls.c
+    transfers = tables.transfers.c
     is_due = sa.case(
         (transfers.kind == "charge", calls.spent_micros > 0),
         (transfers.kind == "write-off", calls.written_off_micros > 0),
@@ -68,7 +70,8 @@ def _calls_booked_twice() -> sa.Select[Any]:
 
 def _charges_without_record() -> sa.Select[Any]:
     """Each charge has its call record."""
-    calls, transfers = tables.calls.c, tables.transfers.c
+    calls = tables.calls.c
+    transfers = tables.transfers.c
     return (
         shown_transfer()
         # An outer join keeps the transfers whose record is missing: those are looked for.
@@ -81,7 +84,8 @@ def _charges_without_record() -> sa.Select[Any]:
 
 def _calls_of_another_account() -> sa.Select[Any]:
     """What is booked for a call is booked on its account."""
-    calls, transfers = tables.calls.c, tables.transfers.c
+    calls = tables.calls.c
+    transfers = tables.transfers.c
     return (
         shown_transfer()
         .add_columns(calls.account_id.label("call of account"))
@@ -92,7 +96,8 @@ def _calls_of_another_account() -> sa.Select[Any]:
 
 def _charges_dated_otherwise() -> sa.Select[Any]:
     """What is booked for a call has the date on which its end was booked."""
-    calls, transfers = tables.calls.c, tables.transfers.c
+    calls = tables.calls.c
+    transfers = tables.transfers.c
     return (
         sa.select(
             transfers.reference,
@@ -187,7 +192,8 @@ def _impossible_calls() -> sa.Select[Any]:
 
 def _calls_in_foreign_currencies() -> sa.Select[Any]:
     """A call is priced in its account's currency."""
-    accounts, calls = tables.accounts.c, tables.calls.c
+    accounts = tables.accounts.c
+    calls = tables.calls.c
     return (
         _shown_call()
         .add_columns(calls.currency.label("in"), accounts.currency.label("of account in"))
@@ -198,7 +204,8 @@ def _calls_in_foreign_currencies() -> sa.Select[Any]:
 
 def _calls_with_foreign_keys() -> sa.Select[Any]:
     """A call is bought with a key of its account."""
-    calls, keys = tables.calls.c, tables.api_keys.c
+    calls = tables.calls.c
+    keys = tables.api_keys.c
     return (
         _shown_call()
         .add_columns(keys.account_id.label("key of account"))
@@ -209,7 +216,8 @@ def _calls_with_foreign_keys() -> sa.Select[Any]:
 
 def _calls_without_key() -> sa.Select[Any]:
     """The key that a call was bought with is kept, also when it is revoked."""
-    calls, keys = tables.calls.c, tables.api_keys.c
+    calls = tables.calls.c
+    keys = tables.api_keys.c
     kept = sa.select(keys.id).where(keys.id == calls.key_id)
     return (
         _shown_call()

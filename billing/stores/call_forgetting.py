@@ -1,10 +1,9 @@
-"""Forgets calls in the book of record, and marks them: those of one account, or those of long ago.
+"""Forgets calls in the book of record, and marks them: those of one account, or old ones.
 
-What is left of one is the same whoever forgets it (`billing.forgetting`), so that the audit can
-compute every charge again for as long as the ledger has it. `forgotten_at` says that a row is only
-that: it is in no list, no file and no export, and nobody forgets it again. Functions on the
-caller's connection, those that write synchronous, so that SQLite forgets a batch in one visit to
-its thread. The caller decides the period.
+What remains of a call (`billing.cdr`) lets the audit compute its charge for as long as the ledger
+has it. A row with `forgotten_at` appears in no list, file or export, and is not forgotten again.
+Functions on the caller's connection; those that write are synchronous, so that SQLite forgets a
+batch in one visit to its thread. The caller decides the period.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from billing.forgetting import BLANKS, TimesLeft, memory_left, times_left
+from billing.cdr import BLANKS, TimesLeft, memory_left, times_left
 from billing.stores import tables
 from billing.stores.call_rows import closed_in, opened_in
 from billing.stores.freezes import is_used

@@ -1,6 +1,6 @@
-"""Audits books that are closed: what was carried forward, and that nothing of it is left.
+"""Audits closed books: what was carried forward, and that none of its entries is left.
 
-That balances and the numbers of credits go on from it, `audit` compares with those of the account.
+`audit` checks that balances and the numbers of credits continue from there.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from billing.stores.closed_books import (
 )
 from billing.stores.findings import BY_HAND
 
-_closed, _credits = tables.closed_books.c, tables.credits.c
+_closed = tables.closed_books.c
+_credits = tables.credits.c
 
 
 def _sums_that_are_not_nothing() -> sa.Select[Any]:
@@ -72,7 +73,8 @@ def _credits_closed_and_left() -> sa.Select[Any]:
 
 def _transfers_of_closed_credits() -> sa.Select[Any]:
     """The transfer of a credit goes with it."""
-    closed, transfers = tables.closed_credits.c, tables.transfers.c
+    closed = tables.closed_credits.c
+    transfers = tables.transfers.c
     return shown_transfer().join_from(
         tables.transfers, tables.closed_credits, transfers.reference == CREDIT + closed.reference
     )

@@ -1,15 +1,21 @@
-"""Closes books: what is too old is carried forward as one sum for each account, and deleted.
+"""Closes books: entries that are too old are deleted, and carried forward as one sum per account.
 
-What belongs together goes together, once the youngest of it is too old: a call with all that was
-booked of it, a payment with its top-up, refunds and disputes, any other credit by itself. Triggers
-of the database add each entry that is deleted to the account's sums and refuse to delete any other,
-so that at each commit balances are what they were. Of a deleted account the names of closed credits
-are hidden. Functions on the caller's connection, synchronous so that SQLite does a batch in one
-visit to its thread. The caller decides the number of years.
+Related entries are deleted together, once the youngest is too old: a call with all that was booked
+of it, a payment with its top-up, refunds and disputes, any other credit by itself. Triggers of the
+database add each deleted entry to the account's sums and refuse to delete any other, so that
+balances are unchanged at each commit.
+
+The names of a deleted account's closed credits are hidden, because the name of a payment leads to
+the payer at the payment service: only its SHA-256 is kept, by which a repeated credit is still
+recognised as booked.
+
+Functions on the caller's connection, synchronous so that SQLite does a batch in one visit to its
+thread. The caller decides the number of years.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Final
@@ -18,7 +24,7 @@ import sqlalchemy as sa
 
 from billing.ledger import LEDGER_ACCOUNTS
 from billing.payments import PENDING, PaymentState
-from billing.stores import closed_names, tables
+from billing.stores import tables
 from billing.stores.freezes import is_used
 from database.engine import upsert
 
@@ -29,13 +35,24 @@ OF_PAYMENTS: Final = ("top-up", "refund", "dispute")
 _OF_CALLS: Final = ("charge:", "write-off:")
 _UNDECIDED: Final = [state.value for state in (*PENDING, PaymentState.DISPUTED)]
 
-_accounts, _calls, _payments = tables.accounts.c, tables.calls.c, tables.payments.c
-_credits, _transfers, _closed = tables.credits.c, tables.transfers.c, tables.closed_books.c
+_accounts = tables.accounts.c
+_calls = tables.calls.c
+_payments = tables.payments.c
+_credits = tables.credits.c
+_transfers = tables.transfers.c
+_closed = tables.closed_books.c
+_closed_credits = tables.closed_credits.c
 _other_credits = tables.credits.alias("other_credits")
 _other = tables.transfers.alias("other_transfers")
 
 SUMS: Final = tuple(_closed[f"{name}_micros"] for name in LEDGER_ACCOUNTS)
 """Columns: what each ledger account was left with."""
+
+_HIDDEN_PREFIX: Final = "sha256:"
+
+_IS_HIDDEN: Final = (
+    sa.func.substr(_closed_credits.reference, 1, len(_HIDDEN_PREFIX)) == _HIDDEN_PREFIX
+)
 
 Moment = datetime | sa.ColumnElement[datetime]
 
@@ -130,7 +147,7 @@ def _is_due(before: datetime) -> sa.ColumnElement[bool]:
         _calls.closed,
         _calls.forgotten_at.is_(None),
     )
-    has_names = sa.and_(closed_names.are_to_hide(), is_used(_accounts.id))
+    has_names = sa.and_(are_to_hide(), is_used(_accounts.id))
     return sa.and_(_is_open(before) | has_names, ~whole.exists())
 
 
@@ -153,7 +170,7 @@ def accounts_due(
             (tables.payments, _payments.created_at),
         )
     ]
-    has_any = sa.or_(closed_names.are_to_hide(), *(each.exists() for each in old))
+    has_any = sa.or_(are_to_hide(), *(each.exists() for each in old))
     query = (
         sa.select(_accounts.id)
         .where(_accounts.id > after, _is_due(before), has_any)
@@ -193,7 +210,7 @@ def close_some(
     ]
     # Last, so that those of this batch are hidden with it.
     is_deleted = account.deleted_at is not None
-    hidden = closed_names.hide_some(connection, account_id, limit=limit) if is_deleted else 0
+    hidden = hide_some(connection, account_id, limit=limit) if is_deleted else 0
     is_done = all(units < limit for units in (hidden, *(units for units, _ in closed)))
     is_later = account.until is None or account.until < before
     connection.execute(
@@ -288,3 +305,47 @@ def _delete_transfers(
         .returning(_transfers.reference)
     )
     return gone.all()
+
+
+def names_of(reference: str) -> tuple[str, str]:
+    """Return what a credit is called in `closed_credits`: as it was, or hidden."""
+    return reference, _HIDDEN_PREFIX + hashlib.sha256(reference.encode()).hexdigest()
+
+
+def is_hidden_of(account_id: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
+    """Return whether an account has names that are hidden."""
+    return sa.exists(
+        sa.select(_closed_credits.sequence).where(
+            _closed_credits.account_id == account_id, _IS_HIDDEN
+        )
+    )
+
+
+def are_to_hide() -> sa.ColumnElement[bool]:
+    """Return which accounts are deleted, and have names that can be read."""
+    readable = sa.select(_closed_credits.sequence).where(
+        _closed_credits.account_id == _accounts.id, ~_IS_HIDDEN
+    )
+    return sa.and_(_accounts.deleted_at.is_not(None), readable.exists())
+
+
+def hide_some(connection: sa.Connection, account_id: str, *, limit: int) -> int:
+    """Hide some names of an account whose books are being closed; return how many."""
+    query = (
+        sa.select(_closed_credits.sequence, _closed_credits.reference)
+        .where(_closed_credits.account_id == account_id, ~_IS_HIDDEN)
+        .order_by(_closed_credits.sequence)
+        .limit(limit)
+    )
+    rows = connection.execute(query).all()
+    if rows:
+        connection.execute(
+            sa.update(tables.closed_credits)
+            .where(
+                _closed_credits.account_id == account_id,
+                _closed_credits.sequence == sa.bindparam("number"),
+            )
+            .values(reference=sa.bindparam("hidden")),
+            [{"number": row.sequence, "hidden": names_of(row.reference)[1]} for row in rows],
+        )
+    return len(rows)

@@ -1,6 +1,6 @@
-"""Finds refunds of deleted accounts' credit that failed, and whose credit nobody has yet.
+"""Finds refunds of deleted accounts' credit that failed and that no later refund replaces.
 
-A card may refuse a refund days after it has taken it; the account is erased by then. Functions on
+A card may refuse a refund days after accepting it, when the account is erased already. Functions on
 the caller's connection.
 """
 
@@ -15,8 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from billing.credit_returns import RETRY_AFTER
-from billing.payment_reasons import LEAVING_NAMES
-from billing.payments import PaymentState, refund_reference, undone
+from billing.payments import LEAVING_NAMES, PaymentState, refund_reference, undone
 from billing.reconcile import Disagreement
 from billing.stores import tables
 from billing.stores.findings import FINDINGS_MAX, figures_of
@@ -34,7 +33,8 @@ _REFUNDABLE: Final = (PaymentState.PAID.value, PaymentState.WON.value)
 
 _UNDOING: Final = tuple(map(undone, LEAVING_NAMES))
 
-_accounts, _payments = tables.accounts.c, tables.payments.c
+_accounts = tables.accounts.c
+_payments = tables.payments.c
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class FailedRefund:
 
     @property
     def is_given_up(self) -> bool:
-        """Whether nobody tries again by himself."""
+        """Whether it is not retried automatically any more."""
         return self.attempts >= len(LEAVING_NAMES)
 
 
@@ -74,9 +74,12 @@ def failed_refunds() -> sa.Select[Any]:
     Of refunds that the deletion began, and of those that were under way when it came. An account
     that has nothing left has none; nor is there one that a later write-off has taken.
     """
-    failed, later = tables.credits.alias("failed").c, tables.credits.alias("later").c
-    standing, undoing = tables.credits.alias("standing").c, tables.credits.alias("undoing").c
-    first, closing = tables.credits.alias("first").c, tables.credits.alias("closing").c
+    failed = tables.credits.alias("failed").c
+    later = tables.credits.alias("later").c
+    standing = tables.credits.alias("standing").c
+    undoing = tables.credits.alias("undoing").c
+    first = tables.credits.alias("first").c
+    closing = tables.credits.alias("closing").c
 
     def same(other: Any) -> sa.ColumnElement[bool]:
         # By the account first, whose index it is.
@@ -150,7 +153,7 @@ async def listed(connection: AsyncConnection, limit: int) -> Sequence[FailedRefu
 
 
 async def audit_failed_refunds(connection: AsyncConnection, now: datetime) -> list[Disagreement]:
-    """Return those that nobody tries again, at most `FINDINGS_MAX`."""
+    """Return those that are not retried any more, at most `FINDINGS_MAX`."""
     found = failed_refunds().subquery()
     is_left = sa.or_(found.c.attempts >= len(LEAVING_NAMES), found.c.failed_at < now - TRIED_WITHIN)
     rows = await connection.execute(sa.select(found).where(is_left).limit(FINDINGS_MAX))

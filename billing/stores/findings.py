@@ -1,4 +1,4 @@
-"""Words the findings of the book's audits: the rule, whose row it is, and the figures."""
+"""Puts findings of the book's audits into words: the rule, whose row it is, and the figures."""
 
 from __future__ import annotations
 

@@ -1,22 +1,50 @@
-"""Keeps in SQL why accounts are frozen; `accounts.frozen` says whether any reason stands.
+"""Defines why an account is frozen, and stores its reasons in SQL.
 
-Functions on the caller's connection, so that a freeze commits together with what it follows from.
-The caller has to tell the spend gate after the commit; the comparison of gate and book does where
-it could not.
+Each reason is set and released by itself; `accounts.frozen` is true while there is any. Functions
+on the caller's connection, so that a freeze commits together with what caused it. The caller
+updates the spend gate after the commit; if that fails, the comparison of gate and book does it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from enum import StrEnum
+from typing import Final
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from billing.freezes import FreezeReason, released_by
 from billing.stores import tables
 from database.engine import upsert
 
 _FREEZES = tables.freezes
+
+
+class FreezeReason(StrEnum):
+    """Why an account may place no calls; values are stored."""
+
+    OPERATOR = "operator"
+    DISPUTE = "dispute"
+    """A payment was taken back."""
+    LOCKED = "locked"
+    """Its holder said that a sign-in was not theirs."""
+    LEAVING = "leaving"
+    """Its holder has asked for its deletion."""
+    RESTRICTED = "restricted"
+    """Its holder wants their data kept and not used (GDPR, article 18)."""
+
+
+RELEASES: Final[Mapping[FreezeReason, frozenset[FreezeReason]]] = {
+    # An operator may overrule the payment service, but not the account's holder.
+    FreezeReason.OPERATOR: frozenset({FreezeReason.OPERATOR, FreezeReason.DISPUTE}),
+}
+"""Which reasons a release ends, where it is more than its own."""
+
+
+def released_by(reason: FreezeReason) -> frozenset[FreezeReason]:
+    """Return the reasons that a release for one reason ends."""
+    return RELEASES.get(reason, frozenset({reason}))
 
 
 async def set_freeze(
@@ -31,7 +59,7 @@ async def set_freeze(
     account = (await connection.execute(query.with_for_update())).one_or_none()
     if account is None:
         raise LookupError("no such account")
-    reasons = set(await standing(connection, account_id))
+    reasons = set(await freeze_reasons(connection, account_id))
     if account.frozen and not reasons:
         # Frozen before reasons were kept, or opened again by a booking: the operator's to release.
         reasons = {FreezeReason.OPERATOR}
@@ -48,7 +76,7 @@ async def set_freeze(
     return is_frozen
 
 
-async def standing(connection: AsyncConnection, account_id: str) -> frozenset[FreezeReason]:
+async def freeze_reasons(connection: AsyncConnection, account_id: str) -> frozenset[FreezeReason]:
     """Return the reasons for which an account is frozen."""
     rows = await connection.scalars(
         sa.select(_FREEZES.c.reason).where(_FREEZES.c.account_id == account_id)

@@ -1,7 +1,7 @@
-"""Finds what was paid to accounts after they were deleted, and has not begun to go back.
+"""Finds payments to accounts that were deleted meanwhile, whose refund has not begun.
 
-Such a payment was under way while its account was deleted: at a bank, or on a page that nobody
-could close in time. Functions on the caller's connection.
+Such a payment was in progress while its account was deleted: at a bank, or on a payment page that
+could not be closed in time. Functions on the caller's connection.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ SENT_BACK_WITHIN: Final = timedelta(hours=1)
 """How long it may take: a payment service may be away."""
 _REFUNDABLE: Final = (PaymentState.PAID.value, PaymentState.WON.value)
 
-_accounts, _payments = tables.accounts.c, tables.payments.c
+_accounts = tables.accounts.c
+_payments = tables.payments.c
 _credits = tables.credits.c
 
 

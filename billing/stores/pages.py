@@ -1,4 +1,4 @@
-"""Asks for an account's rows a page at a time."""
+"""Builds queries that read an account's rows page by page."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def lock_and_mark(
         ],
     )
     moved = []
-    # Read after the lock: nobody else can move these marks before this transaction ends.
+    # Read under the lock: no one else can move these marks before this transaction ends.
     for partition, booked_id, fork_id in connection.execute(_MARKS).all():
         after = advance(booked_id, batch.get(partition, ()))
         if after.booked_id != booked_id:

@@ -1,7 +1,7 @@
 """Audits payments: each must be credited, refunded and disputed as its row says.
 
-The payment's row is one witness, its credits are another. The third, the payment service, is asked
-elsewhere: this module does not know it.
+Compares the payment's row with its credits. The comparison with the payment service is made in
+`gateway.payments`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ import sqlalchemy as sa
 
 from billing.payments import SAVED_CARD_KINDS, TAKEN_BACK, TOP_UP_REASONS, PaymentState
 from billing.stores import tables
-from billing.stores.closed_names import is_hidden_of
+from billing.stores.closed_books import is_hidden_of
 
-_payments, _credits = tables.payments.c, tables.credits.c
+_payments = tables.payments.c
+_credits = tables.credits.c
 
 CREDITED = [state.value for state in (PaymentState.PAID, PaymentState.WON, *TAKEN_BACK)]
 """States of a payment that has its top-up."""

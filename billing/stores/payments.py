@@ -1,7 +1,8 @@
 """Stores payments and the saved cards of accounts in SQL.
 
-Records how far each payment has come, and what may be charged without asking; the money itself is
-in the ledger.
+Records the state of each payment and what may be charged automatically; the money itself is in the
+ledger. SQLite stores values of any type in any column. The audit of the book (`column_audit`) names
+a row that cannot be read; queries here leave it out, so that the others can still be compared.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from billing.charges import ChargeRequest, WriteRequest
 from billing.clock import Clock, utc_now
 from billing.payments import (
     AUTOMATIC,
@@ -23,17 +23,62 @@ from billing.payments import (
     AutoHistory,
     AutoRefusal,
     BookedCredit,
+    ChargeRequest,
     Decide,
     Payment,
     PaymentProfile,
     PaymentState,
+    WriteRequest,
 )
 from billing.payments import advance as further
-from billing.stores import payment_entries, payment_profiles, saved_card_charges, tables
-from billing.stores.closed_books import OF_PAYMENTS
-from billing.stores.closed_names import names_of
+from billing.stores import saved_cards, tables
+from billing.stores.closed_books import OF_PAYMENTS, names_of
+from billing.stores.column_audit import is_readable
 from billing.stores.pages import newest_first
 from database.engine import TIMEOUT_S, reading, upsert, writing
+
+
+def credits_of(dialect: str, *conditions: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    """Return the query of the credits of payments, in the order of `BookedCredit`."""
+    return (
+        sa.select(
+            _credits.reference,
+            _credits.account_id,
+            _credits.micros,
+            tables.accounts.c.currency,
+            _credits.kind,
+            _credits.payment_id,
+            _credits.at,
+        )
+        .join_from(tables.credits, tables.accounts)
+        .where(
+            is_readable(dialect, tables.credits), is_readable(dialect, tables.accounts), *conditions
+        )
+    )
+
+
+def payments_of(dialect: str, *conditions: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    """Return the query of payments."""
+    is_known = _payments.c.state.in_([state.value for state in PaymentState])
+    return sa.select(tables.payments).where(
+        is_readable(dialect, tables.payments), is_known, *conditions
+    )
+
+
+def unreadable_references(dialect: str, names: Collection[str]) -> sa.Select[Any]:
+    """Return the query of those references whose credits cannot be read, but for their names."""
+    return (
+        sa.select(_credits.reference)
+        .join_from(tables.credits, tables.accounts)
+        .where(
+            _credits.reference.in_(names),
+            sa.or_(
+                sa.not_(is_readable(dialect, tables.credits)),
+                sa.not_(is_readable(dialect, tables.accounts)),
+            ),
+        )
+    )
+
 
 PAGE_ROWS_MAX = 200
 
@@ -42,10 +87,10 @@ _credits = tables.credits.c
 OnProfile = Callable[
     [AsyncConnection, PaymentProfile, PaymentProfile, datetime, str], Awaitable[None]
 ]
-"""Told of a profile as it was and as it is, when, and which API key asked, empty for none; on the
-connection of the change."""
+"""Receives the profile before and after a change, the time, and the API key that asked for it
+(empty for none), on the connection of the change."""
 OnPaid = Callable[[AsyncConnection, Payment, datetime], Awaitable[None]]
-"""Told once of a payment that was made, and when it is recorded, on the connection of that."""
+"""Receives each payment that was made, once, and the time, on the connection that records it."""
 
 
 class SqlPaymentStore:
@@ -60,7 +105,7 @@ class SqlPaymentStore:
         on_profile: OnProfile | None = None,
         on_paid: OnPaid | None = None,
     ) -> None:
-        """Use a database; what is told is awaited within the transaction that it is told of."""
+        """Use a database; the callbacks are awaited within the transaction that they report."""
         self._engine = engine
         self._timeout_s = timeout_s
         self._clock = clock
@@ -138,7 +183,7 @@ class SqlPaymentStore:
         """
         async with writing(self._engine, self._timeout_s) as connection:
             await _lock_account(connection, account_id)
-            profile = await payment_profiles.find(connection, account_id)
+            profile = await saved_cards.find_profile(connection, account_id)
             # A repeated tap comes with the id of the first: it must get that charge's outcome, even
             # if a second one would be refused by now.
             known = (
@@ -146,7 +191,7 @@ class SqlPaymentStore:
             ).one_or_none()
             if known is not None:
                 return _payment(known)
-            history = await saved_card_charges.history(connection, account_id, self._clock())
+            history = await saved_cards.history(connection, account_id, self._clock())
             amount = decide(profile, history)
             if isinstance(amount, AutoRefusal):
                 return amount
@@ -159,23 +204,23 @@ class SqlPaymentStore:
                 currency=profile.currency,
             )
             begun = await _get(connection, payment_id)
-            await saved_card_charges.keep_request(connection, begun, write(begun, profile))
+            await saved_cards.keep_request(connection, begun, write(begun, profile))
             return begun
 
     async def charge_request(self, payment_id: str) -> ChargeRequest | None:
         """Return the request of a charge that has no outcome yet."""
         async with reading(self._engine, self._timeout_s) as connection:
-            return await saved_card_charges.find_request(connection, payment_id)
+            return await saved_cards.find_request(connection, payment_id)
 
     async def note_try(self, payment_id: str) -> None:
         """Note that the request of a charge is sent now."""
         async with writing(self._engine, self._timeout_s) as connection:
-            await saved_card_charges.note_try(connection, payment_id, self._clock())
+            await saved_cards.note_try(connection, payment_id, self._clock())
 
     async def given_up(self, since: datetime, limit: int) -> Sequence[Payment]:
         """Return charges begun since then that failed without the service's word, oldest first."""
         async with reading(self._engine, self._timeout_s) as connection:
-            rows = await connection.execute(saved_card_charges.given_up(since).limit(limit))
+            rows = await connection.execute(saved_cards.given_up(since).limit(limit))
             return [_payment(row) for row in rows]
 
     async def _insert(
@@ -239,7 +284,7 @@ class SqlPaymentStore:
                 )
             )
             recorded = await _get(connection, payment_id)
-            await saved_card_charges.forget_request(connection, recorded)
+            await saved_cards.forget_request(connection, recorded)
             is_new = known.state not in PAID_STATES and recorded.state in PAID_STATES
             if is_new and self._on_paid is not None:
                 await self._on_paid(connection, recorded, now)
@@ -276,7 +321,7 @@ class SqlPaymentStore:
         query = (
             sa.select(_payments)
             .where(
-                _payments.c.state.in_(saved_card_charges.PENDING_STATES),
+                _payments.c.state.in_(saved_cards.PENDING_STATES),
                 _payments.c.updated_at < before,
             )
             # Looking at a payment updates it (`record`), which sends it to the end of this order.
@@ -288,7 +333,8 @@ class SqlPaymentStore:
 
     async def is_booked(self, reference: str) -> bool:
         """Whether a credit of this reference is in the book, or was and is closed."""
-        tried, names = (tables.credits, tables.closed_credits), names_of(reference)
+        tried = (tables.credits, tables.closed_credits)
+        names = names_of(reference)
         query = sa.union_all(
             *(sa.select(each.c.reference).where(each.c.reference.in_(names)) for each in tried)
         )
@@ -303,7 +349,7 @@ class SqlPaymentStore:
         closed = tables.closed_credits.c.reference
         names = {name: reference for reference in references for name in names_of(reference)}
         async with reading(self._engine, self._timeout_s) as connection:
-            unreadable = payment_entries.unreadable_references(connection.dialect.name, references)
+            unreadable = unreadable_references(connection.dialect.name, references)
             found = set(await connection.scalars(unreadable))
             query = sa.select(closed).where(closed.in_(names))
             return found.union(names[name] for name in await connection.scalars(query))
@@ -335,7 +381,7 @@ class SqlPaymentStore:
         these = (_credits.at >= since, _credits.kind.in_(OF_PAYMENTS), key > after)
         async with reading(self._engine, self._timeout_s) as connection:
             query = (
-                payment_entries.credits_of(connection.dialect.name, *these)
+                credits_of(connection.dialect.name, *these)
                 .add_columns(_credits.sequence)
                 .order_by(_credits.account_id, _credits.sequence)
                 .limit(limit)
@@ -346,7 +392,7 @@ class SqlPaymentStore:
 
     async def _credits(self, *conditions: sa.ColumnElement[bool]) -> Sequence[BookedCredit]:
         async with reading(self._engine, self._timeout_s) as connection:
-            query = payment_entries.credits_of(connection.dialect.name, *conditions)
+            query = credits_of(connection.dialect.name, *conditions)
             rows = await connection.execute(query)
             return [BookedCredit(*row) for row in rows]
 
@@ -366,7 +412,7 @@ class SqlPaymentStore:
             | _payments.c.payment_intent_id.in_(intent_ids)
         )
         async with reading(self._engine, self._timeout_s) as connection:
-            query = payment_entries.payments_of(connection.dialect.name, these)
+            query = payments_of(connection.dialect.name, these)
             return {row.id: _payment(row) for row in await connection.execute(query)}
 
     async def is_disputed(self, account_id: str, *, besides: str) -> bool:
@@ -385,7 +431,7 @@ class SqlPaymentStore:
         Raises LookupError if there is no such account.
         """
         async with reading(self._engine, self._timeout_s) as connection:
-            return await payment_profiles.find(connection, account_id)
+            return await saved_cards.find_profile(connection, account_id)
 
     async def save_card(
         self, account_id: str, customer_id: str, payment_method_id: str, email: str = ""
@@ -442,7 +488,7 @@ class SqlPaymentStore:
         async with writing(self._engine, self._timeout_s) as connection:
             # A deletion of the account comes before or after this: nothing erased is saved again.
             await _lock_account(connection, account_id)
-            profile = await payment_profiles.find(connection, account_id)
+            profile = await saved_cards.find_profile(connection, account_id)
             # A freeze locks the account as well: what a thief asks for at that moment waits for it.
             if profile.deleted or (profile.frozen and not even_frozen):
                 return profile
@@ -451,7 +497,7 @@ class SqlPaymentStore:
                 .values(account_id=account_id, **values)
                 .on_conflict_do_update(index_elements=["account_id"], set_=values)
             )
-            changed = await payment_profiles.find(connection, account_id)
+            changed = await saved_cards.find_profile(connection, account_id)
             if self._on_profile is not None:
                 await self._on_profile(connection, profile, changed, self._clock(), key_id)
             return changed
@@ -459,7 +505,7 @@ class SqlPaymentStore:
     async def history(self, account_id: str) -> AutoHistory:
         """Return the charges of an account's saved card within the last day."""
         async with reading(self._engine, self._timeout_s) as connection:
-            return await saved_card_charges.history(connection, account_id, self._clock())
+            return await saved_cards.history(connection, account_id, self._clock())
 
 
 async def _require_account(connection: AsyncConnection, account_id: str) -> None:

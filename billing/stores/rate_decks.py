@@ -1,6 +1,6 @@
 """Stores rate decks in SQL: each is imported whole, takes effect at a given time, never changes.
 
-Parses a deck only to check it before it is stored. Does not know which deck a node uses.
+Parses a deck only to check it before it is stored.
 """
 
 from __future__ import annotations

@@ -1,27 +1,29 @@
 """Implements the spend gate in Valkey or Redis: one Lua script per decision, on one partition.
 
-All rules about balances and holds are in the scripts; this module only passes arguments and answers
-on.
+All rules about balances and holds are in the scripts; this module runs them, encodes their
+arguments and decodes their answers.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import re
 from collections.abc import Awaitable, Collection, Mapping, Sequence
 from dataclasses import astuple
+from importlib import resources
 from itertools import chain
 from typing import Any, TypeVar
 
 import msgspec
 from redis.asyncio import Redis, RedisCluster
-from redis.exceptions import RedisClusterException, RedisError
+from redis.exceptions import NoScriptError, RedisClusterException, RedisError, ResponseError
 
 from billing.cdr import in_brief
 from billing.errors import MoneyError, NotDrainedError
 from billing.money import LIMIT
-from billing.partition import PARTITIONS, partition_of
 from billing.ports import (
+    PARTITIONS,
     CloseOutcome,
     CloseResult,
     Closing,
@@ -37,9 +39,9 @@ from billing.ports import (
     PartitionState,
     Tick,
     TickOutcome,
+    partition_of,
 )
 from billing.stores import redis_outbox
-from billing.stores.gate_script import Argument, Script, evaluate, evaluate_all
 from billing.stores.redis_client import connect, disconnect, preflight
 from billing.stores.tick_batch import (
     CALLS_PER_SCRIPT_MAX,
@@ -49,6 +51,60 @@ from billing.stores.tick_batch import (
 )
 from database import refusals
 from database.errors import StoreUnavailableError
+
+Argument = str | bytes | int
+
+
+class Script:
+    """A Lua script and the hash by which the server knows it."""
+
+    def __init__(self, name: str, *, has_prelude: bool = True) -> None:
+        """Read a script from its file; the prelude names the keys of a partition."""
+        folder = resources.files("billing.stores")
+        parts = ["prelude", name] if has_prelude else [name]
+        files = [folder.joinpath(f"{part}.lua") for part in parts]
+        self.source = "\n".join(file.read_text(encoding="utf-8") for file in files).encode()
+        # EVALSHA knows a script by the SHA-1 of its text, so two releases can use one server.
+        self.sha = hashlib.sha1(self.source, usedforsecurity=False).hexdigest()
+
+
+async def evaluate(
+    redis: Redis | RedisCluster,
+    script: Script,
+    keys: Sequence[bytes],
+    arguments: Sequence[Argument],
+) -> Any:
+    """Return what the script answers. Raises RedisError, RedisClusterException, OSError."""
+    # execute_command, because not every client of redis-py offers evalsha().
+    execute = redis.execute_command
+    try:
+        # A server that was restarted has forgotten its scripts; EVAL loads them again.
+        return await execute("EVALSHA", script.sha, len(keys), *keys, *arguments)
+    except NoScriptError:
+        return await execute("EVAL", script.source, len(keys), *keys, *arguments)
+
+
+async def evaluate_all(
+    redis: Redis | RedisCluster,
+    script: Script,
+    requests: Sequence[tuple[Sequence[bytes], Sequence[Argument]]],
+) -> Sequence[Any]:
+    """Run the script on the keys and arguments of each request: one round trip.
+
+    Returns each one's answer, or its error in its place. Raises as `evaluate` does.
+    """
+    pipeline: Any = redis.pipeline(transaction=False)
+    for keys, arguments in requests:
+        pipeline.execute_command("EVALSHA", script.sha, len(keys), *keys, *arguments)
+    answers: list[Any] = await pipeline.execute(raise_on_error=False)
+    for i, answer in enumerate(answers):
+        if isinstance(answer, NoScriptError):  # one master has not seen it
+            try:
+                answers[i] = await evaluate(redis, script, *requests[i])
+            except ResponseError as error:
+                answers[i] = error
+    return answers
+
 
 __all__ = ["RedisSpendGate", "connect", "disconnect", "preflight"]
 

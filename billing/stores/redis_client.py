@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import hiredis
 from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster, Sentinel
-from redis.asyncio.cluster import ClusterNode
+from redis.asyncio.cluster import ClusterNode, ClusterPipeline
 from redis.asyncio.connection import (
     AbstractConnection,
     Connection,
@@ -21,13 +23,70 @@ from redis.asyncio.connection import (
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.backoff import ConstantBackoff, NoBackoff
+from redis.exceptions import ConnectionError as NoConnectionError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisClusterException, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from billing.stores.redis_cluster import WaitingCluster
 from database import refusals
 from database.errors import StoreUnavailableError
+
+_HAS_TURN: ContextVar[bool] = ContextVar("caller.cluster.has_turn", default=False)
+
+
+class WaitingCluster(RedisCluster):
+    """A client of a cluster that bounds the requests under way; others wait for their turn.
+
+    A request takes one connection to each node that it goes to, so the bound also limits the
+    connections to each node, however requests are redirected.
+    """
+
+    def __init__(self, *, requests_max: int, wait_max_s: float, **options: Any) -> None:
+        """Take how many may be under way, and how long another waits for one of them to end."""
+        super().__init__(max_connections=requests_max, **options)
+        self._turns = asyncio.Semaphore(requests_max)
+        self._wait_max_s = wait_max_s
+
+    async def execute_command(self, *args: Any, **kwargs: Any) -> Any:
+        """Run a command when it is its turn."""
+        async with self.turn():
+            return await super().execute_command(*args, **kwargs)
+
+    def pipeline(self, transaction: Any = None, shard_hint: Any = None) -> ClusterPipeline:
+        """Return a pipeline that runs when it is its turn."""
+        del shard_hint
+        # Abstract by its annotations only: the library makes one in the same way.
+        return _WaitingPipeline(self, transaction)  # type: ignore[abstract]
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait for a turn. Raises the library's ConnectionError where that takes too long."""
+        # A pipeline sends again, one by one, what was redirected: within its own turn.
+        if _HAS_TURN.get():
+            yield
+            return
+        try:
+            async with asyncio.timeout(self._wait_max_s):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise NoConnectionError("no connection has become free") from None
+        token = _HAS_TURN.set(True)
+        try:
+            yield
+        finally:
+            _HAS_TURN.reset(token)
+            self._turns.release()
+
+
+class _WaitingPipeline(ClusterPipeline):
+    def __init__(self, client: WaitingCluster, transaction: Any) -> None:
+        super().__init__(client, transaction)
+        self._client = client
+
+    async def execute(self, raise_on_error: bool = True, allow_redirections: bool = True) -> Any:
+        async with self._client.turn():
+            return await super().execute(raise_on_error, allow_redirections)
+
 
 SOCKET_TIMEOUT_S = 5.0
 """A connection that has been silent for this long in the middle of an answer is dead."""
@@ -47,7 +106,7 @@ _SENTINEL_PORT = 26379
 _SCHEMES = "redis, rediss, unix, redis+cluster, rediss+cluster, redis+sentinel, rediss+sentinel"
 
 
-class UrlError(ValueError):
+class RedisUrlError(ValueError):
     """A URL that cannot be used; says why, without the URL."""
 
 
@@ -78,11 +137,11 @@ def connect(url: str) -> Redis | RedisCluster:
     """
     try:
         return _connect(url)
-    except UrlError:
+    except RedisUrlError:
         raise
     except ValueError:
         # The message of urlsplit quotes parts of the URL, which may be parts of the password.
-        raise UrlError("the URL's host or port is wrong") from None
+        raise RedisUrlError("the URL's host or port is wrong") from None
 
 
 def _connect(url: str) -> Redis | RedisCluster:
@@ -91,10 +150,10 @@ def _connect(url: str) -> Redis | RedisCluster:
         connector = _connect_cluster if topology == "cluster" else _connect_sentinel
         return connector(url.partition("://")[2], tls=scheme == "rediss")
     if topology or scheme not in {"redis", "rediss", "unix"}:
-        raise UrlError(f"the URL's scheme must be one of {_SCHEMES}")
+        raise RedisUrlError(f"the URL's scheme must be one of {_SCHEMES}")
     # redis-py would take database 0 for any path that is no number.
     if scheme != "unix" and not re.fullmatch(r"/?[0-9]{0,4}", urlsplit(url).path, re.ASCII):
-        raise UrlError("the URL's path must be the database's number, such as redis://host/0")
+        raise RedisUrlError("the URL's path must be the database's number, such as redis://host/0")
     # Blocking: when all connections are in use a request waits, instead of failing a call.
     pool = BlockingConnectionPool.from_url(
         url, max_connections=CONNECTIONS_MAX, timeout=SOCKET_TIMEOUT_S, **_connection_options()
@@ -106,7 +165,7 @@ def _connect(url: str) -> Redis | RedisCluster:
         # Parameters have plain names; what is none may be a part of a password.
         named = re.search(r"unexpected keyword argument '([a-z_]{1,40})'", str(error))
         name = f"the parameter {named[1]}" if named else "a parameter"
-        raise UrlError(f"the URL has {name}, which is not known") from None
+        raise RedisUrlError(f"the URL has {name}, which is not known") from None
     # The URL's scheme has chosen the class, so it can be replaced only afterwards.
     pool.connection_class = _PACKED[pool.connection_class]
     return Redis.from_pool(pool)
@@ -213,7 +272,7 @@ def _connection_options() -> dict[str, Any]:
 def _connect_cluster(rest: str, *, tls: bool) -> RedisCluster:
     netloc, _, path = rest.partition("/")
     if path not in ("", "0"):
-        raise UrlError("a cluster has one database only: its URL ends in the hosts")
+        raise RedisUrlError("a cluster has one database only: its URL ends in the hosts")
     nodes = [ClusterNode(host, port) for host, port in _hosts(netloc, _PORT)]
     return WaitingCluster(
         requests_max=CONNECTIONS_MAX,
@@ -251,7 +310,9 @@ def _connect_sentinel(rest: str, *, tls: bool) -> Redis:
     netloc, _, path = rest.partition("/")
     name, _, database = path.partition("/")
     if not name or not re.fullmatch(r"[0-9]{0,4}", database):
-        raise UrlError("a sentinel URL ends in the master's name and, if any, a database number")
+        raise RedisUrlError(
+            "a sentinel URL ends in the master's name and, if any, a database number"
+        )
     sentinel: Any = _Sentinels(
         _hosts(netloc, _SENTINEL_PORT),
         sentinel_kwargs={
@@ -282,7 +343,7 @@ def _hosts(netloc: str, default_port: int) -> list[tuple[str, int]]:
     """
     hosts = [urlsplit(f"//{part}") for part in netloc.rpartition("@")[2].split(",")]
     if not all(host.hostname for host in hosts):
-        raise UrlError("the URL names no host")
+        raise RedisUrlError("the URL names no host")
     return [(host.hostname or "", host.port or default_port) for host in hosts]
 
 

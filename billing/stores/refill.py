@@ -1,6 +1,7 @@
-"""Reads from the book of record what a partition of the spend gate is filled with.
+"""Reads from the book of record what a partition of the spend gate must hold.
 
-What the outbox still holds must be booked first.
+Used to fill a partition and to compare it with the book. Before a partition is filled, what its
+outbox still holds must be booked.
 """
 
 from __future__ import annotations
@@ -9,11 +10,12 @@ import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from billing.cdr import in_brief
 from billing.errors import RateDeckError
@@ -31,6 +33,7 @@ from billing.stores.budgets import (
     limits_of,
 )
 from billing.stores.call_rows import closed_in, opened_in
+from database.engine import TIMEOUT_S, Transactions
 
 TOMBSTONE_AGE = timedelta(hours=24)
 """How long a rebuilt spend gate remembers an ended call, to refuse its late duplicates."""
@@ -215,3 +218,18 @@ def _totals(
         # The gate keeps no counters of nothing either.
         if micros := int(spent):
             yield cap_name(kind.holder_name(of), kind.period, now), micros
+
+
+class SqlPositions:
+    """Reads positions in transactions of its own."""
+
+    def __init__(self, engine: AsyncEngine, *, timeout_s: float = TIMEOUT_S) -> None:
+        self._transactions = Transactions(engine, timeout_s)
+
+    async def read(self, partition: int, partitions: int) -> PartitionState:
+        """Return a partition's accounts, live calls and frozen flags, all of one moment.
+
+        Raises StoreUnavailableError.
+        """
+        at = here(partition, partitions)
+        return await self._transactions.read(partial(read_positions, at=at))

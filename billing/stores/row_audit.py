@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from billing.call_refunds import OUR_FAULT_S, RefundRule
 from billing.errors import RateDeckError
-from billing.partition import partition_of
+from billing.ports import partition_of
 from billing.rating import Rate
 from billing.reconcile import Disagreement
 from billing.stores import tables
@@ -207,7 +207,8 @@ def _rate(text: str) -> Rate | None:
 
 async def _look_at_refunds(connection: AsyncConnection) -> Found:
     """Refunds that rules have made: their reference is the call's."""
-    calls, transfers = tables.calls.c, tables.transfers.c
+    calls = tables.calls.c
+    transfers = tables.transfers.c
     query = (
         sa.select(transfers.reference, transfers.micros, transfers.reason)
         .add_columns(calls.account_id, calls.spent_micros, calls.seconds)

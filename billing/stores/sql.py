@@ -16,22 +16,18 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from billing.call_filter import ANY_CALL, CallFilter
-from billing.cdr import CallRecord
+from billing.cdr import ANY_CALL, CallFilter, CallRecord
 from billing.clock import Clock, utc_now
 from billing.errors import CreditsLostError, MoneyError
-from billing.freezes import FreezeReason
 from billing.ledger import credit_transfer
 from billing.money import LIMIT
-from billing.news import Guard, News
 from billing.outbox import OutboxBatch, fold
-from billing.ports import OutboxEntry, PartitionMark, PartitionState
+from billing.ports import BookedEvent, BookingGuard, OutboxEntry, PartitionMark, PartitionState
 from billing.stores import tables
 from billing.stores.booking import book, insert_transfers
-from billing.stores.call_filter import matching_newest_first
-from billing.stores.call_rows import record_in
-from billing.stores.closed_names import names_of
-from billing.stores.freezes import set_freeze
+from billing.stores.call_rows import matching_newest_first, record_in
+from billing.stores.closed_books import names_of
+from billing.stores.freezes import FreezeReason, set_freeze
 from billing.stores.partition_marks import forget_fork, lock_and_mark, read_marks
 from billing.stores.refill import memories_of, read_partition
 from database.engine import TIMEOUT_S, Transactions, reading, upsert, writing
@@ -47,7 +43,7 @@ StoreUnavailableError."""
 
 OnEnded = Callable[[sa.Connection, Sequence[tuple[str, str]], datetime], None]
 """Told of calls (call, account) whose end is booked, and when, on the connection of that."""
-OnNews = Callable[[AsyncConnection, News, datetime], Awaitable[None]]
+OnNews = Callable[[AsyncConnection, BookedEvent, datetime], Awaitable[None]]
 """Told of what comes with a credit, and when, on the connection that books it."""
 
 
@@ -64,10 +60,10 @@ class SqlLedgerStore:
         on_ended: OnEnded | None = None,
         on_news: OnNews | None = None,
     ) -> None:
-        """Use a database; what is told is done within the transaction that it is told of.
+        """Use a database; `on_ended` and `on_news` run within the transaction that they report.
 
-        Without `gate_sequence` credits are booked under whatever number is next, as a recovery
-        needs it, which books again what the book has lost and the gate has.
+        Without `gate_sequence` each credit is booked under the next number. A recovery needs that:
+        it books again what the book has lost and the gate still has.
         """
         self._engine = engine
         self._timeout_s = timeout_s
@@ -87,12 +83,12 @@ class SqlLedgerStore:
         reason: str = "",
         call_id: str | None = None,
         payment_id: str | None = None,
-        news: News | None = None,
-        guard: Guard | None = None,
+        news: BookedEvent | None = None,
+        guard: BookingGuard | None = None,
     ) -> int | None:
         """Book a credit once per reference; return its sequence, or None for a repeat.
 
-        `news` is told of, and the `guard` asked, within the same transaction.
+        `news` is reported and the `guard` called within the same transaction.
 
         Raises what the guard does, and:
             LookupError: no such account.
@@ -105,7 +101,8 @@ class SqlLedgerStore:
         """
         # Asked before the account's row is locked, which must not stay locked while Redis is waited
         # for.
-        at, seen = self._clock(), await self._seen_at_gate(account_id)
+        at = self._clock()
+        seen = await self._seen_at_gate(account_id)
         async with writing(self._engine, self._timeout_s) as connection:
             account = await _raise_balance(connection, account_id, amount_micros)
             transfer = credit_transfer(

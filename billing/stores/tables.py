@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from billing.cdr import MEASURED
 from billing.figures import Figure, Unit
 from billing.ledger import LEDGER_ACCOUNTS
-from billing.partition import partition_of
+from billing.ports import partition_of
 from database.columns import NAMING_CONVENTION, UtcDateTime
 
 SLOTS = 2**32

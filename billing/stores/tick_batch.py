@@ -56,7 +56,8 @@ class TickReply:
         """Add the script's answer to a batch."""
         exceptions, balances, burns, spent, capped, frozen, filling, open_calls, ending = answer
         for i in range(0, len(exceptions), 2):
-            call_id, held = batch.ticks[exceptions[i]].call_id, exceptions[i + 1]
+            call_id = batch.ticks[exceptions[i]].call_id
+            held = exceptions[i + 1]
             if held >= 0:
                 self._short[call_id] = held
             else:

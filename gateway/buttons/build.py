@@ -6,7 +6,7 @@ import secrets
 import time
 
 from billing.clock import utc_now
-from billing.stores.call_feedback import SqlFeedbackStore
+from billing.stores.call_rows import SqlFeedbackStore
 from gateway.app import Services, WebServices
 from gateway.buttons import human_check
 from gateway.buttons.acts import ButtonActs

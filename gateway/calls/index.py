@@ -9,10 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from billing.call_filter import ANY_CALL, CallFilter
-from billing.cdr import CallRecord
+from billing.cdr import ANY_CALL, CallFilter, CallRecord
+from billing.outbox import ended_in
 from billing.ports import CdrStore, SpendGate
-from billing.unbooked import ended_in
 from gateway.errors import RequestRefusedError
 from gateway.ports import LiveCall, LiveCalls
 

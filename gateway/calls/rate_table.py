@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 
-from billing.rate_deck import RateDeck
-from billing.rate_table import RateGroup, by_country
+from billing.rate_deck import RateDeck, RateGroup, by_country
 from gateway.call.high_risk import ClosedList
 from gateway.calls.closed_destinations import ClosedDestinations
 from gateway.charging.current_rates import CurrentRates

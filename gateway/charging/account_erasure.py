@@ -18,8 +18,7 @@ import structlog
 from accounts.audit_log import Actor
 from accounts.erasure import STEPS, Erasure, State, Step, Unspent, after
 from billing.clock import Clock, utc_now
-from billing.payment_reasons import ACCOUNT_DELETED_REASON
-from billing.payments import PaymentProfile
+from billing.payments import ACCOUNT_DELETED_REASON, PaymentProfile
 from billing.ports import LedgerStore, SpendGate
 from database.errors import StoreUnavailableError
 from gateway.charging.recovery import Drain, bring_credits

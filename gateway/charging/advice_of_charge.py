@@ -5,8 +5,7 @@ Also warns before the call runs out of credit.
 
 from __future__ import annotations
 
-from billing.meter import CallMeter
-from billing.warnings import Change, EndWarnings
+from billing.meter import CallMeter, EndWarnings, WarningChange
 from gateway.browser import messages as wire
 from gateway.browser import reports
 from gateway.charging.context import CallContext
@@ -45,12 +44,12 @@ class AdviceOfCharge:
         # lasts a few seconds: so all calls of an account count down to the same end.
         left_s = meter.remaining_s(now_ns)
         change = self._warnings.note(left_s)
-        if change is Change.GIVEN:
+        if change is WarningChange.GIVEN:
             cause = reports.LACKS[meter.runs_out_of]
             told = self._lack(meter)
             self._context.call.warn(wire.CreditWarning(seconds_left=left_s, cause=told))
             self._context.notify("call.credit_warning", cause=cause, seconds_left=left_s)
-        elif change is Change.TAKEN_BACK:
+        elif change is WarningChange.TAKEN_BACK:
             self._context.call.warn(wire.CreditWarningCleared(seconds_left=left_s))
 
     def standing_warning(self, meter: CallMeter, now_ns: int) -> wire.CreditWarning | None:

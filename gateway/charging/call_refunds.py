@@ -15,9 +15,8 @@ import structlog
 from billing.call_refunds import refund_of
 from billing.clock import Clock, utc_now
 from billing.errors import CreditsLostError
-from billing.news import News
 from billing.outbox import Ending, fold
-from billing.ports import LedgerStore, OutboxEntry, SpendGate
+from billing.ports import BookedEvent, LedgerStore, OutboxEntry, SpendGate
 from database.errors import StoreUnavailableError
 from gateway.charging.recovery import bring_credits
 from gateway.ports import Notify
@@ -70,7 +69,7 @@ class CallRefunds:
             log.warning("no further refund today", account=account_id, call_id=call_id)
             return
         reference = f"call:{call_id}"
-        news = News(
+        news = BookedEvent(
             "call.refunded",
             {
                 "account_id": account_id,

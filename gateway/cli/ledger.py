@@ -19,14 +19,13 @@ from rich.text import Text
 
 from billing.csv_lines import as_text
 from billing.money import format_exact, in_units, is_currency
-from billing.partition import PARTITIONS
-from billing.ports import GateEnding
+from billing.ports import PARTITIONS, GateEnding
 from billing.reconcile import Surplus
 from billing.statement import StatementLine
 from billing.stores import gate_audit
-from billing.stores.audit import ADVICE, Totals, totals
+from billing.stores.audit import ADVICE, AuditTotals, totals
 from billing.stores.gate_audit import find_surpluses
-from billing.stores.positions import SqlPositions
+from billing.stores.refill import SqlPositions
 from billing.stores.sql import SqlLedgerStore
 from billing.stores.statement import PAGE_LINES_MAX, SqlStatementStore
 from database.errors import StoreUnavailableError
@@ -381,7 +380,7 @@ def _advice(finding: str) -> str:
     return _ADVICE.get(rule, "")
 
 
-def _totals_table(sums: Iterable[Totals]) -> Table:
+def _totals_table(sums: Iterable[AuditTotals]) -> Table:
     table = Table("currency", show_edge=False)
     names = ("accounts", "carried forward", "credits", "charges", "holds", "balances", "write-offs")
     for name in names:

@@ -11,9 +11,9 @@ from billing.money import format_money
 from billing.rate_changes import (
     MEAN_LENGTHS_S,
     PERMILLE,
-    Change,
-    Kind,
     Margin,
+    RateChange,
+    RateChangeKind,
     carrier_minutes_permille,
 )
 from billing.rate_deck import DeckEntry, RateDeck
@@ -25,7 +25,11 @@ ROWS_MAX = 20
 _ENDLESS_S = 2**63
 """Longer than any credit lasts at any price above 0."""
 
-_STYLES = {Kind.DEARER: "yellow", Kind.REMOVED: "red", Kind.DENIED: "red"}
+_STYLES = {
+    RateChangeKind.DEARER: "yellow",
+    RateChangeKind.REMOVED: "red",
+    RateChangeKind.DENIED: "red",
+}
 
 
 def terms(rate: Rate, currency: str) -> str:
@@ -56,9 +60,9 @@ def deck(deck: RateDeck, prefixes: Iterable[str], currency: str) -> Table:
     return table
 
 
-def changes(diff: Sequence[Change], currency: str) -> Iterator[Table | Text]:
+def changes(diff: Sequence[RateChange], currency: str) -> Iterator[Table | Text]:
     """Yield how many prefixes change in which way, and the largest changes."""
-    counts = {kind: sum(change.kind is kind for change in diff) for kind in Kind}
+    counts = {kind: sum(change.kind is kind for change in diff) for kind in RateChangeKind}
     counted = ", ".join(f"{count} {kind.value}" for kind, count in counts.items() if count)
     yield Text(counted or "No price changes.")
     if not diff:

@@ -19,7 +19,7 @@ def _apis() -> Mapping[str, Sequence[type]]:
 
 
 def _routes(services: WebServices) -> Sequence[DeclaredRoute]:
-    from billing.stores.call_feedback import SqlFeedbackStore
+    from billing.stores.call_rows import SqlFeedbackStore
     from gateway.buttons.build import new_admission, new_door
     from gateway.own_calls.api import CallsApi
     from gateway.own_calls.feedback_api import CallFeedbackApi

@@ -15,21 +15,24 @@ from typing import Final
 
 import structlog
 
-from billing.charges import ABANDONED, ChargeRequest, is_settled, may_send
 from billing.clock import Clock, utc_now
 from billing.money import LIMIT
 from billing.payments import (
+    ABANDONED,
     AUTOMATIC,
     BY_TAP,
     PENDING,
     AutoHistory,
     AutoLimits,
     AutoRefusal,
+    ChargeRequest,
     Payment,
     PaymentProfile,
     PaymentState,
     auto_amount,
     is_final_decline,
+    is_settled,
+    may_send,
     saved_card_amount,
     to_minor,
 )

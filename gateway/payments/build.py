@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from billing.freezes import FreezeReason
 from billing.payments import AutoLimits
+from billing.stores.freezes import FreezeReason
 from billing.stores.payments import SqlPaymentStore
 from billing.stores.sql import SqlLedgerStore
 from gateway.app import Services

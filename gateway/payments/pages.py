@@ -18,9 +18,16 @@ from starlette.responses import RedirectResponse, Response
 
 from billing.call_refunds import RefundRule
 from billing.money import format_exact, format_money, in_units
-from billing.payment_reasons import ACCOUNT_LOCKED, KEYS
-from billing.payments import PENDING, TOP_UP_REASONS, Payment, PaymentProfile, PaymentState
-from billing.rate_table import RateGroup, lasting_minutes
+from billing.payments import (
+    ACCOUNT_LOCKED,
+    PENDING,
+    REASON_KEYS,
+    TOP_UP_REASONS,
+    Payment,
+    PaymentProfile,
+    PaymentState,
+)
+from billing.rate_deck import RateGroup, lasting_minutes
 from billing.statement import StatementLine, StatementStore
 from database.errors import StoreUnavailableError
 from gateway.calls.rate_table import Countries, RateTable
@@ -559,12 +566,12 @@ def _auto(profile: PaymentProfile) -> AutoTopUp:
 
 def _row(line: StatementLine) -> StatementRow:
     why, how = _WHY.get(line.reason, ""), _HOW.get(line.reason, "")
-    has_words = line.reason in _WHY or line.reason in _HOW or line.reason in KEYS
+    has_words = line.reason in _WHY or line.reason in _HOW or line.reason in REASON_KEYS
     return StatementRow(
         at=line.at,
         kind=how or line.kind.replace("-", "_"),
         why=why,
-        payment_reason=KEYS.get(line.reason, ""),
+        payment_reason=REASON_KEYS.get(line.reason, ""),
         reason="" if has_words else line.reason,
         # All digits: people add lines up.
         amount=format_exact(line.micros, line.currency),

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from billing.charges import ChargeRequest, WriteRequest
 from billing.payments import (
     AUTOMATIC,
     AutoHistory,
     AutoRefusal,
     BookedCredit,
+    ChargeRequest,
     CheckoutPage,
     Decide,
     Intent,
@@ -20,6 +20,7 @@ from billing.payments import (
     PaymentProfile,
     PaymentState,
     Refund,
+    WriteRequest,
 )
 
 OnCredit = Callable[[str], Awaitable[None]]

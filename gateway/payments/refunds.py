@@ -10,10 +10,15 @@ from collections.abc import Awaitable, Callable, Collection
 from typing import Final
 
 from billing.errors import MoneyError
-from billing.news import Guard
-from billing.payment_reasons import REFUND_REASON
-from billing.payments import Payment, PaymentState, refund_reference, to_minor, undone
-from billing.ports import CreditBook
+from billing.payments import (
+    REFUND_REASON,
+    Payment,
+    PaymentState,
+    refund_reference,
+    to_minor,
+    undone,
+)
+from billing.ports import BookingGuard, CreditBook
 from gateway.errors import PaymentError, RequestRefusedError
 from gateway.payments.ports import OnCredit, PaymentService, PaymentStore
 from gateway.payments.service import REFUND_FAILED, REFUNDED, Payments, told
@@ -109,7 +114,9 @@ class Refunds:
         intent = await self._service.intent(intent_id)
         return any(refund.our_id == our_id for refund in intent.refunds)
 
-    async def _take_back(self, payment: Payment, micros: int, reference: str, guard: Guard) -> bool:
+    async def _take_back(
+        self, payment: Payment, micros: int, reference: str, guard: BookingGuard
+    ) -> bool:
         """Take a refund's credit; return False if another process has just done so."""
         left = payment.micros - payment.refunded_micros
         if micros > min(left, await self._balance(payment.account_id)):
@@ -127,7 +134,7 @@ class Refunds:
         micros: int,
         reference: str,
         reason: str,
-        guard: Guard | None = None,
+        guard: BookingGuard | None = None,
     ) -> bool:
         """Book a credit of a refund; return False if it was booked before."""
         sequence = await self._ledger.add_credit(
@@ -143,7 +150,7 @@ class Refunds:
         return sequence is not None
 
 
-def _one_amount(payment: Payment, minor: int, reference: str) -> Guard:
+def _one_amount(payment: Payment, minor: int, reference: str) -> BookingGuard:
     """Return a guard that refuses a reference which the payment already has for another amount.
 
     Also called while booking: two operators may use one reference at the same moment.

@@ -18,7 +18,6 @@ from typing import Any, Final
 import structlog
 
 from billing.clock import Clock, utc_now
-from billing.news import News
 from billing.payments import (
     BY_PAGE,
     PENDING,
@@ -33,7 +32,7 @@ from billing.payments import (
     noted,
     state_of,
 )
-from billing.ports import CreditBook
+from billing.ports import BookedEvent, CreditBook
 from gateway.errors import PaymentError, RequestRefusedError, frozen_account
 from gateway.payments.amounts import chargeable
 from gateway.payments.comparison import facts_to_book
@@ -407,7 +406,7 @@ class Payments:
         await self._prepare(payment, intent, fact)
         profile = await self._store.profile(payment.account_id)
         data = told(payment, fact.micros, fact.reference)
-        news = News(_EVENTS[fact.kind, fact.micros > 0], data)
+        news = BookedEvent(_EVENTS[fact.kind, fact.micros > 0], data)
         sequence = await self._ledger.add_credit(
             payment.account_id,
             fact.micros,

@@ -20,8 +20,7 @@ import httpx
 import stripe
 import structlog
 
-from billing.charges import REPEATED_MAX
-from billing.payments import CheckoutPage, Intent, Payment, Refund
+from billing.payments import REPEATED_MAX, CheckoutPage, Intent, Payment, Refund
 from gateway.errors import PaymentError
 from gateway.payments.events import CHECKOUT, EVENT_TYPES, INTENT
 from gateway.payments.ports import Charge, CheckoutOrder, HistoryPage, MissedEvents

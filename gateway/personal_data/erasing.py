@@ -22,7 +22,7 @@ from accounts.notice import LAST_NOTICE, Notice
 from accounts.stores import audit_log, consent_proofs, data_requests, erasures, holders
 from accounts.stores import tables as people
 from billing.clock import Clock, utc_now
-from billing.stores import call_forgetting, deletion_refunds, saved_card_charges, tables
+from billing.stores import call_forgetting, deletion_refunds, saved_cards, tables
 from billing.stores.late_payments import given_up, late_payments, sent_back
 from database.engine import TIMEOUT_S, reading, writing
 from gateway.apps import personal_rows
@@ -256,7 +256,7 @@ class SqlErasing:
             )
             # The payment service has the card itself; this row only has our name for it.
             await connection.execute(sa.delete(profiles).where(profiles.c.account_id == account_id))
-            await saved_card_charges.forget_requests(connection, account_id)
+            await saved_cards.forget_requests(connection, account_id)
             await erase_mails(connection, account_id)
             await erase_fraud_rows(connection, account_id)
             await erase_rule(connection, account_id)

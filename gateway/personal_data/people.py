@@ -30,8 +30,8 @@ from accounts.ports import AddressTakenError, NewHolder
 from accounts.session import is_of_epoch
 from accounts.stores import audit_log, consents, data_requests, devices, holders, links
 from accounts.stores import tables as people
-from billing.freezes import FreezeReason
 from billing.stores import tables
+from billing.stores.freezes import FreezeReason
 from database.engine import reading
 from gateway.personal_data.taking_back import EVER, take_all_back, take_back, what_stays
 from gateway.stores import departures

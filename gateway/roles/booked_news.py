@@ -10,14 +10,14 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from billing.news import News
-from billing.stores import payment_profiles, tables
+from billing.ports import BookedEvent
+from billing.stores import saved_cards, tables
 from gateway.post.mail_queue import notice_of
 from gateway.stores.mail_outbox import queue_notice
 from gateway.webhooks.spool import queue_news
 
 
-async def tell_of_credit(connection: AsyncConnection, news: News, at: datetime) -> None:
+async def tell_of_credit(connection: AsyncConnection, news: BookedEvent, at: datetime) -> None:
     """Queue the event, and the mail unless it has a link: links lock the holder first."""
     await connection.run_sync(queue_news, news, at)
     account_id = str(news.data["account_id"])
@@ -30,5 +30,5 @@ async def tell_of_credit(connection: AsyncConnection, news: News, at: datetime) 
     if notice is None or notice.link is not None or not notice.once:
         return
     # No address is normal: account holders need not give one.
-    if (await payment_profiles.find(connection, account_id)).email:
+    if (await saved_cards.find_profile(connection, account_id)).email:
         await queue_notice(connection, account_id, notice, at)

@@ -16,9 +16,8 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from billing.cdr import CallClosed, CallOpened, EndedBy, LegQuality
-from billing.partition import partition_of
 from billing.payments import TOP_UP_REASONS, PaymentState, top_up_reference
-from billing.ports import OutboxEntry
+from billing.ports import OutboxEntry, partition_of
 from billing.rate_deck import DeckEntry, RateDeck
 from billing.stores.payments import SqlPaymentStore
 from billing.stores.sql import SqlLedgerStore

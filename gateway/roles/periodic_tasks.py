@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from billing.partition import PARTITIONS
-from billing.stores.positions import SqlPositions
+from billing.ports import PARTITIONS
+from billing.stores.refill import SqlPositions
 from gateway.buttons import ended_buttons, visitor_refusals
 from gateway.buttons.ended_buttons import EndedButtons
 from gateway.calls import ghosts, refusal_counts

@@ -14,10 +14,10 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from billing.drain import Drainer, OnTurn
-from billing.partition import PARTITIONS
-from billing.stores.positions import SqlPositions
+from billing.ports import PARTITIONS
 from billing.stores.redis import RedisSpendGate
 from billing.stores.redis_client import connect, disconnect, preflight
+from billing.stores.refill import SqlPositions
 from billing.stores.sql import SqlCdrStore, SqlLedgerStore
 from database.engine import create_engine
 from database.errors import StoreUnavailableError

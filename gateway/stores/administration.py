@@ -20,9 +20,8 @@ from accounts.notice import Notice
 from accounts.stores import audit_log, countries, devices, erasures, holders
 from accounts.stores import tables as people
 from billing.clock import Clock, utc_now
-from billing.freezes import FreezeReason
 from billing.stores import tables
-from billing.stores.freezes import set_freeze, standing
+from billing.stores.freezes import FreezeReason, freeze_reasons, set_freeze
 from database.engine import TIMEOUT_S, reading, writing
 from gateway.limits.fraud import Allowance
 from gateway.operators import (
@@ -161,7 +160,7 @@ class SqlAdministration:
         async with self._account(account_id) as connection:
             reason, at = FreezeReason.OPERATOR, self._clock()
             before = (
-                await standing(connection, account_id),
+                await freeze_reasons(connection, account_id),
                 await _is_frozen(connection, account_id),
             )
             is_frozen = await set_freeze(connection, account_id, reason, frozen, at)
@@ -171,7 +170,7 @@ class SqlAdministration:
             is_repeat = last is not None and (last.act, last.operator, last.reason) == said
             # Freezing adds one more reason; a release may turn out to change nothing.
             is_nothing = not frozen and before == (
-                await standing(connection, account_id),
+                await freeze_reasons(connection, account_id),
                 is_frozen,
             )
             if not is_repeat and not is_nothing:
@@ -342,7 +341,7 @@ async def _freezes(connection: AsyncConnection, found: FoundAccount) -> Sequence
     reasons = []
     last = await audit_log.last(connection, found.id, Act.FROZEN, Act.UNFROZEN)
     erasure = await erasures.find(connection, found.id)
-    for reason in sorted(await standing(connection, found.id)):
+    for reason in sorted(await freeze_reasons(connection, found.id)):
         text = _FREEZES[reason]
         if reason is FreezeReason.OPERATOR and last is not None and last.act is Act.FROZEN:
             text = f"{last.operator}, {last.at:%Y-%m-%d %H:%M} UTC: {last.reason}"

@@ -13,9 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from accounts.audit_log import Act, Actor
 from accounts.stores import audit_log
 from billing.money import in_units
-from billing.payment_reasons import ACCOUNT_LOCKED
-from billing.payments import AUTOMATIC, Payment, PaymentProfile
-from billing.stores import payment_profiles
+from billing.payments import ACCOUNT_LOCKED, AUTOMATIC, Payment, PaymentProfile
+from billing.stores import saved_cards
 
 
 async def stop_automatic_top_ups(
@@ -25,7 +24,7 @@ async def stop_automatic_top_ups(
 
     The caller holds the account's lock. They stay off when its holder is let in again.
     """
-    change = await payment_profiles.switch_auto_off(connection, account_id, ACCOUNT_LOCKED)
+    change = await saved_cards.switch_auto_off(connection, account_id, ACCOUNT_LOCKED)
     await record_profile_change(connection, *change, at)
 
 
@@ -35,7 +34,7 @@ async def forget_card(connection: AsyncConnection, account_id: str, at: datetime
     The caller holds the account's lock. The payment service keeps its customer, which belongs to
     that payer; the next person to pay gets a new one.
     """
-    change = await payment_profiles.forget_card(connection, account_id)
+    change = await saved_cards.forget_card(connection, account_id)
     await record_profile_change(connection, *change, at)
 
 

@@ -29,8 +29,8 @@ from accounts.stores import (
     passkeys,
     second_factors,
 )
-from billing.freezes import FreezeReason
 from billing.stores import freezes, tables
+from billing.stores.freezes import FreezeReason
 from gateway.stores.people_transactions import Change, PeopleTransactions
 
 
@@ -49,7 +49,9 @@ class SqlDepartures:
     async def is_frozen_otherwise(self, account_id: str) -> bool:
         """Return whether an account is frozen for any reason other than its deletion."""
         async with self._people.reading() as connection:
-            return bool(await freezes.standing(connection, account_id) - {FreezeReason.LEAVING})
+            return bool(
+                await freezes.freeze_reasons(connection, account_id) - {FreezeReason.LEAVING}
+            )
 
     async def strongest_proof_since(self, account_id: str) -> datetime | None:
         """Return when the newest of a holder's second factor and passkeys was added."""

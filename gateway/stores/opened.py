@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from billing.freezes import FreezeReason
+from billing.stores.freezes import FreezeReason
 from billing.stores.redis import RedisSpendGate
 from billing.stores.redis_client import disconnect
 from billing.stores.sql import SqlCdrStore, SqlLedgerStore

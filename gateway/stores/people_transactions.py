@@ -21,9 +21,8 @@ from accounts.session import is_of_epoch
 from accounts.stores import audit_log, holders, links
 from accounts.stores import tables as people
 from billing.clock import Clock, utc_now
-from billing.freezes import FreezeReason
 from billing.stores import tables
-from billing.stores.freezes import set_freeze
+from billing.stores.freezes import FreezeReason, set_freeze
 from database.engine import TIMEOUT_S, reading, writing
 from database.errors import StoreUnavailableError
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 from redis.exceptions import ExecAbortError, NoPermissionError, ResponseError
 
 from accounts.stores.valkey import bounded
-from billing.stores.redis_cluster import WaitingCluster
+from billing.stores.redis_client import WaitingCluster
 from database.errors import StoreRightError
 
 KEYS: Final = ("caller:*", "{cr:*}:*")

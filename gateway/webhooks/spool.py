@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from accounts.notice import Notice
 from billing.clock import Clock, utc_now
-from billing.news import News
+from billing.ports import BookedEvent
 from billing.stores.freezes import is_used
 from database.engine import TIMEOUT_S, reading, upsert, writing
 from gateway.settings import Settings
@@ -115,7 +115,7 @@ def queue_ended_calls(
         queue_events(connection, events, at)
 
 
-def queue_news(connection: sa.Connection, news: News, at: datetime) -> None:
+def queue_news(connection: sa.Connection, news: BookedEvent, at: datetime) -> None:
     """Queue what comes with a credit within the transaction that books it."""
     account_id, reference = str(news.data["account_id"]), str(news.data["reference"])
     told = Told(account_id, event_id(news.name, reference), news.name, at, data=news.data)

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import json, structs
 
+from billing.cdr import CallRecord
 from billing.money import LIMIT
-from billing.outbox import BookedCall, CallChange, fold
+from billing.outbox import BookedCall, CallChange, ended_in, fold
 from billing.ports import OutboxEntry
 from tests.billing.outbox_entries import START, closed, closing, entry, opened, opening, ticked
 
@@ -199,3 +200,37 @@ def test_a_tick_can_tell_the_carriers_name_of_one_call():
     of_two = replace(named, fields={"d": b"c1 100:0 c2 100:0", "n": b"CA1"})
     for broken in (of_two, replace(named, fields={"d": b"c1 100:0", "n": b""})):
         assert fold([broken]).rejected == [broken]
+
+
+OTHERS = [opened("c2", 5), ticked(("c1", 150, 2), ("c2", 5, 1)), closed("c2", 5, 1)]
+
+
+def test_a_call_is_known_once_its_opening_and_its_end_are_there():
+    entries = [opened("c1", 100), *OTHERS, closed("c1", 90, 3, written_off=7)]
+    assert ended_in(entries, "alice")["c1"] == CallRecord(
+        opened=opening("c1"),
+        closed=closing(3),
+        cost_micros=90,
+        written_off_micros=7,
+        used_s=3,
+    )
+    assert set(ended_in(entries, "alice")) == {"c1", "c2"}
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [],
+        OTHERS,
+        [opened("c1", 100), *OTHERS],
+        [*OTHERS, closed("c1", 90)],
+        [opened("c1", 100), entry("C", c=b"c1", a=b"alice", s=b"-1", m=b"{}")],
+    ],
+    ids=["empty", "others", "live", "no opening", "unreadable"],
+)
+def test_nothing_is_said_of_a_call_that_is_not_known_whole(entries):
+    assert "c1" not in ended_in(entries, "alice")
+
+
+def test_another_accounts_call_is_not_there():
+    assert ended_in([opened("c1", 100), closed("c1", 90)], "bob") == {}

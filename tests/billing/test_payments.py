@@ -12,27 +12,38 @@ from billing.ledger import CREDIT_SOURCES
 from billing.payments import (
     AUTOMATIC,
     BY_PAGE,
+    DISPUTE_WON_REASON,
     PENDING,
+    REASON_KEYS,
+    REPEATED_MAX,
+    SETTLED_AFTER,
     AutoHistory,
     AutoLimits,
     AutoRefusal,
+    ChargeRequest,
     CheckoutPage,
     Dispute,
     Intent,
+    Payment,
     PaymentFact,
     PaymentProfile,
     PaymentState,
     Refund,
     advance,
     auto_amount,
+    dispute_reasons,
     facts_of,
     from_minor,
     is_final_decline,
+    is_settled,
+    may_send,
     refunded_micros,
     saved_card_amount,
     state_of,
     to_minor,
 )
+from gateway.http.site.words import WORDS
+from simulators.payments.disputes import REASONS
 
 UNIT = 1_000_000
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -334,3 +345,57 @@ def test_a_tap_charges_the_saved_card_within_the_days_bound(profile, history, ex
         25 * UNIT,
     )
     assert found == expected
+
+
+BEGUN = datetime(2026, 12, 1, tzinfo=UTC)
+TICK = timedelta(microseconds=1)
+PAYMENT = Payment("pay_1", "alice", "saved", 1, "USD", PaymentState.CREATED, BEGUN, BEGUN)
+NEW = ChargeRequest("…", None)
+
+
+@pytest.mark.parametrize(
+    ("request_", "is_frozen", "age", "expected"),
+    [
+        (NEW, False, timedelta(), True),
+        (NEW, False, REPEATED_MAX, True),
+        (NEW, False, REPEATED_MAX + TICK, False),
+        (NEW, True, timedelta(), False),
+        (None, False, timedelta(), False),
+    ],
+)
+def test_a_request_is_sent_while_its_key_is_known_and_the_account_may_be_charged(
+    request_, is_frozen, age, expected
+):
+    assert may_send(PAYMENT, request_, is_frozen=is_frozen, now=BEGUN + age) is expected
+
+
+@pytest.mark.parametrize("tried", [None, timedelta(hours=20)])
+def test_a_charge_that_is_unknown_failed_once_nothing_can_be_under_way(tried):
+    last = BEGUN + (tried or timedelta())
+    request = ChargeRequest("…", last if tried else None)
+    assert not is_settled(PAYMENT, request, last + SETTLED_AFTER)
+    assert is_settled(PAYMENT, request, last + SETTLED_AFTER + TICK)
+
+
+def test_a_charge_without_a_request_is_as_old_as_its_payment():
+    assert not is_settled(PAYMENT, None, BEGUN + SETTLED_AFTER)
+    assert is_settled(PAYMENT, None, BEGUN + SETTLED_AFTER + TICK)
+
+
+def test_the_service_knows_a_key_for_longer_than_it_is_used():
+    assert timedelta(hours=24) > REPEATED_MAX + SETTLED_AFTER
+
+
+def test_every_code_has_a_sentence_and_an_unknown_one_says_no_more_than_is_known():
+    plain = "The payment was disputed at the card's bank."
+    for code in ("", "general", "a_new_one"):
+        assert dispute_reasons(code) == (plain, DISPUTE_WON_REASON)
+    said = {code: dispute_reasons(code)[0] for code in REASONS}
+    assert said["fraudulent"].startswith(plain[:-1] + ": ")
+    assert set(said.values()) <= REASON_KEYS.keys()
+
+
+@pytest.mark.parametrize("language", sorted(WORDS))
+def test_each_sentence_has_words(language):
+    named = {key for key in WORDS[language] if key.startswith("payment_reason.")}
+    assert named == {f"payment_reason.{key}" for key in REASON_KEYS.values() if key}

@@ -10,7 +10,7 @@ from billing.errors import RateDeckError
 from billing.rate_changes import (
     MEAN_LENGTHS_S,
     REFERENCE_S,
-    Kind,
+    RateChangeKind,
     at_margin,
     carrier_minutes_permille,
     diff,
@@ -51,35 +51,38 @@ def test_each_kind_of_change_is_told():
         "31,Netherlands,NL,0.01,0,1,1",
     )
     assert changes(before, after) == {
-        "44": (Kind.DEARER, 100_000),
-        "49": (Kind.CHEAPER, -50_000),
-        "33": (Kind.DENIED, -100_000),
-        "34": (Kind.REMOVED, -100_000),
-        "81": (Kind.ADDED, 300_000),
-        "31": (Kind.TERMS, 0),
+        "44": (RateChangeKind.DEARER, 100_000),
+        "49": (RateChangeKind.CHEAPER, -50_000),
+        "33": (RateChangeKind.DENIED, -100_000),
+        "34": (RateChangeKind.REMOVED, -100_000),
+        "81": (RateChangeKind.ADDED, 300_000),
+        "31": (RateChangeKind.TERMS, 0),
     }
-    assert {kind for kind, _ in changes(before, after).values()} == set(Kind)
+    assert {kind for kind, _ in changes(before, after).values()} == set(RateChangeKind)
 
 
 def test_a_prefix_is_compared_with_the_shorter_one_that_rates_its_numbers():
     short = deck("44,UK,GB,0.01,0,1,1")
     long = deck("44,UK,GB,0.01,0,1,1", "447,UK mobile,GB,0.03,0,1,1", "4470,,,deny,,,")
     assert changes(short, long) == {
-        "447": (Kind.DEARER, 200_000),
-        "4470": (Kind.DENIED, -100_000),
+        "447": (RateChangeKind.DEARER, 200_000),
+        "4470": (RateChangeKind.DENIED, -100_000),
     }
-    assert changes(long, short) == {"447": (Kind.CHEAPER, -200_000), "4470": (Kind.ADDED, 100_000)}
+    assert changes(long, short) == {
+        "447": (RateChangeKind.CHEAPER, -200_000),
+        "4470": (RateChangeKind.ADDED, 100_000),
+    }
 
 
 def test_dearer_for_one_reference_call_is_dearer():
     per_second = deck("44,UK,GB,0.06,0,1,1")
     with_fee = deck("44,UK,GB,0.05,0.015,1,1")
-    assert changes(per_second, with_fee) == {"44": (Kind.DEARER, 5_000)}
+    assert changes(per_second, with_fee) == {"44": (RateChangeKind.DEARER, 5_000)}
 
 
 def test_another_increment_alone_is_told():
     assert changes(deck("44,UK,GB,0.06,0,1,1"), deck("44,UK,GB,0.06,0,60,60")) == {
-        "44": (Kind.TERMS, 0)
+        "44": (RateChangeKind.TERMS, 0)
     }
 
 

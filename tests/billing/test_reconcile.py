@@ -7,12 +7,12 @@ import msgspec
 import pytest
 
 from billing import reconcile
-from billing.forgetting import opening_left, times_left
+from billing.cdr import opening_left, times_left
 from billing.ports import OpenCall, PartitionState
 from billing.reconcile import (
     BookedDetail,
     Disagreement,
-    Ending,
+    KeptEnding,
     Repairs,
     Surplus,
     calls_at_no_gate,
@@ -116,7 +116,7 @@ def test_live_calls_of_a_partition_that_is_lost_are_missing():
 # Details, of an ended call `c0` beside the live one.
 
 DAY = "account:alice:day:2026-11-24"
-TOLD = Ending(50, 0, 5, "alice", 16, "caller", START, START + timedelta(seconds=5), START, 6)
+TOLD = KeptEnding(50, 0, 5, "alice", 16, "caller", START, START + timedelta(seconds=5), START, 6)
 BOOKED = replace(TOLD, booked_at=BOOKED_AT)
 OPENED = opening("c0")
 DETAIL = BookedDetail(

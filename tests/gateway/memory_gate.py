@@ -14,8 +14,8 @@ from typing import TypeVar
 from billing.cdr import in_brief
 from billing.errors import MoneyError, NotDrainedError
 from billing.money import LIMIT
-from billing.partition import PARTITIONS, partition_of
 from billing.ports import (
+    PARTITIONS,
     CallMemory,
     CloseOutcome,
     CloseResult,
@@ -32,6 +32,7 @@ from billing.ports import (
     SpendCap,
     Tick,
     TickOutcome,
+    partition_of,
 )
 from database.errors import StoreUnavailableError
 from tests.billing.outbox_entries import OneByOne

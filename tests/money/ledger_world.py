@@ -24,8 +24,8 @@ from billing.rating import Rate
 from billing.stores import tables
 from billing.stores.audit import audit
 from billing.stores.gate_audit import audit_gate
-from billing.stores.positions import SqlPositions
 from billing.stores.redis import RedisSpendGate, connect, disconnect
+from billing.stores.refill import SqlPositions
 from billing.stores.sql import SqlCdrStore, SqlLedgerStore
 from database.errors import StoreUnavailableError
 from gateway.browser import messages as wire

@@ -9,7 +9,7 @@ import pytest
 
 from accounts.erasure import Unspent
 from billing.credit_returns import RETRY_AFTER
-from billing.payment_reasons import LEAVING_NAMES
+from billing.payments import LEAVING_NAMES
 from billing.stores import deletion_refunds
 from billing.stores.audit import ADVICE, audit
 from billing.stores.gate_audit import audit_gate

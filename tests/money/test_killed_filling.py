@@ -11,8 +11,8 @@ from structlog.testing import capture_logs
 
 from billing.reconcile import CREDIT_UNKNOWN, Surplus
 from billing.stores.gate_audit import WITHDRAWN
-from billing.stores.positions import SqlPositions
 from billing.stores.redis import RedisSpendGate
+from billing.stores.refill import SqlPositions
 from gateway.charging.refilling import Refilling
 from tests.money import test_rolled_back_gate as rolled_back
 from tests.money.ledger_world import CENT, UNIT

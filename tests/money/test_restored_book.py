@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from billing.stores import tables
 from billing.stores.gate_audit import find_surpluses
-from billing.stores.positions import SqlPositions
+from billing.stores.refill import SqlPositions
 from database.errors import StoreUnavailableError
 from gateway.charging import reconcile
 from gateway.charging.recovery import Settler, fill_partition

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 from billing.reconcile import ENDING_FORGOTTEN
 from billing.stores import tables
 from billing.stores.gate_audit import OLDER_COPY, find_surpluses
-from billing.stores.positions import SqlPositions
+from billing.stores.refill import SqlPositions
 from gateway.charging.refilling import Refilling
 from tests.money.ledger_world import CENT, UNIT
 from tests.money.test_restored_book import Dying

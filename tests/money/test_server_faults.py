@@ -13,7 +13,7 @@ from functools import partial
 import pytest
 
 from billing.rating import Rate
-from billing.stores.gate_script import Script
+from billing.stores.redis import Script
 from database.errors import StoreUnavailableError
 from gateway.charging import cut_off
 from gateway.nanoseconds import SECOND_NS

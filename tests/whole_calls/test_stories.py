@@ -9,7 +9,7 @@ import itertools
 
 import pytest
 
-from billing.warnings import THRESHOLDS_S
+from billing.meter import THRESHOLDS_S
 from gateway.nanoseconds import SECOND_NS
 from media import tones
 from simulators.carrier.calls import Status

@@ -12,8 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Final, get_args
 from urllib.parse import urlencode
 
-from billing.call_filter import CallFilter
-from billing.cdr import EndedBy
+from billing.cdr import CallFilter, EndedBy
 from gateway.call.number import DIGITS_MIN
 from gateway.calls.outcome import Outcome, causes_of
 

@@ -15,9 +15,8 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from billing.call_filter import CallFilter
 from billing.call_refunds import RefundRule
-from billing.cdr import CallRecord, shown_in
+from billing.cdr import CallFilter, CallRecord, shown_in
 from billing.csv_lines import lines
 from billing.figures import Figure, Shown, Unit
 from billing.money import format_exact, format_money, in_units

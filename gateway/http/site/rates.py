@@ -13,8 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from billing.money import MICROS_PER_UNIT, format_money
-from billing.rate_deck import DeckEntry
-from billing.rate_table import RateGroup, lasting_minutes
+from billing.rate_deck import DeckEntry, RateGroup, lasting_minutes
 from gateway.call.number import destination
 from gateway.calls.closed_destinations import ClosedDestinations
 from gateway.calls.rate_table import Countries, RateTable

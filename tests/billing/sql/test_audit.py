@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from billing.stores import audit as audit_module
 from billing.stores import row_audit, tables
-from billing.stores.audit import ADVICE, Totals, totals
+from billing.stores.audit import ADVICE, AuditTotals, totals
 from billing.stores.findings import FINDINGS_MAX
 from tests.billing.outbox_entries import BOOKED_AT, closed, costing, opened
 from tests.thorough import one_in
@@ -431,7 +431,7 @@ async def test_a_refund_of_a_call_that_was_never_charged_is_found(busy_book, sto
 
 async def test_the_totals_add_up(busy_book, store):
     (of,) = await totals(busy_book)
-    assert of == Totals(
+    assert of == AuditTotals(
         "USD",
         accounts=2,
         credits=1_000_400,

@@ -8,8 +8,8 @@ import pytest
 from msgspec.json import encode
 
 from billing.call_feedback import Feedback, Flaw, Only
-from billing.stores.call_feedback import SqlFeedbackStore
 from billing.stores.call_forgetting import forget, whole_of
+from billing.stores.call_rows import SqlFeedbackStore
 from billing.stores.sql import SqlCdrStore
 from tests.billing.outbox_entries import START, closed, opened, opening
 

@@ -7,13 +7,11 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from billing.call_filter import ANY_CALL, CallFilter
-from billing.cdr import CallRecord, LegQuality
+from billing.cdr import ANY_CALL, CallFilter, CallRecord, LegQuality
+from billing.outbox import ended_in
 from billing.stores import tables
-from billing.stores.call_filter import matching_newest_first
-from billing.stores.call_rows import closed_in, opened_in
+from billing.stores.call_rows import closed_in, matching_newest_first, opened_in
 from billing.stores.sql import PAGE_ROWS_MAX, SqlCdrStore
-from billing.unbooked import ended_in
 from tests.billing.outbox_entries import RATE, START, closed, closing, opened, opening, ticked
 
 

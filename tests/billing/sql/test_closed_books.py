@@ -11,7 +11,7 @@ from billing.stores import audit as audit_module
 from billing.stores import closed_books, tables
 from billing.stores.audit import ADVICE, audit, totals
 from billing.stores.call_forgetting import forget_older
-from billing.stores.closed_names import names_of
+from billing.stores.closed_books import names_of
 from billing.stores.payments import SqlPaymentStore
 from billing.stores.sql import SqlLedgerStore
 from billing.stores.statement import SqlStatementStore

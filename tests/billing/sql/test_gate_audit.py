@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from billing import reconcile
 from billing.drain import Drainer
 from billing.gate_rows import BURN_DIFFERS, COUNT_DIFFERS, FOREIGN_TYPE, MALFORMED, STRAY
-from billing.ports import Closing, Opening, OpenResult, SpendCap, Tick
+from billing.ports import Closing, Opening, OpenResult, PartitionState, SpendCap, Tick
 from billing.spend_limits import Period, cap_name
 from billing.stores import gate_audit, tables
 from billing.stores.audit import audit
@@ -24,12 +24,13 @@ from billing.stores.gate_audit import (
     WITHDRAWN,
     audit_gate,
     find_surpluses,
+    read_detail,
 )
-from billing.stores.positions import SqlPositions
 from billing.stores.redis import _KEY_NAMES, RedisSpendGate
 from billing.stores.redis_client import connect, disconnect
+from billing.stores.refill import SqlPositions, here
 from database.errors import StoreUnavailableError
-from tests.billing.outbox_entries import START, closing, opening
+from tests.billing.outbox_entries import START, closed, closing, opened, opening, ticked
 from tests.thorough import first_of
 
 PARTITIONS = 2
@@ -738,3 +739,53 @@ async def test_a_ringing_time_that_the_book_has_lost_is_named(capped, engine):
         await connection.exec_driver_sql("UPDATE calls SET ringing_at = NULL WHERE id = 'ended'")
     (found,) = await audit_gate(capped, engine, PARTITIONS, clock=lambda: NOW)
     assert found.startswith(f"{reconcile.ENDING_MISREMEMBERED}: ended (account alice, ringing: ")
+
+
+MIDNIGHT = datetime.combine(START, time(), UTC)
+SHORTLY_BEFORE = MIDNIGHT - timedelta(seconds=30)
+DAY_CAP, MONTH_CAP = (cap_name("account:alice", period, START) for period in Period)
+
+
+NOTHING = PartitionState()
+
+
+async def caps(engine, gate=NOTHING):
+    async with engine.connect() as connection:
+        return await connection.run_sync(read_detail, gate, here(0, 1), START)
+
+
+async def limit(engine, **values):
+    async with engine.begin() as connection:
+        accounts = sa.update(tables.accounts).where(tables.accounts.c.id == "alice")
+        await connection.execute(accounts.values(values))
+
+
+async def test_a_call_over_midnight_counts_in_part(engine, store):
+    await limit(engine, day_cap_micros=1_000, month_cap_micros=1_000)
+    entries = [
+        opened("today", 5),
+        closed("today", 1),
+        opened("over", 50, at=SHORTLY_BEFORE),
+        closed("over", 10, 60, at=SHORTLY_BEFORE),
+        opened("live", 50, at=SHORTLY_BEFORE),
+        ticked(("live", 100, 1)),
+        opened("before", 9, at=SHORTLY_BEFORE),
+        closed("before", 7, 9, at=SHORTLY_BEFORE),
+    ]
+    await store.apply_outbox(0, entries)
+    assert (await caps(engine)).caps == {DAY_CAP: (1, 111), MONTH_CAP: (118, 118)}
+    await limit(engine, caps_counted_from=MIDNIGHT)
+    assert (await caps(engine)).caps == {DAY_CAP: (1, 111), MONTH_CAP: (1, 118)}
+    await limit(engine, month_cap_micros=None)
+    assert (await caps(engine)).caps == {DAY_CAP: (1, 111)}
+
+
+async def test_only_what_the_gate_speaks_of_is_looked_up(engine, store):
+    await store.apply_outbox(0, [opened("c1", 5), closed("c1", 3), opened("c2", 5)])
+    gate = PartitionState(
+        closed_calls=[("c1", 3), ("c2", 5), ("ghost", 1)],
+        spent=[(DAY_CAP, 1), ("account:ghost:day:2026-11-24", 1), ("key:k9:day:2026-11-24", 1)],
+    )
+    found = await caps(engine, gate)
+    assert {name: end.charged_micros for name, end in found.endings.items()} == {"c1": 3}
+    assert found.owners == {"account:alice": "alice"}

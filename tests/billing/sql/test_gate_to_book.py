@@ -10,8 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from billing.drain import Drainer
-from billing.partition import partition_of
-from billing.ports import Closing, CreditResult, OpenCall, Opening, OpenResult, Tick
+from billing.ports import Closing, CreditResult, OpenCall, Opening, OpenResult, Tick, partition_of
 from billing.rating import Rate
 from billing.stores import tables
 from billing.stores.audit import audit

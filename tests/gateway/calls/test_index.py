@@ -5,8 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from billing.call_filter import ANY_CALL, CallFilter
-from billing.cdr import CallClosed, CallOpened, CallRecord
+from billing.cdr import ANY_CALL, CallClosed, CallFilter, CallOpened, CallRecord
 from billing.rating import Rate
 from database.errors import StoreUnavailableError
 from gateway.call.machine import State

@@ -13,8 +13,8 @@ from billing.drain import Drainer
 from billing.ports import CloseResult, Closing, Opening, Tick
 from billing.rating import Rate
 from billing.stores.gate_audit import audit_gate
-from billing.stores.positions import SqlPositions
 from billing.stores.redis import RedisSpendGate
+from billing.stores.refill import SqlPositions
 from billing.stores.sql import SqlCdrStore, SqlLedgerStore
 from gateway.call.carrier_status import CarrierState, CarrierStatus
 from gateway.charging import recovery

@@ -3,7 +3,7 @@
 import pytest
 from structlog.testing import capture_logs
 
-from billing.stores.positions import SqlPositions
+from billing.stores.refill import SqlPositions
 from database.errors import StoreUnavailableError
 from gateway.charging import reconcile
 from gateway.charging.reconcile import ATTEMPTS_PER_ROUND, ROUNDS_PER_CYCLE

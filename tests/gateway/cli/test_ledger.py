@@ -18,8 +18,7 @@ import pytest
 from typer.testing import CliRunner
 
 from billing.cdr import CallClosed, CallOpened
-from billing.partition import PARTITIONS, partition_of
-from billing.ports import Closing, Opening
+from billing.ports import PARTITIONS, Closing, Opening, partition_of
 from billing.rating import Rate
 from billing.statement import StatementLine
 from billing.stores.redis import RedisSpendGate

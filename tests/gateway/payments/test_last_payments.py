@@ -5,8 +5,7 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from billing.charges import SETTLED_AFTER
-from billing.payments import PaymentState
+from billing.payments import SETTLED_AFTER, PaymentState
 from gateway.errors import PaymentError
 from gateway.payments.last_payments import LastPayments
 from tests.gateway.payments.conftest import UNIT

@@ -6,9 +6,8 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from billing.charges import REPEATED_MAX, SETTLED_AFTER
-from billing.payments import AutoRefusal, Payment, PaymentState
-from billing.stores import payment_profiles, tables
+from billing.payments import REPEATED_MAX, SETTLED_AFTER, AutoRefusal, Payment, PaymentState
+from billing.stores import saved_cards, tables
 from database.engine import writing
 from gateway.errors import PaymentError, RequestRefusedError
 from gateway.payments import stripe_objects
@@ -361,7 +360,7 @@ async def test_a_card_that_a_stranger_saved_is_not_requested_again(card):
     await card.auto.charge_now("alice", 25 * UNIT, "tap")
     await card.does("DELETE", "/faults")
     async with writing(card.engine, 5) as connection:
-        await payment_profiles.forget_card(connection, "alice")
+        await saved_cards.forget_card(connection, "alice")
     assert await request_of(card) is None
     card.clock.ahead += SETTLED_AFTER + LATER
     await card.reconciler.reconcile()

@@ -9,9 +9,8 @@ from types import SimpleNamespace
 import httpx
 import pytest
 
-from billing.freezes import FreezeReason
 from billing.payments import AutoRefusal, PaymentState
-from billing.stores.freezes import set_freeze
+from billing.stores.freezes import FreezeReason, set_freeze
 from database.errors import StoreUnavailableError
 from gateway.errors import PaymentError, RequestRefusedError
 from gateway.payments.service import ReturnPaths

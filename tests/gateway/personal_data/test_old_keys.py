@@ -6,9 +6,8 @@ import pytest
 import sqlalchemy as sa
 
 from accounts.retention import years_before
-from billing.freezes import FreezeReason
 from billing.stores import tables
-from billing.stores.freezes import set_freeze
+from billing.stores.freezes import FreezeReason, set_freeze
 from gateway.buttons.tables import buttons
 from gateway.personal_data import old_keys
 from gateway.personal_data.retention import SqlRetention

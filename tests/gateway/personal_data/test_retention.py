@@ -16,12 +16,11 @@ from accounts.retention import (
 )
 from accounts.stores import holders, links
 from accounts.stores import tables as people
-from billing.freezes import FreezeReason
 from billing.rating import Rate
 from billing.stores import audit as audit_module
 from billing.stores import tables
 from billing.stores.audit import audit
-from billing.stores.freezes import set_freeze
+from billing.stores.freezes import FreezeReason, set_freeze
 from billing.stores.sql import SqlCdrStore, SqlLedgerStore
 from gateway.data_map import KINDS
 from gateway.personal_data.retention import SqlRetention, sweeps

@@ -23,7 +23,7 @@ from accounts.ports import NewSecondFactor
 from accounts.stores import countries
 from accounts.stores import tables as people
 from accounts.stores.secret_box import SecretBox
-from billing.payment_reasons import ACCOUNT_LOCKED
+from billing.payments import ACCOUNT_LOCKED
 from billing.stores import tables
 from billing.stores.payments import SqlPaymentStore
 from gateway.buttons.ports import Change, CodeTry

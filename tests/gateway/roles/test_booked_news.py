@@ -5,7 +5,7 @@ import asyncio
 import pytest
 import sqlalchemy as sa
 
-from billing.news import News
+from billing.ports import BookedEvent
 from billing.stores import tables
 from billing.stores.sql import SqlLedgerStore
 from gateway.post.mail_queue import MailQueue
@@ -87,7 +87,7 @@ async def test_a_booking_that_is_undone_takes_its_receipt_along(receipts):
             reference="pi:1",
             kind="grant",
             payment_id="pay_1",
-            news=News("payment.received", data),
+            news=BookedEvent("payment.received", data),
             guard=refuse,
         )
     assert (await mails(receipts), await receipts.balance()) == ([], 0)

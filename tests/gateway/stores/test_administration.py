@@ -9,9 +9,8 @@ from accounts.audit_log import Act, Actor
 from accounts.holder import Device, Holder
 from accounts.stores import devices, holders, second_factors
 from accounts.stores import tables as people
-from billing.freezes import FreezeReason
-from billing.payment_reasons import ACCOUNT_LOCKED
-from billing.stores.freezes import set_freeze
+from billing.payments import ACCOUNT_LOCKED
+from billing.stores.freezes import FreezeReason, set_freeze
 from billing.stores.payments import SqlPaymentStore
 from database.engine import TIMEOUT_S, reading, writing
 from gateway.limits.fraud import Allowance

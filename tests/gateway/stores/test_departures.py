@@ -16,8 +16,8 @@ from accounts.notice import Notice
 from accounts.ports import NewHolder
 from accounts.stores import audit_log
 from accounts.stores.links import make_link
-from billing.freezes import FreezeReason
 from billing.stores import freezes
+from billing.stores.freezes import FreezeReason
 from billing.stores.sql import SqlLedgerStore
 from database.engine import TIMEOUT_S, reading, writing
 from database.errors import StoreUnavailableError
@@ -206,7 +206,7 @@ async def test_each_reason_is_released_by_itself(house):
     # An operator overrules the payment service.
     assert await house.ledger.freeze("alice", False)
     async with reading(house.engine, TIMEOUT_S) as connection:
-        left = await freezes.standing(connection, "alice")
+        left = await freezes.freeze_reasons(connection, "alice")
     assert left == {FreezeReason.LOCKED, FreezeReason.LEAVING, FreezeReason.RESTRICTED}
     for reason in (FreezeReason.LOCKED, FreezeReason.LEAVING):
         assert await house.ledger.freeze("alice", False, reason)

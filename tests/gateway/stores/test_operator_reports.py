@@ -7,9 +7,8 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from billing.freezes import FreezeReason
 from billing.stores import tables
-from billing.stores.freezes import set_freeze
+from billing.stores.freezes import FreezeReason, set_freeze
 from billing.stores.sql import SqlLedgerStore
 from database.engine import TIMEOUT_S, writing
 from gateway.data_map import KINDS

@@ -6,9 +6,8 @@ import pytest
 import sqlalchemy as sa
 
 from accounts.webhook_kinds import WEBHOOK_KINDS
-from billing.freezes import FreezeReason
-from billing.news import News
-from billing.stores.freezes import set_freeze
+from billing.ports import BookedEvent
+from billing.stores.freezes import FreezeReason, set_freeze
 from billing.stores.sql import SqlLedgerStore
 from gateway.operators import Order
 from gateway.roles.booked_news import tell_of_credit
@@ -225,7 +224,7 @@ async def test_what_comes_with_a_credit_is_queued_in_its_transaction_and_once(en
     endpoint = await world.add("alice", URL)
     ledger = SqlLedgerStore(engine, on_news=tell_of_credit)
     data = {"account_id": "alice", "payment_id": "p1", "reference": "payment:p1"}
-    news = News("payment.received", data)
+    news = BookedEvent("payment.received", data)
     for _ in range(2):
         await ledger.add_credit("alice", 5_000_000, reference="payment:p1", kind="grant", news=news)
     with pytest.raises(ValueError, match="too long"):
@@ -234,7 +233,7 @@ async def test_what_comes_with_a_credit_is_queued_in_its_transaction_and_once(en
             5,
             reference="payment:p2",
             kind="grant",
-            news=News("payment.received", {**data, "reference": "x" * 17_000}),
+            news=BookedEvent("payment.received", {**data, "reference": "x" * 17_000}),
         )
     # The credit of what cannot be told is not there either: it is one transaction.
     assert await ledger.balance("alice") == 5_000_000

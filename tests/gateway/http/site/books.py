@@ -7,8 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from billing.call_filter import ANY_CALL
-from billing.cdr import CallClosed, CallOpened, CallRecord, LegQuality
+from billing.cdr import ANY_CALL, CallClosed, CallOpened, CallRecord, LegQuality
 from billing.payments import Payment, PaymentProfile, PaymentState
 from billing.rate_deck import RateDeck
 from billing.rating import Rate

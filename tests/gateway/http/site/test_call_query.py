@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.call_filter import ANY_CALL, CallFilter
+from billing.cdr import ANY_CALL, CallFilter
 from gateway.calls.outcome import Outcome, causes_of
 from gateway.http.site.call_query import DIGITS_MAX, CallQuery, filter_of, read_query
 

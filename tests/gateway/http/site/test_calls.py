@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from billing.call_filter import CallFilter
-from billing.cdr import LegQuality, shown_in
+from billing.cdr import CallFilter, LegQuality, shown_in
 from billing.figures import Shown
 from billing.statement import CallLine
 from gateway.cause import Cause

@@ -4,8 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from billing.payment_reasons import ACCOUNT_LOCKED, dispute_reasons
-from billing.payments import PaymentState
+from billing.payments import ACCOUNT_LOCKED, PaymentState, dispute_reasons
 from billing.statement import StatementLine
 from database.errors import StoreUnavailableError
 from gateway.errors import PaymentError, RequestRefusedError

@@ -2,7 +2,7 @@
 
 import pytest
 
-from billing.freezes import FreezeReason, released_by
+from billing.stores.freezes import FreezeReason, released_by
 
 HOLDERS = {FreezeReason.LOCKED, FreezeReason.LEAVING, FreezeReason.RESTRICTED}
 

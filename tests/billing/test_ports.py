@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from billing.partition import PARTITIONS, partition_of
+from billing.ports import PARTITIONS, partition_of
 
 
 def test_an_account_keeps_its_partition():

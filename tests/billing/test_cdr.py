@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.cdr import CallClosed, CallOpened
-from billing.forgetting import BLANKS, memory_left, opening_left, times_left
+from billing.cdr import BLANKS, CallClosed, CallOpened, memory_left, opening_left, times_left
 from billing.stores import tables
 from tests.billing.outbox_entries import BOOKED_AT, START, closing, opening
 
