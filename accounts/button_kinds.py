@@ -6,24 +6,24 @@ from typing import Final
 
 from accounts.personal_data import (
     Columns,
-    Erasure,
+    DataPurpose,
+    DataViewer,
     Fate,
+    KeptFor,
+    KeptSpan,
     Key,
-    Kind,
-    Period,
-    Purpose,
-    Span,
+    KindErasure,
+    KindOfData,
     Via,
-    Viewer,
 )
 
-_PROVIDE, _FRAUD = Purpose.PROVIDE, Purpose.PREVENT_FRAUD
-_PERSON, _OPERATOR = Viewer.PERSON, Viewer.OPERATOR
-_LIFE: Final = Period(Span.ACCOUNT, "it is there until its owner deletes it")
-_DELETED: Final = Erasure(Fate.DELETED)
+_PROVIDE, _FRAUD = DataPurpose.PROVIDE, DataPurpose.PREVENT_FRAUD
+_PERSON, _OPERATOR = DataViewer.PERSON, DataViewer.OPERATOR
+_LIFE: Final = KeptFor(KeptSpan.ACCOUNT, "it is there until its owner deletes it")
+_DELETED: Final = KindErasure(Fate.DELETED)
 
-BUTTON_KINDS: Final[tuple[Kind, ...]] = (
-    Kind(
+BUTTON_KINDS: Final[tuple[KindOfData, ...]] = (
+    KindOfData(
         "buttons",
         (_PROVIDE,),
         (_PERSON, _OPERATOR),
@@ -47,7 +47,7 @@ BUTTON_KINDS: Final[tuple[Kind, ...]] = (
             Columns("button_keys", ("key", "button_id", "account_id", "made_at", "ends_at")),
         ),
     ),
-    Kind(
+    KindOfData(
         "destinations",
         (_PROVIDE, _FRAUD),
         (_PERSON, _OPERATOR),
@@ -58,12 +58,12 @@ BUTTON_KINDS: Final[tuple[Kind, ...]] = (
         valkey=(Key("caller:proof-code:1:<digest>", Via.DIGEST),),
     ),
     # Visitors have no account; this is all that is kept of them.
-    Kind(
+    KindOfData(
         "visitors",
         (_FRAUD,),
         (),
-        Period(Span.DAYS, "calls of one visitor with one button are counted by the day", 2),
-        Erasure(
+        KeptFor(KeptSpan.DAYS, "calls of one visitor with one button are counted by the day", 2),
+        KindErasure(
             Fate.EXPIRES,
             "digests under the salt of a day: once the salt is gone they identify no one",
         ),

@@ -1,6 +1,6 @@
-"""Describes what a browser does in several steps, such as a code after a password, or a passkey.
+"""Describes ceremonies of several steps in a browser, such as a code after a password.
 
-The state is kept here; the browser holds only a secret, which opens nothing by itself.
+The server keeps the state; the browser holds only a secret, which opens nothing by itself.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Final
 
 
-class Purpose(StrEnum):
+class CeremonyPurpose(StrEnum):
     """What a ceremony is for; values are stored."""
 
     CODE = "code"
@@ -27,13 +27,13 @@ class Purpose(StrEnum):
 
 
 LIVES: Final = {
-    Purpose.CODE: timedelta(minutes=5),
+    CeremonyPurpose.CODE: timedelta(minutes=5),
     # The person has to find and install an app, and scan the picture.
-    Purpose.SECOND_FACTOR: timedelta(minutes=15),
-    Purpose.RECOVERY_CODES: timedelta(minutes=15),
+    CeremonyPurpose.SECOND_FACTOR: timedelta(minutes=15),
+    CeremonyPurpose.RECOVERY_CODES: timedelta(minutes=15),
     # Longer than a browser waits: W3C WebAuthn Level 3, 15.1, recommends 5 minutes at most.
-    Purpose.PASSKEY: timedelta(minutes=5),
-    Purpose.NEW_PASSKEY: timedelta(minutes=5),
+    CeremonyPurpose.PASSKEY: timedelta(minutes=5),
+    CeremonyPurpose.NEW_PASSKEY: timedelta(minutes=5),
 }
 """How long each may take."""
 
@@ -42,7 +42,7 @@ LIVES: Final = {
 class Ceremony:
     """One way through some steps."""
 
-    purpose: Purpose
+    purpose: CeremonyPurpose
     account_id: str = ""
     """Empty until the person has said who they are."""
     credentials_epoch: int = 0

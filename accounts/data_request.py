@@ -1,6 +1,6 @@
 """Describes what a person asks for about their data, and when it must be answered.
 
-Pure: takes the time as an argument. Holds only the account's number and dates.
+Holds only the account's number and dates.
 """
 
 from __future__ import annotations
@@ -66,6 +66,7 @@ def due(asked_at: datetime) -> datetime:
     The month ends on the day with the same number or, if the last month has no such day, on its
     last day (Regulation 1182/71, article 3(2)(c)).
     """
-    year, month = (asked_at.year + asked_at.month // 12, asked_at.month % 12 + 1)
+    year = asked_at.year + asked_at.month // 12
+    month = asked_at.month % 12 + 1
     day = min(asked_at.day, calendar.monthrange(year, month)[1])
     return asked_at.replace(year=year, month=month, day=day)

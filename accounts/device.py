@@ -78,7 +78,8 @@ def families(user_agent: str) -> Families:
     """
     text = user_agent[:USER_AGENT_MAX]
     parser = _parser()
-    browser, system = parser.parse_user_agent(text), parser.parse_os(text)
+    browser = parser.parse_user_agent(text)
+    system = parser.parse_os(text)
     return Families(
         BROWSERS.get(browser.family, "") if browser else "",
         SYSTEMS.get(system.family, "") if system else "",

@@ -3,7 +3,7 @@
     WAITING ──── ERASING ──── DONE
        └──────── CANCELLED
 
-Pure: takes the time as an argument, and has the steps only by name.
+Only names the steps; `gateway.charging.account_erasure` performs them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ STRONG_METHODS: Final = frozenset({"mfa"})
 """Methods (RFC 8176) by which a person has proven more than knowledge of a password."""
 
 
-class State(StrEnum):
+class ErasureState(StrEnum):
     """The state of a deletion; values are stored."""
 
     WAITING = "waiting"
@@ -34,7 +34,7 @@ class State(StrEnum):
     CANCELLED = "cancelled"
 
 
-class Step(StrEnum):
+class ErasureStep(StrEnum):
     """What is done, in this order; values are stored. A step is repeated until it completes.
 
     Whatever leads to a person's data goes last: a step needs what later steps forget.
@@ -58,7 +58,7 @@ class Step(StrEnum):
     """Files that still contain what was deleted are rewritten."""
 
 
-STEPS: Final = tuple(Step)
+STEPS: Final = tuple(ErasureStep)
 
 
 class Unspent(StrEnum):
@@ -77,8 +77,8 @@ class Erasure:
     """The deletion of one account."""
 
     account_id: str
-    state: State
-    step: Step
+    state: ErasureState
+    step: ErasureStep
     """The step that comes next, or is in progress."""
     unspent: Unspent
     actor: Actor
@@ -91,10 +91,10 @@ class Erasure:
     @property
     def is_open(self) -> bool:
         """Whether it is going to happen, or in progress."""
-        return self.state in {State.WAITING, State.ERASING}
+        return self.state in {ErasureState.WAITING, ErasureState.ERASING}
 
 
-def after(step: Step) -> Step | None:
+def after(step: ErasureStep) -> ErasureStep | None:
     """Return the next step; None after the last."""
     following = STEPS.index(step) + 1
     return STEPS[following] if following < len(STEPS) else None

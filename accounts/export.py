@@ -1,7 +1,4 @@
-"""Decides who may ask for an export of personal data, and who may fetch one.
-
-Pure: takes the time as an argument.
-"""
+"""Decides who may ask for an export of personal data, and who may fetch one."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from accounts.retention import EXPORT_KEPT
+from accounts.personal_data import EXPORT_KEPT
 
 A_DAY_MAX: Final = 3
 """Exports of one account within 24 hours: each reads everything."""

@@ -6,34 +6,36 @@ from typing import Final
 
 from accounts.personal_data import (
     Columns,
-    Erasure,
+    DataPurpose,
+    DataViewer,
     Fate,
+    KeptFor,
+    KeptSpan,
     Key,
-    Kind,
-    Period,
-    Purpose,
-    Span,
+    KindErasure,
+    KindOfData,
     Via,
-    Viewer,
 )
 
 BOOK_YEARS: Final = 10
 """How long books are usually kept: § 147 (3) AO, § 257 (4) HGB; less in some countries."""
 BY_LAW: Final = "CALLER_BOOKS_KEPT_YEARS"
-PSEUDONYMISED: Final = Erasure(
+PSEUDONYMISED: Final = KindErasure(
     Fate.PSEUDONYMISED,
     "the books need the entry, and its account number no longer leads to a person",
 )
-FOR_GOOD: Final = Period(Span.EVER, "all books together must add up")
-_BOOKS: Final = Period(Span.BOOKS, "books must show what was paid and charged", BOOK_YEARS, BY_LAW)
+FOR_GOOD: Final = KeptFor(KeptSpan.EVER, "all books together must add up")
+_BOOKS: Final = KeptFor(
+    KeptSpan.BOOKS, "books must show what was paid and charged", BOOK_YEARS, BY_LAW
+)
 
-MONEY_KINDS: Final[tuple[Kind, ...]] = (
-    Kind(
+MONEY_KINDS: Final[tuple[KindOfData, ...]] = (
+    KindOfData(
         "unread",
-        (Purpose.TRANSACT,),
-        (Viewer.OPERATOR,),
-        Period(Span.YEARS, "money may hang on it: the operator books it", BOOK_YEARS, BY_LAW),
-        Erasure(Fate.PSEUDONYMISED, "what cannot be read is blanked; that it came stays"),
+        (DataPurpose.TRANSACT,),
+        (DataViewer.OPERATOR,),
+        KeptFor(KeptSpan.YEARS, "money may hang on it: the operator books it", BOOK_YEARS, BY_LAW),
+        KindErasure(Fate.PSEUDONYMISED, "what cannot be read is blanked; that it came stays"),
         sql=(
             Columns(
                 "rejected_entries",
@@ -44,10 +46,10 @@ MONEY_KINDS: Final[tuple[Kind, ...]] = (
         ),
         not_exported="it has not been readable so far; once it is, it becomes a call or a charge",
     ),
-    Kind(
+    KindOfData(
         "charges",
-        (Purpose.TRANSACT, Purpose.COMPLY),
-        (Viewer.PERSON, Viewer.OPERATOR),
+        (DataPurpose.TRANSACT, DataPurpose.COMPLY),
+        (DataViewer.PERSON, DataViewer.OPERATOR),
         _BOOKS,
         PSEUDONYMISED,
         sql=(
@@ -98,12 +100,12 @@ MONEY_KINDS: Final[tuple[Kind, ...]] = (
         ),
         logs=("cost_micros", "seconds"),
     ),
-    Kind(
+    KindOfData(
         "carried",
-        (Purpose.TRANSACT, Purpose.COMPLY),
-        (Viewer.PERSON, Viewer.OPERATOR),
-        Period(Span.ACCOUNT, "a balance is the sum of all that was ever booked"),
-        Erasure(
+        (DataPurpose.TRANSACT, DataPurpose.COMPLY),
+        (DataViewer.PERSON, DataViewer.OPERATOR),
+        KeptFor(KeptSpan.ACCOUNT, "a balance is the sum of all that was ever booked"),
+        KindErasure(
             Fate.ANONYMOUS,
             "all books together must add up; it is one sum for each ledger account, and digests of"
             " what entries were called",
@@ -127,10 +129,10 @@ MONEY_KINDS: Final[tuple[Kind, ...]] = (
             Columns("closed_credits", ("account_id", "sequence", "reference")),
         ),
     ),
-    Kind(
+    KindOfData(
         "payments",
-        (Purpose.TRANSACT, Purpose.PREVENT_FRAUD, Purpose.COMPLY),
-        (Viewer.PERSON, Viewer.OPERATOR, Viewer.PAYMENT_SERVICE),
+        (DataPurpose.TRANSACT, DataPurpose.PREVENT_FRAUD, DataPurpose.COMPLY),
+        (DataViewer.PERSON, DataViewer.OPERATOR, DataViewer.PAYMENT_SERVICE),
         _BOOKS,
         PSEUDONYMISED,
         sql=(
@@ -157,12 +159,12 @@ MONEY_KINDS: Final[tuple[Kind, ...]] = (
         logs=("payment", "object", "fact"),
         services=("Stripe: payment",),
     ),
-    Kind(
+    KindOfData(
         "card",
-        (Purpose.TRANSACT,),
-        (Viewer.PERSON, Viewer.OPERATOR, Viewer.PAYMENT_SERVICE),
-        Period(Span.ACCOUNT, "without it there is no account"),
-        Erasure(Fate.DELETED),
+        (DataPurpose.TRANSACT,),
+        (DataViewer.PERSON, DataViewer.OPERATOR, DataViewer.PAYMENT_SERVICE),
+        KeptFor(KeptSpan.ACCOUNT, "without it there is no account"),
+        KindErasure(Fate.DELETED),
         sql=(
             Columns(
                 "payment_profiles",

@@ -1,18 +1,20 @@
 """Describes kinds of personal data: what for, who sees them, how long, where they are kept.
 
-The shapes of the data map, and the queries on it; `data_map` has the kinds themselves. Tables, keys
-and fields are only named here.
+Defines the shapes of the data map and the queries on it; `data_map` has the kinds themselves, with
+the periods that people are promised. The periods at the end of this module are internal ones.
 """
 
 from __future__ import annotations
 
+import calendar
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Final
 
 
-class Purpose(StrEnum):
+class DataPurpose(StrEnum):
     """What data are used for. The list is closed: people are promised nothing else is done."""
 
     PROVIDE = "provide"
@@ -28,7 +30,7 @@ class Purpose(StrEnum):
     """To do what the law demands."""
 
 
-class Viewer(StrEnum):
+class DataViewer(StrEnum):
     """Who gets to see data."""
 
     PERSON = "person"
@@ -43,7 +45,7 @@ class Viewer(StrEnum):
     events."""
 
 
-class Span(StrEnum):
+class KeptSpan(StrEnum):
     """What bounds how long data are kept."""
 
     ACCOUNT = "account"
@@ -63,10 +65,10 @@ class Span(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Period:
+class KeptFor:
     """How long a kind is kept."""
 
-    span: Span
+    span: KeptSpan
     reason: str
     """Why so long."""
     count: int = 0
@@ -78,14 +80,14 @@ class Period:
     def longest(self) -> timedelta | None:
         """The longest that data are kept after they have ended; None if no time bounds it."""
         match self.span:
-            case Span.YEARS:
+            case KeptSpan.YEARS:
                 return timedelta(days=366 * (self.count + 1))
-            case Span.MONTHS:
+            case KeptSpan.MONTHS:
                 # A month has 31 days at most, and no shorter time is promised.
                 return timedelta(days=31 * self.count)
-            case Span.DAYS:
+            case KeptSpan.DAYS:
                 return timedelta(days=self.count)
-            case Span.MINUTES:
+            case KeptSpan.MINUTES:
                 return timedelta(minutes=self.count)
         return None
 
@@ -105,12 +107,12 @@ class Fate(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Erasure:
+class KindErasure:
     """What happens to a kind when its account is deleted, and why if it is not deleted."""
 
     fate: Fate
     reason: str = ""
-    period: Period | None = None
+    period: KeptFor | None = None
     """How long what is left is kept; None if as long as the kind otherwise."""
 
 
@@ -166,14 +168,14 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class KindOfData:
     """One kind of personal data. Its title and description are in the languages of the pages."""
 
     name: str
-    purposes: tuple[Purpose, ...]
-    seen_by: tuple[Viewer, ...]
-    period: Period
-    erasure: Erasure
+    purposes: tuple[DataPurpose, ...]
+    seen_by: tuple[DataViewer, ...]
+    period: KeptFor
+    erasure: KindErasure
     sql: tuple[Columns, ...] = ()
     valkey: tuple[Key, ...] = ()
     logs: tuple[str, ...] = ()
@@ -193,7 +195,7 @@ class Kind:
         return not self.not_exported
 
     @property
-    def stays(self) -> Period | None:
+    def stays(self) -> KeptFor | None:
         """How long anything of it is kept once the account is deleted; None if nothing is."""
         if self.erasure.fate is Fate.DELETED:
             return None
@@ -213,9 +215,42 @@ class NotPersonal:
 
 
 @dataclass(frozen=True, slots=True)
-class Host:
+class ContactedHost:
     """A service that a node contacts: what for, and which setting names it."""
 
     setting: str
-    purposes: tuple[Purpose, ...]
-    viewer: Viewer
+    purposes: tuple[DataPurpose, ...]
+    viewer: DataViewer
+
+
+UNPROVEN_KEPT: Final = timedelta(days=30)
+"""How long an account with an unproven address is kept: ten times as long as its link works, and
+the link can be sent again."""
+EXPORT_KEPT: Final = timedelta(days=7)
+"""How long an export can be fetched."""
+EXPORT_NOTED: Final = timedelta(days=30)
+"""How long it is known that an export existed."""
+
+
+MAILS_KEPT: Final = timedelta(days=30)
+"""How long sent and abandoned mails are kept, in case someone asks about one."""
+
+DELIVERIES_KEPT: Final = timedelta(days=30)
+"""How long the outcome of a webhook is kept; until then it can be sent again."""
+
+
+def years_before(at: datetime, years: int) -> datetime:
+    """Return the moment since which entries are kept for this many calendar years.
+
+    A year counts from its end: § 147 (4) AO, § 257 (5) HGB.
+    """
+    return at.replace(at.year - years, 1, 1, 0, 0, 0, 0)
+
+
+def months_before(at: datetime, months: int) -> datetime:
+    """Return the same day some months earlier; the last day of a month that has no such day."""
+    index = at.year * 12 + at.month - 1 - months
+    year = index // 12
+    month = index % 12 + 1
+    day = min(at.day, calendar.monthrange(year, month)[1])
+    return at.replace(year=year, month=month, day=day)

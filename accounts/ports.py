@@ -1,4 +1,4 @@
-"""Declares the ports of sign-up, sign-in and account pages: holders, sessions, a password hasher.
+"""Declares the ports of sign-up, sign-in and account pages: holders, sessions, what people decide.
 
 Every method raises StoreUnavailableError, and is safe to repeat.
 """
@@ -10,14 +10,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Protocol
 
-from accounts.ceremony import Ceremony
-from accounts.ceremony import Purpose as CeremonyPurpose
+from accounts.ceremony import Ceremony, CeremonyPurpose
+from accounts.data_request import DataRequest
+from accounts.erasure import Erasure, Unspent
 from accounts.export import Export, ExportRefusal
 from accounts.holder import Device, Holder
 from accounts.link import Link
 from accounts.notice import Notice
 from accounts.passkey import Passkey
-from accounts.personal_data import Columns, Kind
+from accounts.personal_data import Columns, KindOfData
 from accounts.second_factor import SecondFactor
 from accounts.session import Session
 
@@ -303,7 +304,7 @@ class RowPage(Protocol):
 class Held:
     """What one table holds of one kind: how much, and the newest rows."""
 
-    kind: Kind
+    kind: KindOfData
     columns: Columns
     count: int
     """At most the requested number."""
@@ -314,12 +315,12 @@ class Held:
 class PersonalRows(Protocol):
     """Reads the SQL rows of a person, as the data map lists them."""
 
-    async def count(self, kind: Kind, columns: Columns, account_id: str) -> int:
+    async def count(self, kind: KindOfData, columns: Columns, account_id: str) -> int:
         """Return how many rows of a kind an account has in one table."""
 
     async def page(
         self,
-        kind: Kind,
+        kind: KindOfData,
         columns: Columns,
         account_id: str,
         *,
@@ -347,3 +348,67 @@ class Exports(Protocol):
 
     async def chunk(self, export_id: str, number: int) -> bytes | None:
         """Return a chunk of a file; None after the last one."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataChoices:
+    """What a person has entered in the form about the use of their data."""
+
+    objects: bool
+    """To the use of quality figures for improving the service."""
+    restricts: bool
+    """Data are to be kept and not used."""
+    muted: frozenset[str]
+    """Mails that are switched off."""
+
+
+NO_CHOICES: Final = DataChoices(objects=False, restricts=False, muted=frozenset())
+"""The choices of a new account."""
+
+
+class Departures(Protocol):
+    """What people decide about their data.
+
+    What a signed-in person asks for carries the credentials epoch of their session.
+    """
+
+    async def deletion(self, account_id: str) -> Erasure | None:
+        """Return an account's open deletion; None if there is none."""
+
+    async def is_frozen_otherwise(self, account_id: str) -> bool:
+        """Return whether an account is frozen for another reason than its deletion."""
+
+    async def strongest_proof_since(self, account_id: str) -> datetime | None:
+        """Return when the newest of a holder's second factor and passkeys was added."""
+
+    async def ask_deletion(
+        self,
+        account_id: str,
+        credentials_epoch: int,
+        unspent: Unspent,
+        due_at: datetime,
+        notice: Notice,
+    ) -> bool:
+        """Note that a person leaves, and freeze the account; False if the session is over."""
+
+    async def cancel_deletion(self, account_id: str, credentials_epoch: int) -> bool | None:
+        """Keep the account after all; False if it is too late, None if the session is over."""
+
+    async def cancel_by_link(self, digest: str) -> bool:
+        """Use a CANCEL_DELETION link; False if it does not work, or no longer."""
+
+    async def requests(self, account_id: str) -> Sequence[DataRequest]:
+        """Return what a person has asked for about their data, the newest first."""
+
+    async def choose(
+        self, account_id: str, credentials_epoch: int, wishes: DataChoices
+    ) -> Holder | None:
+        """Store a person's choices and apply them; None if the session is over."""
+
+    async def accepted(self, account_id: str) -> Mapping[str, str]:
+        """Return document -> the version that a person accepted last."""
+
+    async def accept(
+        self, account_id: str, credentials_epoch: int, versions: Mapping[str, str]
+    ) -> bool:
+        """Record what a person accepts (document -> version); False if the session is over."""

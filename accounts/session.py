@@ -1,7 +1,4 @@
-"""Judges sessions of signed-in browsers: how long they last, and what they may do.
-
-Pure: takes the time as an argument.
-"""
+"""Judges sessions of signed-in browsers: how long they last, and what they may do."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""The steps from an address to a session, as a table: event, next state, what the person may learn.
+"""Defines the steps of a sign-in as a table: state, event, next state, what the person may learn.
 
     START ──── NEEDS_SECOND_FACTOR ──── SIGNED_IN
       └──────────────┴──────────────── REFUSED, LOCKED
 
-Pure. The velocity limits bound how often an attempt may be begun.
+The velocity limits bound how often an attempt may be begun.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ CODE_TRIES_MAX: Final = 5
 100 at most."""
 
 
-class State(StrEnum):
+class SignInState(StrEnum):
     """The states of an attempt to sign in."""
 
     START = "start"
@@ -32,7 +32,7 @@ class State(StrEnum):
     """The holder has locked the account; a password reset unlocks it. Final."""
 
 
-class Event(StrEnum):
+class SignInEvent(StrEnum):
     """Something that happens in an attempt."""
 
     PASSWORD_RIGHT = "password_right"  # noqa: S105
@@ -57,7 +57,7 @@ class Event(StrEnum):
     """A velocity limit refuses the attempt."""
 
 
-class Answer(StrEnum):
+class SignInAnswer(StrEnum):
     """All that the person may learn."""
 
     NOTHING = "nothing"
@@ -83,98 +83,102 @@ class Answer(StrEnum):
     """The steps came in an order that the pages never ask for."""
 
 
-FINAL: Final = frozenset({State.SIGNED_IN, State.REFUSED, State.LOCKED})
+FINAL: Final = frozenset({SignInState.SIGNED_IN, SignInState.REFUSED, SignInState.LOCKED})
 """States that no event changes: a repeated form signs no one in or out."""
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class SignInAttempt:
     """One attempt to sign in."""
 
     has_second_factor: bool
     """Whether the holder has a second factor; False for an unknown address."""
-    state: State = State.START
-    answer: Answer = Answer.NOTHING
+    state: SignInState = SignInState.START
+    answer: SignInAnswer = SignInAnswer.NOTHING
     wrong_codes: int = 0
     methods: frozenset[str] = frozenset()
     """How the person has proven who they are so far, as RFC 8176 names."""
 
 
-class Outcome(NamedTuple):
+class SignInOutcome(NamedTuple):
     """The result of an event."""
 
-    state: State
-    answer: Answer
+    state: SignInState
+    answer: SignInAnswer
     counts: bool = False
     """Whether it counts as a try of a code."""
 
 
-_WRONG = Outcome(State.REFUSED, Answer.WRONG)
-_LOCKED = Outcome(State.LOCKED, Answer.LOCKED)
-_WELCOME = Outcome(State.SIGNED_IN, Answer.WELCOME)
-_WAIT = Outcome(State.REFUSED, Answer.WAIT)
-_BEGIN_AGAIN = Outcome(State.REFUSED, Answer.BEGIN_AGAIN)
-_ASK_CODE = Outcome(State.NEEDS_SECOND_FACTOR, Answer.ASK_CODE)
-_TOO_MANY_CODES = Outcome(State.REFUSED, Answer.TOO_MANY_CODES)
+_WRONG = SignInOutcome(SignInState.REFUSED, SignInAnswer.WRONG)
+_LOCKED = SignInOutcome(SignInState.LOCKED, SignInAnswer.LOCKED)
+_WELCOME = SignInOutcome(SignInState.SIGNED_IN, SignInAnswer.WELCOME)
+_WAIT = SignInOutcome(SignInState.REFUSED, SignInAnswer.WAIT)
+_BEGIN_AGAIN = SignInOutcome(SignInState.REFUSED, SignInAnswer.BEGIN_AGAIN)
+_ASK_CODE = SignInOutcome(SignInState.NEEDS_SECOND_FACTOR, SignInAnswer.ASK_CODE)
+_TOO_MANY_CODES = SignInOutcome(SignInState.REFUSED, SignInAnswer.TOO_MANY_CODES)
 
 
-def _again(answer: Answer) -> Outcome:
-    return Outcome(State.NEEDS_SECOND_FACTOR, answer, counts=True)
+def _again(answer: SignInAnswer) -> SignInOutcome:
+    return SignInOutcome(SignInState.NEEDS_SECOND_FACTOR, answer, counts=True)
 
 
-TABLE: Final[Mapping[tuple[State, Event], Outcome]] = {
+TABLE: Final[Mapping[tuple[SignInState, SignInEvent], SignInOutcome]] = {
     # For a holder with a second factor; without one it signs in.
-    (State.START, Event.PASSWORD_RIGHT): _ASK_CODE,
-    (State.START, Event.PASSWORD_WRONG): _WRONG,
-    (State.START, Event.UNKNOWN_ADDRESS): _WRONG,
-    (State.START, Event.LOCKED): _LOCKED,
-    (State.START, Event.PASSKEY_RIGHT): _WELCOME,
-    (State.START, Event.PASSKEY_WRONG): Outcome(State.REFUSED, Answer.PASSKEY_WRONG),
-    # For a holder with a second factor; without one it signs in.
-    (State.START, Event.LINK_RIGHT): _BEGIN_AGAIN,
-    (State.START, Event.TOO_MANY): _WAIT,
-    # A right code does not replace the password that must come first.
-    (State.START, Event.CODE_RIGHT): _BEGIN_AGAIN,
-    (State.START, Event.CODE_WRONG): _BEGIN_AGAIN,
-    (State.START, Event.CODE_USED): _BEGIN_AGAIN,
-    (State.START, Event.CLOCK_OFF): _BEGIN_AGAIN,
-    (State.START, Event.RECOVERY_CODE_RIGHT): _BEGIN_AGAIN,
-    (State.NEEDS_SECOND_FACTOR, Event.CODE_RIGHT): _WELCOME,
-    (State.NEEDS_SECOND_FACTOR, Event.RECOVERY_CODE_RIGHT): Outcome(
-        State.SIGNED_IN, Answer.RECOVERY_CODE_USED
+    (SignInState.START, SignInEvent.PASSWORD_RIGHT): _ASK_CODE,
+    (SignInState.START, SignInEvent.PASSWORD_WRONG): _WRONG,
+    (SignInState.START, SignInEvent.UNKNOWN_ADDRESS): _WRONG,
+    (SignInState.START, SignInEvent.LOCKED): _LOCKED,
+    (SignInState.START, SignInEvent.PASSKEY_RIGHT): _WELCOME,
+    (SignInState.START, SignInEvent.PASSKEY_WRONG): SignInOutcome(
+        SignInState.REFUSED, SignInAnswer.PASSKEY_WRONG
     ),
-    (State.NEEDS_SECOND_FACTOR, Event.PASSKEY_RIGHT): _WELCOME,
+    # For a holder with a second factor; without one it signs in.
+    (SignInState.START, SignInEvent.LINK_RIGHT): _BEGIN_AGAIN,
+    (SignInState.START, SignInEvent.TOO_MANY): _WAIT,
+    # A right code does not replace the password that must come first.
+    (SignInState.START, SignInEvent.CODE_RIGHT): _BEGIN_AGAIN,
+    (SignInState.START, SignInEvent.CODE_WRONG): _BEGIN_AGAIN,
+    (SignInState.START, SignInEvent.CODE_USED): _BEGIN_AGAIN,
+    (SignInState.START, SignInEvent.CLOCK_OFF): _BEGIN_AGAIN,
+    (SignInState.START, SignInEvent.RECOVERY_CODE_RIGHT): _BEGIN_AGAIN,
+    (SignInState.NEEDS_SECOND_FACTOR, SignInEvent.CODE_RIGHT): _WELCOME,
+    (SignInState.NEEDS_SECOND_FACTOR, SignInEvent.RECOVERY_CODE_RIGHT): SignInOutcome(
+        SignInState.SIGNED_IN, SignInAnswer.RECOVERY_CODE_USED
+    ),
+    (SignInState.NEEDS_SECOND_FACTOR, SignInEvent.PASSKEY_RIGHT): _WELCOME,
     # Each counts as a try: hearing that a code was used, or is of another time, helps an attacker.
-    (State.NEEDS_SECOND_FACTOR, Event.CODE_WRONG): _again(Answer.CODE_WRONG),
-    (State.NEEDS_SECOND_FACTOR, Event.CODE_USED): _again(Answer.CODE_USED),
-    (State.NEEDS_SECOND_FACTOR, Event.CLOCK_OFF): _again(Answer.CLOCK_OFF),
+    (SignInState.NEEDS_SECOND_FACTOR, SignInEvent.CODE_WRONG): _again(SignInAnswer.CODE_WRONG),
+    (SignInState.NEEDS_SECOND_FACTOR, SignInEvent.CODE_USED): _again(SignInAnswer.CODE_USED),
+    (SignInState.NEEDS_SECOND_FACTOR, SignInEvent.CLOCK_OFF): _again(SignInAnswer.CLOCK_OFF),
     # A browser may offer any of its owner's passkeys; the code is still valid.
-    (State.NEEDS_SECOND_FACTOR, Event.PASSKEY_WRONG): _again(Answer.PASSKEY_WRONG),
-    (State.NEEDS_SECOND_FACTOR, Event.LINK_RIGHT): _BEGIN_AGAIN,
-    (State.NEEDS_SECOND_FACTOR, Event.LOCKED): _LOCKED,
-    (State.NEEDS_SECOND_FACTOR, Event.TOO_MANY): _WAIT,
+    (SignInState.NEEDS_SECOND_FACTOR, SignInEvent.PASSKEY_WRONG): _again(
+        SignInAnswer.PASSKEY_WRONG
+    ),
+    (SignInState.NEEDS_SECOND_FACTOR, SignInEvent.LINK_RIGHT): _BEGIN_AGAIN,
+    (SignInState.NEEDS_SECOND_FACTOR, SignInEvent.LOCKED): _LOCKED,
+    (SignInState.NEEDS_SECOND_FACTOR, SignInEvent.TOO_MANY): _WAIT,
     # The password form again, by the back button: it gives no more tries.
-    (State.NEEDS_SECOND_FACTOR, Event.PASSWORD_RIGHT): _ASK_CODE,
-    (State.NEEDS_SECOND_FACTOR, Event.PASSWORD_WRONG): _WRONG,
-    (State.NEEDS_SECOND_FACTOR, Event.UNKNOWN_ADDRESS): _WRONG,
+    (SignInState.NEEDS_SECOND_FACTOR, SignInEvent.PASSWORD_RIGHT): _ASK_CODE,
+    (SignInState.NEEDS_SECOND_FACTOR, SignInEvent.PASSWORD_WRONG): _WRONG,
+    (SignInState.NEEDS_SECOND_FACTOR, SignInEvent.UNKNOWN_ADDRESS): _WRONG,
 }
 """What follows in each state that is not final."""
 
-ONE_FACTOR: Final = frozenset({Event.PASSWORD_RIGHT, Event.LINK_RIGHT})
+ONE_FACTOR: Final = frozenset({SignInEvent.PASSWORD_RIGHT, SignInEvent.LINK_RIGHT})
 """What signs in a holder who has no second factor."""
 
-METHODS: Final[Mapping[Event, frozenset[str]]] = {
-    Event.PASSWORD_RIGHT: frozenset({"pwd"}),
-    Event.CODE_RIGHT: frozenset({"otp", "mfa"}),
-    Event.RECOVERY_CODE_RIGHT: frozenset({"otp", "mfa"}),
-    Event.PASSKEY_RIGHT: frozenset({"pop", "user", "mfa"}),
+METHODS: Final[Mapping[SignInEvent, frozenset[str]]] = {
+    SignInEvent.PASSWORD_RIGHT: frozenset({"pwd"}),
+    SignInEvent.CODE_RIGHT: frozenset({"otp", "mfa"}),
+    SignInEvent.RECOVERY_CODE_RIGHT: frozenset({"otp", "mfa"}),
+    SignInEvent.PASSKEY_RIGHT: frozenset({"pop", "user", "mfa"}),
     # RFC 8176 has no name for it.
-    Event.LINK_RIGHT: frozenset(),
+    SignInEvent.LINK_RIGHT: frozenset(),
 }
 """What an event proves, as RFC 8176 names: `pop` is possession of a key."""
 
 
-def advance(attempt: Attempt, event: Event) -> Attempt:
+def advance(attempt: SignInAttempt, event: SignInEvent) -> SignInAttempt:
     """Return the attempt after an event. The table decides every event in every state.
 
     Take a session's `methods` from the attempt, and begin one only if it is SIGNED_IN.
@@ -193,5 +197,5 @@ def advance(attempt: Attempt, event: Event) -> Attempt:
         state=outcome.state,
         answer=outcome.answer,
         wrong_codes=wrong_codes,
-        methods=frozenset() if outcome.state is State.REFUSED else attempt.methods | proven,
+        methods=frozenset() if outcome.state is SignInState.REFUSED else attempt.methods | proven,
     )

@@ -28,7 +28,7 @@ _TYPED_MAX = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Right:
+class RightCode:
     """The code is right; `step` must be stored as the last one before anything else happens."""
 
     step: int
@@ -52,7 +52,7 @@ class Wrong:
     """Not a code of this secret at this time, or not a code."""
 
 
-Verdict = Right | Used | ClockOff | Wrong
+Verdict = RightCode | Used | ClockOff | Wrong
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ def check(secret: bytes, code: str, now_s: int, last_step: int) -> Verdict:
     accepted = [step for step in fresh if abs(step - now) <= STEPS_ACCEPTED]
     if accepted:
         # The latest, because an earlier one would let the same code pass again.
-        return Right(accepted[-1])
+        return RightCode(accepted[-1])
     if len(fresh) < len(matching):
         return Used()
     if fresh:

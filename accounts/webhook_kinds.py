@@ -6,24 +6,24 @@ from typing import Final
 
 from accounts.personal_data import (
     Columns,
-    Erasure,
+    DataPurpose,
+    DataViewer,
     Fate,
-    Kind,
-    Period,
-    Purpose,
-    Span,
-    Viewer,
+    KeptFor,
+    KeptSpan,
+    KindErasure,
+    KindOfData,
 )
 
-_PERSON, _OPERATOR = Viewer.PERSON, Viewer.OPERATOR
-_DELETED: Final = Erasure(Fate.DELETED)
+_PERSON, _OPERATOR = DataViewer.PERSON, DataViewer.OPERATOR
+_DELETED: Final = KindErasure(Fate.DELETED)
 
-WEBHOOK_KINDS: Final[tuple[Kind, ...]] = (
-    Kind(
+WEBHOOK_KINDS: Final[tuple[KindOfData, ...]] = (
+    KindOfData(
         "webhooks",
-        (Purpose.PROVIDE,),
+        (DataPurpose.PROVIDE,),
         (_PERSON, _OPERATOR),
-        Period(Span.ACCOUNT, "it is there until its owner deletes it"),
+        KeptFor(KeptSpan.ACCOUNT, "it is there until its owner deletes it"),
         _DELETED,
         sql=(
             Columns(
@@ -48,20 +48,20 @@ WEBHOOK_KINDS: Final[tuple[Kind, ...]] = (
         ),
         logs=("webhook",),
     ),
-    Kind(
+    KindOfData(
         "webhook_secrets",
-        (Purpose.PROVIDE,),
+        (DataPurpose.PROVIDE,),
         (),
-        Period(Span.ACCOUNT, "posts are signed with it"),
+        KeptFor(KeptSpan.ACCOUNT, "posts are signed with it"),
         _DELETED,
         sql=(Columns("webhook_endpoints", ("seed", "old_seed")),),
         not_exported="a file with it would help whoever steals the file, and nobody else",
     ),
-    Kind(
+    KindOfData(
         "webhook_deliveries",
-        (Purpose.PROVIDE,),
+        (DataPurpose.PROVIDE,),
         (_PERSON, _OPERATOR),
-        Period(Span.DAYS, "its owner may ask what became of one, and have it sent again", 30),
+        KeptFor(KeptSpan.DAYS, "its owner may ask what became of one, and have it sent again", 30),
         _DELETED,
         sql=(
             Columns(

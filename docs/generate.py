@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from accounts.not_personal import NOT_PERSONAL
-from accounts.personal_data import Kind
+from accounts.personal_data import KindOfData
 from docs import button_limits
 from docs.client import Client
 from gateway import settings_table
@@ -167,7 +167,7 @@ def privacy() -> str:
     )
 
 
-def _place_row(words: Mapping[str, str], kind: Kind) -> str:
+def _place_row(words: Mapping[str, str], kind: KindOfData) -> str:
     where = [
         *(f"`{columns.table}`: {', '.join(columns.names)}" for columns in kind.sql),
         *(f"key `{key.template}`" for key in kind.valkey),

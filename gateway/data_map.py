@@ -13,36 +13,36 @@ from accounts.link import MAIL_MAX
 from accounts.money_kinds import BOOK_YEARS, BY_LAW, FOR_GOOD, MONEY_KINDS, PSEUDONYMISED
 from accounts.personal_data import (
     Columns,
-    Erasure,
+    ContactedHost,
+    DataPurpose,
+    DataViewer,
     Fate,
-    Host,
+    KeptFor,
+    KeptSpan,
     Key,
-    Kind,
-    Period,
-    Purpose,
-    Span,
+    KindErasure,
+    KindOfData,
     Via,
-    Viewer,
 )
 from accounts.webhook_kinds import WEBHOOK_KINDS
 from billing.cdr import FIGURES
 
 CALL_MONTHS_MAX: Final = 12
 """How long call records are kept, as people are promised."""
-_PROVIDE, _TRANSACT, _NOTIFY = Purpose.PROVIDE, Purpose.TRANSACT, Purpose.NOTIFY
-_IMPROVE, _FRAUD, _COMPLY = Purpose.IMPROVE, Purpose.PREVENT_FRAUD, Purpose.COMPLY
-_PERSON, _OPERATOR = Viewer.PERSON, Viewer.OPERATOR
+_PROVIDE, _TRANSACT, _NOTIFY = DataPurpose.PROVIDE, DataPurpose.TRANSACT, DataPurpose.NOTIFY
+_IMPROVE, _FRAUD, _COMPLY = DataPurpose.IMPROVE, DataPurpose.PREVENT_FRAUD, DataPurpose.COMPLY
+_PERSON, _OPERATOR = DataViewer.PERSON, DataViewer.OPERATOR
 
 _CALL: Final = sorted(FIGURES, key=lambda figure: figure.is_of_operation)
-_LIFE: Final = Period(Span.ACCOUNT, "without it there is no account")
-_DELETED: Final = Erasure(Fate.DELETED)
-KINDS: Final[tuple[Kind, ...]] = (
-    Kind(
+_LIFE: Final = KeptFor(KeptSpan.ACCOUNT, "without it there is no account")
+_DELETED: Final = KindErasure(Fate.DELETED)
+KINDS: Final[tuple[KindOfData, ...]] = (
+    KindOfData(
         "account",
         (_PROVIDE,),
         (_PERSON, _OPERATOR),
         _LIFE,
-        Erasure(
+        KindErasure(
             Fate.ANONYMOUS,
             "books are closed under its number, which identifies no one and is never reused",
             FOR_GOOD,
@@ -73,10 +73,10 @@ KINDS: Final[tuple[Kind, ...]] = (
         files=("erased.log",),
         corrected_at="/account",
     ),
-    Kind(
+    KindOfData(
         "email",
         (_PROVIDE, _NOTIFY),
-        (_PERSON, _OPERATOR, Viewer.MAIL_SERVER, Viewer.PAYMENT_SERVICE),
+        (_PERSON, _OPERATOR, DataViewer.MAIL_SERVER, DataViewer.PAYMENT_SERVICE),
         _LIFE,
         _DELETED,
         sql=(
@@ -85,7 +85,7 @@ KINDS: Final[tuple[Kind, ...]] = (
         ),
         corrected_at="/account/address",
     ),
-    Kind(
+    KindOfData(
         "credentials",
         (_PROVIDE, _FRAUD),
         (),
@@ -95,7 +95,7 @@ KINDS: Final[tuple[Kind, ...]] = (
         corrected_at="/account/password",
         not_exported="in a file it would only help someone who steals the file",
     ),
-    Kind(
+    KindOfData(
         "second_factor",
         (_PROVIDE, _FRAUD),
         (_PERSON,),
@@ -109,7 +109,7 @@ KINDS: Final[tuple[Kind, ...]] = (
         corrected_at="/account/security",
         not_exported="in a file it would only help someone who steals the file",
     ),
-    Kind(
+    KindOfData(
         "passkeys",
         (_PROVIDE, _FRAUD),
         (_PERSON, _OPERATOR),
@@ -133,29 +133,29 @@ KINDS: Final[tuple[Kind, ...]] = (
         ),
         corrected_at="/account/security",
     ),
-    Kind(
+    KindOfData(
         "ceremonies",
         (_PROVIDE, _FRAUD),
         (),
-        Period(Span.MINUTES, "a person must find a code or a key", 15),
-        Erasure(Fate.EXPIRES, "only the browser that began it can go on"),
+        KeptFor(KeptSpan.MINUTES, "a person must find a code or a key", 15),
+        KindErasure(Fate.EXPIRES, "only the browser that began it can go on"),
         valkey=(Key("caller:ceremony:1:<digest>", Via.NAME),),
         not_exported="it is over before a file is made",
     ),
-    Kind(
+    KindOfData(
         "consents",
         (_COMPLY,),
         (_PERSON, _OPERATOR),
-        Period(Span.ACCOUNT, "it proves what was agreed"),
+        KeptFor(KeptSpan.ACCOUNT, "it proves what was agreed"),
         _DELETED,
         sql=(Columns("consents", ("account_id", "document", "version", "at")),),
     ),
-    Kind(
+    KindOfData(
         "proof",
         (_COMPLY,),
         (_OPERATOR,),
-        Period(Span.MONTHS, "claims lapse by then", 48),
-        Erasure(
+        KeptFor(KeptSpan.MONTHS, "claims lapse by then", 48),
+        KindErasure(
             Fate.KEPT, "it proves that the terms were accepted, to someone who has the address"
         ),
         sql=(
@@ -168,7 +168,7 @@ KINDS: Final[tuple[Kind, ...]] = (
         ),
         not_exported="it is made when the account is deleted",
     ),
-    Kind(
+    KindOfData(
         "choices",
         (_PROVIDE, _COMPLY),
         (_PERSON, _OPERATOR),
@@ -177,12 +177,14 @@ KINDS: Final[tuple[Kind, ...]] = (
         sql=(Columns("holders", ("objected_at", "restricted_at", "muted")),),
         corrected_at="/account/privacy-choices",
     ),
-    Kind(
+    KindOfData(
         "requests",
         (_COMPLY,),
         (_PERSON, _OPERATOR),
-        Period(Span.YEARS, "it proves that requests were answered in time", BOOK_YEARS, BY_LAW),
-        Erasure(Fate.PSEUDONYMISED, "it has an account number and dates, and no one's words"),
+        KeptFor(
+            KeptSpan.YEARS, "it proves that requests were answered in time", BOOK_YEARS, BY_LAW
+        ),
+        KindErasure(Fate.PSEUDONYMISED, "it has an account number and dates, and no one's words"),
         sql=(
             Columns(
                 "data_requests",
@@ -213,11 +215,11 @@ KINDS: Final[tuple[Kind, ...]] = (
             ),
         ),
     ),
-    Kind(
+    KindOfData(
         "links",
         (_PROVIDE, _NOTIFY),
         (_OPERATOR,),
-        Period(Span.DAYS, "a page can still say that a link is over", 30),
+        KeptFor(KeptSpan.DAYS, "a page can still say that a link is over", 30),
         _DELETED,
         sql=(
             Columns(
@@ -240,11 +242,11 @@ KINDS: Final[tuple[Kind, ...]] = (
             ),
         ),
     ),
-    Kind(
+    KindOfData(
         "devices",
         (_PROVIDE, _FRAUD),
         (_PERSON, _OPERATOR),
-        Period(Span.MONTHS, "a browser that was not seen for so long counts as new again", 12),
+        KeptFor(KeptSpan.MONTHS, "a browser that was not seen for so long counts as new again", 12),
         _DELETED,
         sql=(
             Columns(
@@ -263,11 +265,11 @@ KINDS: Final[tuple[Kind, ...]] = (
         ),
         corrected_at="/account/devices",
     ),
-    Kind(
+    KindOfData(
         "sessions",
         (_PROVIDE, _FRAUD),
         (_PERSON,),
-        Period(Span.DAYS, "no one stays signed in for longer", 30),
+        KeptFor(KeptSpan.DAYS, "no one stays signed in for longer", 30),
         _DELETED,
         valkey=(
             Key("caller:session:1:{<tag>}:<digest>"),
@@ -275,12 +277,12 @@ KINDS: Final[tuple[Kind, ...]] = (
         ),
         corrected_at="/account/devices",
     ),
-    Kind(
+    KindOfData(
         "activity",
         (_FRAUD, _COMPLY),
         (_PERSON, _OPERATOR),
-        Period(Span.MONTHS, "long enough to find out what an intruder did", 12),
-        Erasure(
+        KeptFor(KeptSpan.MONTHS, "long enough to find out what an intruder did", 12),
+        KindErasure(
             Fate.PSEUDONYMISED,
             "it proves what was done with the account; the reasons that were given go with it",
         ),
@@ -293,7 +295,7 @@ KINDS: Final[tuple[Kind, ...]] = (
             ),
         ),
     ),
-    Kind(
+    KindOfData(
         "countries",
         (_PROVIDE, _FRAUD),
         (_PERSON, _OPERATOR),
@@ -302,7 +304,7 @@ KINDS: Final[tuple[Kind, ...]] = (
         sql=(Columns("opened_countries", ("account_id", "country", "opened_at")),),
         corrected_at="/account/countries",
     ),
-    Kind(
+    KindOfData(
         "supervision",
         (_PROVIDE, _COMPLY),
         (_PERSON, _OPERATOR),
@@ -312,31 +314,31 @@ KINDS: Final[tuple[Kind, ...]] = (
         logs=("mode",),
         corrected_at="/account/supervision",
     ),
-    Kind(
+    KindOfData(
         "refusals",
         (_FRAUD,),
         (_PERSON, _OPERATOR),
-        Period(Span.DAYS, "most payments can be disputed for so long", 90),
+        KeptFor(KeptSpan.DAYS, "most payments can be disputed for so long", 90),
         _DELETED,
         sql=(Columns("call_refusals", ("account_id", "hour", "rule", "run", "count")),),
     ),
-    Kind(
+    KindOfData(
         "exceptions",
         (_FRAUD,),
         (_PERSON, _OPERATOR),
-        Period(Span.ACCOUNT, "an operator who lifted a rule must be able to see it"),
+        KeptFor(KeptSpan.ACCOUNT, "an operator who lifted a rule must be able to see it"),
         _DELETED,
         sql=(Columns("rule_overrides", ("account_id", "rule", "until")),),
     ),
-    Kind(
+    KindOfData(
         "mails",
         (_NOTIFY,),
-        (_PERSON, _OPERATOR, Viewer.MAIL_SERVER),
-        Period(Span.DAYS, "someone may ask what became of one", 30),
-        Erasure(
+        (_PERSON, _OPERATOR, DataViewer.MAIL_SERVER),
+        KeptFor(KeptSpan.DAYS, "someone may ask what became of one", 30),
+        KindErasure(
             Fate.EXPIRES,
             "the last mail says that the account is deleted; it goes once it has left",
-            Period(Span.DAYS, "a mail server may be away for so long", MAIL_MAX.days),
+            KeptFor(KeptSpan.DAYS, "a mail server may be away for so long", MAIL_MAX.days),
         ),
         sql=(
             Columns(
@@ -364,11 +366,11 @@ KINDS: Final[tuple[Kind, ...]] = (
         logs=("message_id", "about"),
     ),
     *WEBHOOK_KINDS,
-    Kind(
+    KindOfData(
         "keys",
         (_PROVIDE,),
         (_PERSON, _OPERATOR),
-        Period(Span.BOOKS, "each call names the key that paid for it", BOOK_YEARS, BY_LAW),
+        KeptFor(KeptSpan.BOOKS, "each call names the key that paid for it", BOOK_YEARS, BY_LAW),
         PSEUDONYMISED,
         sql=(
             Columns(
@@ -393,12 +395,12 @@ KINDS: Final[tuple[Kind, ...]] = (
         corrected_at="/account/keys",
     ),
     *BUTTON_KINDS,
-    Kind(
+    KindOfData(
         "calls",
         (_PROVIDE, _IMPROVE, _FRAUD),
-        (_PERSON, _OPERATOR, Viewer.CARRIER),
-        Period(
-            Span.MONTHS,
+        (_PERSON, _OPERATOR, DataViewer.CARRIER),
+        KeptFor(
+            KeptSpan.MONTHS,
             "long enough to question a call or a bill",
             CALL_MONTHS_MAX,
             "CALLER_CALLS_KEPT_MONTHS",
@@ -430,50 +432,52 @@ KINDS: Final[tuple[Kind, ...]] = (
         services=("Twilio: call",),
     ),
     *MONEY_KINDS,
-    Kind(
+    KindOfData(
         "limits",
         (_FRAUD,),
         (),
-        Period(Span.DAYS, "two periods of the longest limit, which is an hour or a day", 2),
-        Erasure(Fate.EXPIRES, "a keyed digest of an address or number; nothing leads to it"),
+        KeptFor(KeptSpan.DAYS, "two periods of the longest limit, which is an hour or a day", 2),
+        KindErasure(Fate.EXPIRES, "a keyed digest of an address or number; nothing leads to it"),
         valkey=(Key("caller:velocity<rest>", Via.DIGEST),),
         not_exported="it counts under digests, in which no person can be found",
     ),
-    Kind(
+    KindOfData(
         "tokens",
         (_PROVIDE,),
         (),
-        Period(Span.MINUTES, "a call must begin within it", 10, "CALLER_TOKEN_TTL_S"),
-        Erasure(Fate.EXPIRES, "only the owner of the token can find it, and only for a minute"),
+        KeptFor(KeptSpan.MINUTES, "a call must begin within it", 10, "CALLER_TOKEN_TTL_S"),
+        KindErasure(Fate.EXPIRES, "only the owner of the token can find it, and only for a minute"),
         valkey=(
             Key("caller:call-token:7:<digest>", Via.NAME),
             Key("caller:supervision-grant:1:<digest>", Via.NAME),
         ),
         not_exported="it is gone before an export could be read",
     ),
-    Kind(
+    KindOfData(
         "mailboxes",
         (_PROVIDE,),
         (),
-        Period(Span.MINUTES, "a process that is asked for a call answers within seconds", 1),
-        Erasure(Fate.EXPIRES, "an answer lies there until it is read, ten seconds at most"),
+        KeptFor(KeptSpan.MINUTES, "a process that is asked for a call answers within seconds", 1),
+        KindErasure(Fate.EXPIRES, "an answer lies there until it is read, ten seconds at most"),
         valkey=(Key("caller:mailbox:1:<process>", Via.NAME),),
         not_exported="it is gone before an export could be read",
     ),
-    Kind(
+    KindOfData(
         "network",
         (_FRAUD,),
         (_OPERATOR,),
-        Period(Span.LOGS, "addresses are only logged of peers that break a protocol"),
-        Erasure(Fate.EXPIRES, "log files are the operator's, and name no account with it"),
+        KeptFor(KeptSpan.LOGS, "addresses are only logged of peers that break a protocol"),
+        KindErasure(Fate.EXPIRES, "log files are the operator's, and name no account with it"),
         logs=("peer", "source"),
         not_exported="log files name no account with an address",
     ),
-    Kind(
+    KindOfData(
         "exports",
         (_PROVIDE, _COMPLY),
         (_PERSON,),
-        Period(Span.DAYS, "the file can be fetched for seven days, the row bounds how often", 30),
+        KeptFor(
+            KeptSpan.DAYS, "the file can be fetched for seven days, the row bounds how often", 30
+        ),
         _DELETED,
         sql=(
             Columns(
@@ -499,13 +503,13 @@ KINDS: Final[tuple[Kind, ...]] = (
     ),
 )
 
-HOSTS: Final[tuple[Host, ...]] = (
-    Host("CALLER_CARRIER_URL", (_PROVIDE,), Viewer.CARRIER),
-    Host("CALLER_STRIPE_URL", (_TRANSACT,), Viewer.PAYMENT_SERVICE),
-    Host("CALLER_SMTP_URL", (_NOTIFY,), Viewer.MAIL_SERVER),
-    Host("CALLER_EVENTS_URL", (_NOTIFY,), Viewer.SITE_OWNER),
-    Host("CALLER_OTLP_URL", (_PROVIDE,), Viewer.OPERATOR),
-    Host("CALLER_DATABASE_URL", (_PROVIDE,), Viewer.OPERATOR),
-    Host("CALLER_REDIS_URL", (_PROVIDE,), Viewer.OPERATOR),
+HOSTS: Final[tuple[ContactedHost, ...]] = (
+    ContactedHost("CALLER_CARRIER_URL", (_PROVIDE,), DataViewer.CARRIER),
+    ContactedHost("CALLER_STRIPE_URL", (_TRANSACT,), DataViewer.PAYMENT_SERVICE),
+    ContactedHost("CALLER_SMTP_URL", (_NOTIFY,), DataViewer.MAIL_SERVER),
+    ContactedHost("CALLER_EVENTS_URL", (_NOTIFY,), DataViewer.SITE_OWNER),
+    ContactedHost("CALLER_OTLP_URL", (_PROVIDE,), DataViewer.OPERATOR),
+    ContactedHost("CALLER_DATABASE_URL", (_PROVIDE,), DataViewer.OPERATOR),
+    ContactedHost("CALLER_REDIS_URL", (_PROVIDE,), DataViewer.OPERATOR),
 )
 """All services that a node contacts on its own initiative."""

@@ -123,7 +123,6 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
     "gateway.own_calls.app": ("tests/gateway/test_apps.py",),
     "gateway.buttons.tables": ("tests/gateway/buttons/test_store.py",),
     "accounts.not_personal": ("tests/gateway/test_data_map.py",),
-    "accounts.departures": ("tests/gateway/stores/test_departures.py",),
     "accounts.stores.erasures": ("tests/money/test_erasure.py",),
     "billing.stores.freezes": (
         "tests/billing/stores/test_freezes.py",

@@ -65,7 +65,6 @@ NOTHING_TO_TEST = {
     "accounts.ceremony",
     "accounts.notice",
     "accounts.ports",
-    "accounts.second_factor",
     "gateway.ports",
 }
 

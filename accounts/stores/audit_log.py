@@ -33,7 +33,7 @@ _SELECT = sa.select(
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class AuditEntry:
     """One line of the audit log."""
 
     at: datetime
@@ -77,7 +77,7 @@ async def of_account(
     limit: int,
     before: int | None = None,
     act: Act | None = None,
-) -> Sequence[Entry]:
+) -> Sequence[AuditEntry]:
     """Return an account's newest lines, the newest first.
 
     With `before` only those before a number, with `act` only those of one act.
@@ -102,7 +102,7 @@ async def count_since(
     return int(await connection.scalar(counted) or 0)
 
 
-async def last(connection: AsyncConnection, account_id: str, *acts: Act) -> Entry | None:
+async def last(connection: AsyncConnection, account_id: str, *acts: Act) -> AuditEntry | None:
     """Return the newest line of one of these acts; None if there is none."""
     row = (
         await connection.execute(
@@ -147,5 +147,5 @@ async def erase_reasons(
     return len(ids)
 
 
-def _entry(row: sa.Row[*tuple[Any, ...]]) -> Entry:
-    return Entry(row.at, Act(row.act), Actor(row.actor), row.reason, row.operator, row.id)
+def _entry(row: sa.Row[*tuple[Any, ...]]) -> AuditEntry:
+    return AuditEntry(row.at, Act(row.act), Actor(row.actor), row.reason, row.operator, row.id)

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from accounts.ceremony import LIVES, Ceremony, Purpose
+from accounts.ceremony import LIVES, Ceremony, CeremonyPurpose
 from accounts.stores.secret_box import SecretBox
 from accounts.stores.valkey import bounded
 
@@ -48,7 +48,7 @@ return 1
 class _Kept(msgspec.Struct, array_like=True):
     """The form in which a ceremony is stored."""
 
-    purpose: Purpose
+    purpose: CeremonyPurpose
     account_id: str
     credentials_epoch: int
     payload: str
@@ -79,7 +79,7 @@ class RedisCeremonies:
             await self._run(_BEGIN, _key(secret), kept, life_s)
         return secret
 
-    async def find(self, secret: str, purpose: Purpose) -> Ceremony | None:
+    async def find(self, secret: str, purpose: CeremonyPurpose) -> Ceremony | None:
         """Return a ceremony of this purpose; None if it is over or unknown."""
         if not _SECRET.fullmatch(secret):
             return None
@@ -87,7 +87,7 @@ class RedisCeremonies:
             stored = await self._redis.hget(_key(secret), "kept")
         return self._read(stored, purpose)
 
-    async def attempt(self, secret: str, purpose: Purpose) -> tuple[Ceremony, int] | None:
+    async def attempt(self, secret: str, purpose: CeremonyPurpose) -> tuple[Ceremony, int] | None:
         """Count a try of a ceremony; return it, and the number of tries including this one."""
         if not _SECRET.fullmatch(secret):
             return None
@@ -96,7 +96,7 @@ class RedisCeremonies:
         ceremony = self._read(found[0], purpose) if found else None
         return None if ceremony is None else (ceremony, int(found[1]))
 
-    async def take(self, secret: str, purpose: Purpose) -> Ceremony | None:
+    async def take(self, secret: str, purpose: CeremonyPurpose) -> Ceremony | None:
         """End a ceremony and return it; of concurrent callers only one gets it."""
         if not _SECRET.fullmatch(secret):
             return None
@@ -110,9 +110,11 @@ class RedisCeremonies:
             await self._redis.delete(_key(secret))
 
     def _written(self, ceremony: Ceremony) -> _Kept:
-        payload, is_sealed = base64.b64encode(ceremony.payload).decode(), False
+        payload = base64.b64encode(ceremony.payload).decode()
+        is_sealed = False
         if ceremony.payload and ceremony.account_id and self._box is not None:
-            payload, is_sealed = self._box.seal(ceremony.payload, ceremony.account_id), True
+            payload = self._box.seal(ceremony.payload, ceremony.account_id)
+            is_sealed = True
         return _Kept(
             ceremony.purpose,
             ceremony.account_id,
@@ -122,7 +124,7 @@ class RedisCeremonies:
             ceremony.by_link,
         )
 
-    def _read(self, stored: bytes | None, purpose: Purpose) -> Ceremony | None:
+    def _read(self, stored: bytes | None, purpose: CeremonyPurpose) -> Ceremony | None:
         kept = None if stored is None else msgspec.json.decode(stored, type=_Kept)
         if kept is None or kept.purpose is not purpose:
             return None

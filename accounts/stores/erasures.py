@@ -1,7 +1,7 @@
 """Stores in SQL which accounts are to be deleted, and the state of each deletion.
 
 The functions run on the caller's connection. Every update names the state it starts from, so that
-of a person who cancels and a worker that begins at the same moment one wins.
+only one wins when a person cancels while a worker begins.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from accounts.audit_log import Actor
-from accounts.erasure import STEPS, Erasure, State, Step, Unspent
+from accounts.erasure import STEPS, Erasure, ErasureState, ErasureStep, Unspent
 from accounts.stores import tables
 from database.engine import upsert
 
@@ -22,10 +22,10 @@ LISTED_MAX = 1_000
 """Rows of one list."""
 
 _ERASURES = tables.erasures
-_WAITS_FOR_FILES = sa.and_(_ERASURES.c.state == State.ERASING, _ERASURES.c.step == STEPS[-1])
-IS_DONE_BUT_FILES = sa.or_(_ERASURES.c.state == State.DONE, _WAITS_FOR_FILES)
+_WAITS_FOR_FILES = sa.and_(_ERASURES.c.state == ErasureState.ERASING, _ERASURES.c.step == STEPS[-1])
+IS_DONE_BUT_FILES = sa.or_(_ERASURES.c.state == ErasureState.DONE, _WAITS_FOR_FILES)
 """All steps of a deletion are done, except for old files."""
-_PERSON_IS_GONE = STEPS[STEPS.index(Step.PERSON) + 1 :]
+_PERSON_IS_GONE = STEPS[STEPS.index(ErasureStep.PERSON) + 1 :]
 _COLUMNS = tuple(column for column in _ERASURES.c if column.name != "leased_until")
 
 
@@ -45,7 +45,7 @@ async def ask(connection: AsyncConnection, erasure: Erasure) -> bool:
         .on_conflict_do_update(
             index_elements=[_ERASURES.c.account_id],
             set_=values | {"leased_until": None},
-            where=_ERASURES.c.state == State.CANCELLED,
+            where=_ERASURES.c.state == ErasureState.CANCELLED,
         )
         .returning(_ERASURES.c.account_id)
     )
@@ -63,7 +63,7 @@ async def begin_now(connection: AsyncConnection, erasure: Erasure) -> bool:
     waiting = {"due_at": erasure.due_at, "leased_until": None}
     await connection.execute(
         sa.update(_ERASURES)
-        .where(_ERASURES.c.account_id == erasure.account_id, state == State.WAITING)
+        .where(_ERASURES.c.account_id == erasure.account_id, state == ErasureState.WAITING)
         .values(waiting)
     )
     begun = await connection.execute(
@@ -73,7 +73,7 @@ async def begin_now(connection: AsyncConnection, erasure: Erasure) -> bool:
             index_elements=[_ERASURES.c.account_id],
             set_=values,
             where=sa.or_(
-                state == State.CANCELLED,
+                state == ErasureState.CANCELLED,
                 IS_DONE_BUT_FILES,
             ),
         )
@@ -86,8 +86,8 @@ async def cancel(connection: AsyncConnection, account_id: str, at: datetime) -> 
     """Cancel a waiting deletion; False if there is none."""
     cancelled = await connection.execute(
         sa.update(_ERASURES)
-        .where(_ERASURES.c.account_id == account_id, _ERASURES.c.state == State.WAITING)
-        .values(state=State.CANCELLED, ended_at=at)
+        .where(_ERASURES.c.account_id == account_id, _ERASURES.c.state == ErasureState.WAITING)
+        .values(state=ErasureState.CANCELLED, ended_at=at)
         .returning(_ERASURES.c.account_id)
     )
     return cancelled.scalar() is not None
@@ -109,7 +109,7 @@ async def lease(
     taken = await connection.execute(
         sa.update(_ERASURES)
         .where(_ERASURES.c.account_id == found)
-        .values(state=State.ERASING, leased_until=until)
+        .values(state=ErasureState.ERASING, leased_until=until)
         .returning(*_COLUMNS)
     )
     return _read(taken.mappings().one())
@@ -119,7 +119,7 @@ async def held_until(connection: AsyncConnection, account_id: str, at: datetime)
     """Return until when a deletion that has begun is leased; None if it is free."""
     query = sa.select(_ERASURES.c.leased_until).where(
         _ERASURES.c.account_id == account_id,
-        _ERASURES.c.state == State.ERASING,
+        _ERASURES.c.state == ErasureState.ERASING,
         _ERASURES.c.leased_until > at,
     )
     until: datetime | None = await connection.scalar(query)
@@ -134,15 +134,15 @@ async def is_any_due(connection: AsyncConnection, at: datetime) -> bool:
 def _due(at: datetime) -> sa.Select[tuple[str]]:
     free = sa.or_(_ERASURES.c.leased_until.is_(None), _ERASURES.c.leased_until <= at)
     due = sa.or_(
-        _ERASURES.c.state == State.ERASING,
-        sa.and_(_ERASURES.c.state == State.WAITING, _ERASURES.c.due_at <= at),
+        _ERASURES.c.state == ErasureState.ERASING,
+        sa.and_(_ERASURES.c.state == ErasureState.WAITING, _ERASURES.c.due_at <= at),
     )
     query = sa.select(_ERASURES.c.account_id).where(free, due)
     return query.order_by(_ERASURES.c.due_at, _ERASURES.c.account_id).limit(1)
 
 
 async def proceed(
-    connection: AsyncConnection, account_id: str, step: Step, until: datetime
+    connection: AsyncConnection, account_id: str, step: ErasureStep, until: datetime
 ) -> None:
     """Note that the steps before this one are done; progress is never lost."""
     before = STEPS[: STEPS.index(step)]
@@ -150,7 +150,7 @@ async def proceed(
         sa.update(_ERASURES)
         .where(
             _ERASURES.c.account_id == account_id,
-            _ERASURES.c.state == State.ERASING,
+            _ERASURES.c.state == ErasureState.ERASING,
             _ERASURES.c.step.in_(before),
         )
         .values(step=step, leased_until=until)
@@ -161,7 +161,7 @@ async def rest(connection: AsyncConnection, account_id: str, until: datetime) ->
     """Set a deletion aside until then: something it waits for has not happened yet."""
     await connection.execute(
         sa.update(_ERASURES)
-        .where(_ERASURES.c.account_id == account_id, _ERASURES.c.state == State.ERASING)
+        .where(_ERASURES.c.account_id == account_id, _ERASURES.c.state == ErasureState.ERASING)
         .values(leased_until=until)
     )
 
@@ -181,13 +181,15 @@ async def finish(connection: AsyncConnection, account_id: str, at: datetime) -> 
     finished = await connection.execute(
         sa.update(_ERASURES)
         .where(_ERASURES.c.account_id == account_id, _WAITS_FOR_FILES)
-        .values(state=State.DONE, ended_at=at, leased_until=None)
+        .values(state=ErasureState.DONE, ended_at=at, leased_until=None)
         .returning(_ERASURES.c.account_id)
     )
     return finished.scalar() is not None
 
 
-async def reopen(connection: AsyncConnection, account_id: str, step: Step, at: datetime) -> bool:
+async def reopen(
+    connection: AsyncConnection, account_id: str, step: ErasureStep, at: datetime
+) -> bool:
     """Repeat a deletion that is done, except for old files, from this step on, now.
 
     False if there is none.
@@ -195,7 +197,7 @@ async def reopen(connection: AsyncConnection, account_id: str, step: Step, at: d
     reopened = await connection.execute(
         sa.update(_ERASURES)
         .where(_ERASURES.c.account_id == account_id, IS_DONE_BUT_FILES)
-        .values(state=State.ERASING, step=step, due_at=at, ended_at=None, leased_until=None)
+        .values(state=ErasureState.ERASING, step=step, due_at=at, ended_at=None, leased_until=None)
         .returning(_ERASURES.c.account_id)
     )
     return reopened.scalar() is not None
@@ -208,11 +210,12 @@ async def erased(
 
     At most `LISTED_MAX`, by account number, after the number `after`.
     """
-    state, step = _ERASURES.c.state, _ERASURES.c.step
+    state = _ERASURES.c.state
+    step = _ERASURES.c.step
     is_erased = sa.or_(
-        sa.and_(state == State.DONE, _ERASURES.c.ended_at >= since),
+        sa.and_(state == ErasureState.DONE, _ERASURES.c.ended_at >= since),
         # Its last steps may wait for hours.
-        sa.and_(state == State.ERASING, step.in_(_PERSON_IS_GONE)),
+        sa.and_(state == ErasureState.ERASING, step.in_(_PERSON_IS_GONE)),
     )
     rows = await connection.execute(
         sa.select(*_COLUMNS)
@@ -230,8 +233,8 @@ def _values(erasure: Erasure) -> dict[str, Any]:
 def _read(row: Mapping[Any, Any]) -> Erasure:
     return Erasure(
         account_id=row["account_id"],
-        state=State(row["state"]),
-        step=Step(row["step"]),
+        state=ErasureState(row["state"]),
+        step=ErasureStep(row["step"]),
         unspent=Unspent(row["unspent"]),
         actor=Actor(row["actor"]),
         asked_at=row["asked_at"],

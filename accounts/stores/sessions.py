@@ -208,7 +208,8 @@ class RedisSessions:
             await self._run(_END, (_index(account_id),), prefix, name, which)
 
     async def _keep(self, secret: str, session: Session, *, before: str) -> bool:
-        tag, name = _tag(session.account_id), name_of(secret)
+        tag = _tag(session.account_id)
+        name = name_of(secret)
         return bool(
             await self._run(
                 _KEEP,

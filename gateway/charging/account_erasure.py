@@ -16,7 +16,7 @@ from typing import Final, Protocol
 import structlog
 
 from accounts.audit_log import Actor
-from accounts.erasure import STEPS, Erasure, State, Step, Unspent, after
+from accounts.erasure import STEPS, Erasure, ErasureState, ErasureStep, Unspent, after
 from billing.clock import Clock, utc_now
 from billing.payments import ACCOUNT_DELETED_REASON, PaymentProfile
 from billing.ports import LedgerStore, SpendGate
@@ -39,7 +39,7 @@ LATE_INTERVAL_S: Final = 60.0
 CREDIT_ROUNDS_MAX: Final = 4
 """Attempts to bring a balance to zero; refunds, and credit that arrives meanwhile, cost one."""
 
-_BEFORE_NOTED: Final = STEPS[: STEPS.index(Step.PERSON) + 1]
+_BEFORE_NOTED: Final = STEPS[: STEPS.index(ErasureStep.PERSON) + 1]
 
 log = structlog.get_logger(__name__)
 
@@ -64,7 +64,7 @@ class Erasures(Protocol):
     async def lease(self, account_id: str) -> Erasure | None:
         """Take a deletion that is due, or this account's; None if there is none to take."""
 
-    async def proceed(self, account_id: str, step: Step) -> None:
+    async def proceed(self, account_id: str, step: ErasureStep) -> None:
         """Note that all steps before this one are done."""
 
     async def rest(self, account_id: str, pause: timedelta) -> None:
@@ -114,7 +114,7 @@ class Progress:
     """How far a deletion has come in one attempt."""
 
     account_id: str
-    next_step: Step | None
+    next_step: ErasureStep | None
     """The step it is waiting for; None if it is done."""
     customer_id: str = ""
     """A customer still stored at the payment service, because none is set up here."""
@@ -122,7 +122,7 @@ class Progress:
     @property
     def is_erased(self) -> bool:
         """Whether nothing is left of the person except in files that wait to be rewritten."""
-        return self.next_step in {None, Step.FILES}
+        return self.next_step in {None, ErasureStep.FILES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,13 +203,13 @@ class AccountErasure:
 
     async def _go_on(self, erasure: Erasure) -> Progress:
         account_id, customer_id = erasure.account_id, ""
-        step: Step | None = erasure.step
+        step: ErasureStep | None = erasure.step
         if step in _BEFORE_NOTED:
             # Before money leaves: without the note the person cannot be erased, and would stay half
             # erased.
             await self.require_journal()
         while step is not None:
-            if step is Step.CUSTOMER:
+            if step is ErasureStep.CUSTOMER:
                 customer_id = await self._forget_customer(account_id)
             elif not await self._do(step, erasure):
                 break
@@ -221,33 +221,37 @@ class AccountErasure:
     async def is_erased(self, account_id: str) -> bool:
         """Return whether nothing of a person is left outside old files, or needed erasing."""
         erasure = await self.erasures.find(account_id)
-        return erasure is None or erasure.state is State.DONE or erasure.step is Step.FILES
+        return (
+            erasure is None
+            or erasure.state is ErasureState.DONE
+            or erasure.step is ErasureStep.FILES
+        )
 
-    async def _do(self, step: Step, erasure: Erasure) -> bool:
+    async def _do(self, step: ErasureStep, erasure: Erasure) -> bool:
         """Do a step; return whether it is done."""
         account_id = erasure.account_id
         match step:
-            case Step.CLOSE:
+            case ErasureStep.CLOSE:
                 # The book first: if the gate is away, it is brought in line later.
                 await self.accounts.mark_deleted(account_id)
                 await self.gate.freeze(account_id, True)
-            case Step.CALLS:
+            case ErasureStep.CALLS:
                 return await self._have_calls_ended(account_id)
-            case Step.CREDIT:
+            case ErasureStep.CREDIT:
                 # Only now: what a live call holds is part of the remaining credit.
                 return await self._clear_credit(erasure)
-            case Step.RECORDS:
+            case ErasureStep.RECORDS:
                 return await self._blank_records(account_id)
-            case Step.PERSON:
+            case ErasureStep.PERSON:
                 # Before it: an older copy of the database must find the note, whenever it was
                 # taken.
                 await self.note(account_id, self.clock())
                 await self.erasures.erase_person(account_id)
-            case Step.SESSIONS:
+            case ErasureStep.SESSIONS:
                 # Once there is no holder: no one can sign in any more.
                 await self.end_sessions(account_id)
                 await self.accounts.keys_changed()
-            case Step.FILES:
+            case ErasureStep.FILES:
                 return await self._rewrite_files(account_id)
         return True
 

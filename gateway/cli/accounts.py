@@ -14,7 +14,7 @@ import typer
 from rich.table import Table
 
 from accounts.audit_log import Actor
-from accounts.erasure import Erasure, State, Unspent
+from accounts.erasure import Erasure, ErasureState, Unspent
 from billing.money import format_money
 from database.errors import StoreUnavailableError
 from gateway.app import Services
@@ -472,7 +472,10 @@ def _say_where_it_is_noted(settings: Settings) -> None:
 
 def _require_no_refund(erasure: Erasure | None) -> None:
     """Fail with a message if the holder who asked for the deletion wants credit sent back."""
-    if erasure is None or (erasure.state, erasure.unspent) != (State.WAITING, Unspent.REFUND):
+    if erasure is None or (erasure.state, erasure.unspent) != (
+        ErasureState.WAITING,
+        Unspent.REFUND,
+    ):
         return
     fail(
         "Its holder has asked for its deletion, and for credit to go back to the cards it was"

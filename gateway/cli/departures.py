@@ -15,7 +15,7 @@ import typer
 from rich.table import Column, Table
 from rich.text import Text
 
-from accounts.erasure import State
+from accounts.erasure import ErasureState
 from billing.csv_lines import as_text
 from billing.money import format_exact, in_units
 from database.engine import TIMEOUT_S, reading
@@ -68,7 +68,7 @@ def _print_table(found: Sequence[LeavingAccount]) -> None:
 
 
 def _next(each: LeavingAccount) -> str:
-    if each.state == State.ERASING:
+    if each.state == ErasureState.ERASING:
         return f"being deleted: {each.step}"
     if each.retry_at is not None:
         return f"tried again {each.retry_at:%Y-%m-%d %H:%M}"

@@ -14,7 +14,7 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from accounts.ceremony import LIVES, Purpose
+from accounts.ceremony import LIVES, CeremonyPurpose
 from accounts.session import AGE_MAX
 
 DEVICE_MAX = timedelta(days=365)
@@ -103,7 +103,7 @@ class Cookies:
         if len(others) >= CHALLENGES_MAX:
             for name in others:
                 self._set(response, name, "", timedelta())
-        self._set(response, prefix + challenge_name(secret), secret, LIVES[Purpose.PASSKEY])
+        self._set(response, prefix + challenge_name(secret), secret, LIVES[CeremonyPurpose.PASSKEY])
 
     def drop_ceremony(self, response: Response) -> None:
         """Delete the ceremony cookie."""

@@ -15,7 +15,7 @@ from accounts.link import Link, Purpose, digest
 from accounts.notice import Notice
 from accounts.ports import AddressTakenError, People
 from accounts.session import is_of_epoch, is_stepped_up
-from accounts.sign_in import Answer, Event
+from accounts.sign_in import SignInAnswer, SignInEvent
 from billing.clock import Clock
 from gateway.limits.velocity import proof_mail_uses, refuse
 from gateway.people.links import LinkUsed
@@ -101,8 +101,8 @@ class Addresses:
         own = parse_address(holder.email)
         name = digest(link_secret)
         event = await self.sign_in.judge(own, holder, password, visitor, link=name)
-        if event is not Event.PASSWORD_RIGHT:
-            return NotYet(Answer.WRONG)
+        if event is not SignInEvent.PASSWORD_RIGHT:
+            return NotYet(SignInAnswer.WRONG)
         return await self._take(link_secret, link, holder.credentials_epoch, holder.email)
 
     async def take_signed_in(self, link_secret: str, who: SignedIn) -> Taken:

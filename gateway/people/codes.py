@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from accounts import recovery_codes, totp
+from accounts import second_factor, totp
 from accounts.holder import Holder
 from accounts.link import Purpose
 from accounts.notice import Notice
 from accounts.ports import People, SecondFactors
-from accounts.sign_in import Event
+from accounts.sign_in import SignInEvent
 from billing.clock import Clock
 from gateway.limits.velocity import code_uses, refuse
 from gateway.people.visitor import Visitor, recognised
@@ -24,7 +24,7 @@ from gateway.ports import Velocity
 class Judged:
     """The verdict on a code."""
 
-    event: Event
+    event: SignInEvent
     minutes_fast: int = 0
     """How far the app's clock is off, if that is the problem; negative: slow."""
 
@@ -75,19 +75,19 @@ class Codes:
         factor = await self.factors.find(account_id)
         since = None if factor is None else factor.added_at
         await self.count(account_id, visitor, since=since, by_link=by_link)
-        if digest := recovery_codes.digest(typed):
+        if digest := second_factor.code_digest(typed):
             notice = Notice("recovery_code_used", holder.email, link=Purpose.NOT_ME, reach=reach)
             is_used = await self.factors.use_recovery_code(account_id, epoch, digest, notice)
-            return Judged(Event.RECOVERY_CODE_RIGHT if is_used else Event.CODE_WRONG)
+            return Judged(SignInEvent.RECOVERY_CODE_RIGHT if is_used else SignInEvent.CODE_WRONG)
         if factor is None:
-            return Judged(Event.CODE_WRONG)
+            return Judged(SignInEvent.CODE_WRONG)
         now_s = int(self.clock().timestamp())
         match totp.check(factor.secret, typed, now_s, factor.last_step):
-            case totp.Right(step):
+            case totp.RightCode(step):
                 is_first = await self.factors.use_step(account_id, epoch, step)
-                return Judged(Event.CODE_RIGHT if is_first else Event.CODE_USED)
+                return Judged(SignInEvent.CODE_RIGHT if is_first else SignInEvent.CODE_USED)
             case totp.Used():
-                return Judged(Event.CODE_USED)
+                return Judged(SignInEvent.CODE_USED)
             case totp.ClockOff(minutes):
-                return Judged(Event.CLOCK_OFF, minutes)
-        return Judged(Event.CODE_WRONG)
+                return Judged(SignInEvent.CLOCK_OFF, minutes)
+        return Judged(SignInEvent.CODE_WRONG)

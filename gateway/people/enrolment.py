@@ -11,15 +11,15 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
-from accounts import recovery_codes, totp
-from accounts.ceremony import Ceremony, Purpose
+from accounts import second_factor, totp
+from accounts.ceremony import Ceremony, CeremonyPurpose
 from accounts.holder import Holder
 from accounts.link import Purpose as LinkPurpose
 from accounts.notice import Notice
 from accounts.ports import Ceremonies, NewSecondFactor, SecondFactors, Sessions
 from accounts.second_factor import SecondFactor
 from accounts.session import is_stepped_up
-from accounts.sign_in import METHODS, Event
+from accounts.sign_in import METHODS, SignInEvent
 from billing.clock import Clock
 from gateway.limits.velocity import epoch_uses, refuse
 from gateway.people.codes import Codes
@@ -30,7 +30,7 @@ from gateway.people.visitor import Visitor
 from gateway.ports import Velocity
 
 CODE_WRONG, CODE_CLOCK_OFF = "code_wrong", "code_clock_off"
-_PAYLOAD_BYTES: Final = totp.SECRET_BYTES + recovery_codes.CHANCE_BYTES
+_PAYLOAD_BYTES: Final = totp.SECRET_BYTES + second_factor.CHANCE_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ class Enrolment:
         if await self.current(who) is not None:
             return NothingToDo()
         payload = self.chance(_PAYLOAD_BYTES)
-        return Begun(await self.ceremonies.begin(_of(who, Purpose.SECOND_FACTOR, payload)))
+        return Begun(await self.ceremonies.begin(_of(who, CeremonyPurpose.SECOND_FACTOR, payload)))
 
     async def to_add(self, who: SignedIn, ceremony_secret: str) -> ToAdd | None:
         """Return what is entered into the app, as often as it is requested."""
@@ -120,7 +120,7 @@ class Enrolment:
         await self.codes.count(who.session.account_id, visitor)
         secret = ceremony.payload[: totp.SECRET_BYTES]
         match totp.check(secret, typed, int(self.clock().timestamp()), last_step=-1):
-            case totp.Right(step):
+            case totp.RightCode(step):
                 new = NewSecondFactor(secret, step, _digests(_codes_of(ceremony)))
                 return await self._add(who, ceremony_secret, new)
             case totp.ClockOff(minutes):
@@ -138,7 +138,7 @@ class Enrolment:
             _changed(who, "on"),
         )
         # The code is a proof too: the session has now passed both factors.
-        return await self._go_on(who, holder, ceremony_secret, METHODS[Event.CODE_RIGHT])
+        return await self._go_on(who, holder, ceremony_secret, METHODS[SignInEvent.CODE_RIGHT])
 
     async def new_codes(self, who: SignedIn) -> Changed | NothingToDo | SessionOver | StepUpNeeded:
         """Replace the recovery codes, and end all other sessions."""
@@ -147,8 +147,8 @@ class Enrolment:
         if await self.current(who) is None:
             return NothingToDo()
         refuse(await self.velocity.hit(epoch_uses(who.session.account_id, who.session.device_id)))
-        payload = self.chance(recovery_codes.CHANCE_BYTES)
-        ceremony = _of(who, Purpose.RECOVERY_CODES, payload)
+        payload = self.chance(second_factor.CHANCE_BYTES)
+        ceremony = _of(who, CeremonyPurpose.RECOVERY_CODES, payload)
         # Before they take effect: a crash in between at worst leaves codes that are shown but
         # invalid.
         ceremony_secret = await self.ceremonies.begin(ceremony)
@@ -165,7 +165,7 @@ class Enrolment:
         factor = await self.current(who)
         if factor is None:
             return ()
-        for purpose in (Purpose.SECOND_FACTOR, Purpose.RECOVERY_CODES):
+        for purpose in (CeremonyPurpose.SECOND_FACTOR, CeremonyPurpose.RECOVERY_CODES):
             ceremony = await self.ceremonies.find(ceremony_secret, purpose)
             # Only in the epoch in which they were created: codes of a replaced app are invalid.
             is_own = (
@@ -196,7 +196,7 @@ class Enrolment:
         return await self._go_on(who, holder)
 
     async def _begun(self, who: SignedIn, ceremony_secret: str) -> Ceremony | None:
-        ceremony = await self.ceremonies.find(ceremony_secret, Purpose.SECOND_FACTOR)
+        ceremony = await self.ceremonies.find(ceremony_secret, CeremonyPurpose.SECOND_FACTOR)
         own = who.session.account_id, who.session.credentials_epoch
         if ceremony is None or (ceremony.account_id, ceremony.credentials_epoch) != own:
             return None
@@ -231,13 +231,13 @@ def second_factor_changed(email: str, change: str, *, reach: datetime | None = N
     )
 
 
-def _of(who: SignedIn, purpose: Purpose, payload: bytes) -> Ceremony:
+def _of(who: SignedIn, purpose: CeremonyPurpose, payload: bytes) -> Ceremony:
     return Ceremony(purpose, who.session.account_id, who.session.credentials_epoch, payload)
 
 
 def _codes_of(ceremony: Ceremony) -> Sequence[str]:
-    return recovery_codes.make(ceremony.payload[-recovery_codes.CHANCE_BYTES :])
+    return second_factor.make_codes(ceremony.payload[-second_factor.CHANCE_BYTES :])
 
 
 def _digests(codes: Sequence[str]) -> Sequence[str]:
-    return [recovery_codes.digest(code) for code in codes]
+    return [second_factor.code_digest(code) for code in codes]

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from accounts.departures import Departures
 from accounts.erasure import GRACE, Erasure, Unspent, is_strong
 from accounts.link import Purpose, digest
 from accounts.notice import Notice
+from accounts.ports import Departures
 from accounts.session import is_stepped_up
 from billing.clock import Clock
 from gateway.people.password import StepUpNeeded

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from accounts.ceremony import Ceremony, Purpose
+from accounts.ceremony import Ceremony, CeremonyPurpose
 from accounts.holder import Holder
 from accounts.link import Purpose as LinkPurpose
 from accounts.notice import Notice
@@ -23,7 +23,7 @@ from accounts.ports import (
 )
 from accounts.ports import Passkeys as PasskeyStore
 from accounts.session import is_stepped_up
-from accounts.sign_in import Answer, Attempt, Event, advance
+from accounts.sign_in import SignInAnswer, SignInAttempt, SignInEvent, advance
 from billing.clock import Clock
 from gateway.limits.velocity import challenge_uses, epoch_uses, refuse
 from gateway.people.enrolment import Changed
@@ -82,7 +82,7 @@ class Passkeys:
         """Return a challenge for any passkey that a browser has."""
         refuse(await self.velocity.hit(challenge_uses(visitor.address)))
         challenge = self.chance(CHALLENGE_BYTES)
-        secret = await self.ceremonies.begin(Ceremony(Purpose.PASSKEY, payload=challenge))
+        secret = await self.ceremonies.begin(Ceremony(CeremonyPurpose.PASSKEY, payload=challenge))
         return Challenge(secret, request_options(self.proofs.party, challenge))
 
     async def enter(self, ceremony_secret: str, answer: str, visitor: Visitor) -> Welcome | NotYet:
@@ -90,7 +90,7 @@ class Passkeys:
         used = await self._use(ceremony_secret, answer, needs_handle=True)
         if isinstance(used, NotYet):
             return used
-        attempt = advance(Attempt(has_second_factor=False), Event.PASSKEY_RIGHT)
+        attempt = advance(SignInAttempt(has_second_factor=False), SignInEvent.PASSKEY_RIGHT)
         return await self.sign_in.begin(used, attempt, visitor)
 
     async def confirm(self, who: SignedIn, ceremony_secret: str, answer: str) -> str | NotYet:
@@ -98,7 +98,7 @@ class Passkeys:
         used = await self._use(ceremony_secret, answer, of=who.session.account_id)
         if isinstance(used, NotYet):
             return used
-        attempt = advance(Attempt(has_second_factor=False), Event.PASSKEY_RIGHT)
+        attempt = advance(SignInAttempt(has_second_factor=False), SignInEvent.PASSKEY_RIGHT)
         return await self.sign_in.step_up(who, attempt)
 
     async def begin(self, who: SignedIn) -> Challenge | StepUpNeeded:
@@ -108,7 +108,9 @@ class Passkeys:
         account_id, challenge = who.session.account_id, self.chance(CHALLENGE_BYTES)
         known = [each.credential_id for each in await self.current(who)]
         secret = await self.ceremonies.begin(
-            Ceremony(Purpose.NEW_PASSKEY, account_id, who.session.credentials_epoch, challenge)
+            Ceremony(
+                CeremonyPurpose.NEW_PASSKEY, account_id, who.session.credentials_epoch, challenge
+            )
         )
         party, email = self.proofs.party, who.holder.email
         options = creation_options(party, account_id, email, challenge, known)
@@ -121,7 +123,7 @@ class Passkeys:
         if not is_stepped_up(who.session, self.clock()):
             return StepUpNeeded()
         account_id, epoch = who.session.account_id, who.session.credentials_epoch
-        ceremony = await self.ceremonies.take(ceremony_secret, Purpose.NEW_PASSKEY)
+        ceremony = await self.ceremonies.take(ceremony_secret, CeremonyPurpose.NEW_PASSKEY)
         if ceremony is None or (ceremony.account_id, ceremony.credentials_epoch) != (
             account_id,
             epoch,
@@ -187,11 +189,11 @@ class Passkeys:
             of: The account that the passkey must belong to; empty for any.
             needs_handle: Whether the passkey must name its owner itself (7.2, step 6).
         """
-        ceremony = await self.ceremonies.take(ceremony_secret, Purpose.PASSKEY)
+        ceremony = await self.ceremonies.take(ceremony_secret, CeremonyPurpose.PASSKEY)
         if ceremony is None:
-            return NotYet(Answer.BEGIN_AGAIN)
-        attempt = Attempt(has_second_factor=False)
-        wrong = NotYet(advance(attempt, Event.PASSKEY_WRONG).answer)
+            return NotYet(SignInAnswer.BEGIN_AGAIN)
+        attempt = SignInAttempt(has_second_factor=False)
+        wrong = NotYet(advance(attempt, SignInEvent.PASSKEY_WRONG).answer)
         claim = claimed(answer)
         passkey = await self.passkeys.find(claim.credential_id) if claim else None
         if claim is None or passkey is None:

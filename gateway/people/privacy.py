@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from accounts.consent import Document, History, Version, current, missing
 from accounts.data_request import DataRequest
-from accounts.departures import Departures, Wishes
-from accounts.ports import People
+from accounts.ports import DataChoices, Departures, People
 from gateway.people.sessions import SessionOver, SignedIn
 
 
@@ -29,7 +28,7 @@ class Privacy:
     people: People
     history: History
 
-    async def choose(self, who: SignedIn, wishes: Wishes) -> SessionOver | None:
+    async def choose(self, who: SignedIn, wishes: DataChoices) -> SessionOver | None:
         """Store a person's choices, which take effect now."""
         session = who.session
         changed = await self.departures.choose(

@@ -10,15 +10,21 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from accounts.address import EmailAddress, parse_address
-from accounts.ceremony import Ceremony
-from accounts.ceremony import Purpose as CeremonyPurpose
+from accounts.ceremony import Ceremony, CeremonyPurpose
 from accounts.errors import AddressError
 from accounts.holder import Device, Holder
 from accounts.link import Purpose, digest
 from accounts.notice import Notice
 from accounts.ports import NOBODY, Ceremonies, PasswordHasher, People, SecondFactors, Sessions
 from accounts.session import Session, is_of_epoch
-from accounts.sign_in import CODE_TRIES_MAX, Answer, Attempt, Event, State, advance
+from accounts.sign_in import (
+    CODE_TRIES_MAX,
+    SignInAnswer,
+    SignInAttempt,
+    SignInEvent,
+    SignInState,
+    advance,
+)
 from billing.clock import Clock
 from gateway.limits.velocity import refuse, sign_in_uses, step_up_uses
 from gateway.people.codes import Codes
@@ -36,14 +42,14 @@ class Welcome:
     session_secret: str = field(repr=False)
     device_secret: str = field(repr=False)
     """By which the browser is recognised next time."""
-    answer: Answer = Answer.WELCOME
+    answer: SignInAnswer = SignInAnswer.WELCOME
 
 
 @dataclass(frozen=True, slots=True)
 class NotYet:
     """No session has begun; the answer is all that the person may learn."""
 
-    answer: Answer
+    answer: SignInAnswer
     minutes_fast: int = 0
     """How far the app's clock is off, if that is the answer; negative: slow."""
 
@@ -80,8 +86,8 @@ class SignIn:
             return Faults({"email": error.code})
         holder = await self.people.holder_by_email(address.key)
         event = await self.judge(address, holder, password, visitor)
-        if event is not Event.PASSWORD_RIGHT or holder is None:
-            return NotYet(advance(Attempt(has_second_factor=False), event).answer)
+        if event is not SignInEvent.PASSWORD_RIGHT or holder is None:
+            return NotYet(advance(SignInAttempt(has_second_factor=False), event).answer)
         await self._rehash(holder, password)
         return await self.after_password(holder, visitor)
 
@@ -107,8 +113,8 @@ class SignIn:
             return LinkDead()
         own = parse_address(link.email)
         event = await self.judge(own, holder, password, visitor, link=digest(link_secret))
-        if event is not Event.PASSWORD_RIGHT:
-            return NotYet(advance(Attempt(has_second_factor=False), event).answer)
+        if event is not SignInEvent.PASSWORD_RIGHT:
+            return NotYet(advance(SignInAttempt(has_second_factor=False), event).answer)
         await self.check_ready(link.account_id)
         proven = await self.people.prove_address(digest(link_secret), holder.password_hash)
         if proven is None:
@@ -127,8 +133,8 @@ class SignIn:
         if link is None or link.purpose is not Purpose.SIGN_IN or not link.works(self.clock()):
             return LinkDead()
         has_second_factor = await self.factors.find(link.account_id) is not None
-        attempt = advance(Attempt(has_second_factor), Event.LINK_RIGHT)
-        if attempt.state is not State.SIGNED_IN:
+        attempt = advance(SignInAttempt(has_second_factor), SignInEvent.LINK_RIGHT)
+        if attempt.state is not SignInState.SIGNED_IN:
             return NotYet(attempt.answer)
         await self.check_ready(link.account_id)
         holder = await self.people.use_sign_in_link(digest(link_secret))
@@ -141,20 +147,20 @@ class SignIn:
         """
         found = await self.ceremonies.attempt(ceremony_secret, CeremonyPurpose.CODE)
         if found is None or found[1] > CODE_TRIES_MAX:
-            return NotYet(Answer.BEGIN_AGAIN)
+            return NotYet(SignInAnswer.BEGIN_AGAIN)
         ceremony, tries = found
         holder = await self.people.holder(ceremony.account_id)
         if holder is None or not is_of_epoch(ceremony.credentials_epoch, holder):
             await self.ceremonies.end(ceremony_secret)
-            return NotYet(Answer.BEGIN_AGAIN)
+            return NotYet(SignInAnswer.BEGIN_AGAIN)
         judged = await self.codes.judge(holder, typed, visitor, by_link=ceremony.by_link)
         # The attempt after the password and the codes before this one.
-        asked = advance(Attempt(has_second_factor=True), Event.PASSWORD_RIGHT)
+        asked = advance(SignInAttempt(has_second_factor=True), SignInEvent.PASSWORD_RIGHT)
         attempt = advance(replace(asked, wrong_codes=tries - 1), judged.event)
-        if attempt.state is State.NEEDS_SECOND_FACTOR:
+        if attempt.state is SignInState.NEEDS_SECOND_FACTOR:
             return NotYet(attempt.answer, judged.minutes_fast)
         await self.ceremonies.end(ceremony_secret)
-        if attempt.state is not State.SIGNED_IN:
+        if attempt.state is not SignInState.SIGNED_IN:
             await self.people.tell(holder.account_id, wrong_codes(holder.email, self.clock()))
             return NotYet(attempt.answer)
         return await self.begin(holder, attempt, visitor)
@@ -178,24 +184,24 @@ class SignIn:
         uses = step_up_uses(who.session.account_id, who.session.device_id)
         refuse(await self.velocity.hit(uses))
         if not await self.hasher.verify(password, who.holder.password_hash):
-            return NotYet(Answer.WRONG)
-        attempt = Attempt(has_second_factor=await self.needs_code(who))
-        attempt, judged = advance(attempt, Event.PASSWORD_RIGHT), None
-        if attempt.state is State.NEEDS_SECOND_FACTOR:
+            return NotYet(SignInAnswer.WRONG)
+        attempt = SignInAttempt(has_second_factor=await self.needs_code(who))
+        attempt, judged = advance(attempt, SignInEvent.PASSWORD_RIGHT), None
+        if attempt.state is SignInState.NEEDS_SECOND_FACTOR:
             began_at = who.session.began_at
             judged = await self.codes.judge(who.holder, code, visitor, reach=began_at)
             attempt = advance(attempt, judged.event)
-        if attempt.state is not State.SIGNED_IN:
+        if attempt.state is not SignInState.SIGNED_IN:
             return NotYet(attempt.answer, judged.minutes_fast if judged else 0)
         return await self.step_up(who, attempt)
 
-    async def step_up(self, who: SignedIn, attempt: Attempt) -> str | NotYet:
+    async def step_up(self, who: SignedIn, attempt: SignInAttempt) -> str | NotYet:
         """Continue a session that has proven itself again; return its new secret."""
         at = self.clock()
         methods = who.session.methods | attempt.methods
         proven = replace(who.session, authenticated_at=at, seen_at=at, methods=methods)
         secret = await self.sessions.rotate(who.secret, proven)
-        return NotYet(Answer.BEGIN_AGAIN) if secret is None else secret
+        return NotYet(SignInAnswer.BEGIN_AGAIN) if secret is None else secret
 
     async def check_ready(self, account_id: str) -> None:
         """Raise StoreUnavailableError if no session could begin.
@@ -210,8 +216,8 @@ class SignIn:
     ) -> Welcome | NotYet | CodeNeeded:
         """Continue after a person has given the password, or has just set it by a link."""
         has_second_factor = await self.factors.find(holder.account_id) is not None
-        attempt = advance(Attempt(has_second_factor), Event.PASSWORD_RIGHT)
-        if attempt.state is State.NEEDS_SECOND_FACTOR:
+        attempt = advance(SignInAttempt(has_second_factor), SignInEvent.PASSWORD_RIGHT)
+        if attempt.state is SignInState.NEEDS_SECOND_FACTOR:
             ceremony = Ceremony(
                 CeremonyPurpose.CODE,
                 holder.account_id,
@@ -229,7 +235,7 @@ class SignIn:
         visitor: Visitor,
         *,
         link: str = "",
-    ) -> Event:
+    ) -> SignInEvent:
         """Return what a password proves for an address, whose holder is None if unknown.
 
         It is counted as a try for account and place, or for a device that was signed in to the
@@ -241,17 +247,19 @@ class SignIn:
         refuse(await self.velocity.hit(sign_in_uses(key, own, visitor.address)))
         is_right = await self.hasher.verify(password, holder.password_hash if holder else "")
         if holder is None:
-            return Event.UNKNOWN_ADDRESS
+            return SignInEvent.UNKNOWN_ADDRESS
         if not is_right:
-            return Event.PASSWORD_WRONG
-        return Event.PASSWORD_RIGHT if holder.locked_at is None else Event.LOCKED
+            return SignInEvent.PASSWORD_WRONG
+        return SignInEvent.PASSWORD_RIGHT if holder.locked_at is None else SignInEvent.LOCKED
 
     async def _rehash(self, holder: Holder, password: str) -> None:
         if self.hasher.is_outdated(holder.password_hash):
             stronger = await self.hasher.hash(password)
             await self.people.rehash(holder.account_id, holder.password_hash, stronger)
 
-    async def begin(self, holder: Holder, attempt: Attempt, visitor: Visitor) -> Welcome | NotYet:
+    async def begin(
+        self, holder: Holder, attempt: SignInAttempt, visitor: Visitor
+    ) -> Welcome | NotYet:
         """Note the device, and begin a session under a new id, never one that a browser sent."""
         at = self.clock()
         # Reused only if it is known for this very account. Any other may have been planted by
@@ -279,7 +287,7 @@ class SignIn:
         now = await self.people.holder(holder.account_id)
         if now is None or not is_of_epoch(session.credentials_epoch, now):
             await self.sessions.end(secret)
-            return NotYet(Answer.BEGIN_AGAIN)
+            return NotYet(SignInAnswer.BEGIN_AGAIN)
         return Welcome(secret, device_secret, attempt.answer)
 
 

@@ -17,9 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from accounts.audit_log import Act, Actor
 from accounts.data_request import Right
-from accounts.erasure import STEPS, Erasure, State, Step, Unspent
+from accounts.erasure import STEPS, Erasure, ErasureState, ErasureStep, Unspent
 from accounts.notice import LAST_NOTICE, Notice
-from accounts.stores import audit_log, consent_proofs, data_requests, erasures, holders
+from accounts.stores import audit_log, consents, data_requests, erasures, holders
 from accounts.stores import tables as people
 from billing.clock import Clock, utc_now
 from billing.stores import call_forgetting, deletion_refunds, saved_cards, tables
@@ -79,7 +79,7 @@ class SqlErasing:
         such account.
         """
         at = self._clock()
-        erasure = Erasure(account_id, State.WAITING, STEPS[0], unspent, actor, at, at)
+        erasure = Erasure(account_id, ErasureState.WAITING, STEPS[0], unspent, actor, at, at)
         async with writing(self._engine, self._timeout_s) as connection:
             # Before the account, the same order as for people who ask for their own deletion.
             has_begun = await erasures.begin_now(connection, erasure)
@@ -115,7 +115,7 @@ class SqlErasing:
         async with writing(self._engine, self._timeout_s) as connection:
             return await erasures.lease(connection, at, at + LEASED, account_id=account_id)
 
-    async def proceed(self, account_id: str, step: Step) -> None:
+    async def proceed(self, account_id: str, step: ErasureStep) -> None:
         """Record that everything before this step is done."""
         async with writing(self._engine, self._timeout_s) as connection:
             await erasures.proceed(connection, account_id, step, self._clock() + LEASED)
@@ -194,7 +194,7 @@ class SqlErasing:
             return [
                 account_id
                 for account_id in found
-                if await erasures.reopen(connection, account_id, Step.CREDIT, at)
+                if await erasures.reopen(connection, account_id, ErasureStep.CREDIT, at)
             ]
 
     async def erased(self, since: datetime, after: str = "") -> Sequence[Erasure]:
@@ -213,7 +213,9 @@ class SqlErasing:
             accounts.id.in_(account_ids),
             accounts.deleted_at.is_(None),
             accounts.id.not_in(
-                sa.select(of.account_id).where(of.state.in_((State.ERASING, State.DONE)))
+                sa.select(of.account_id).where(
+                    of.state.in_((ErasureState.ERASING, ErasureState.DONE))
+                )
             ),
         )
         async with reading(self._engine, self._timeout_s) as connection:
@@ -246,7 +248,7 @@ class SqlErasing:
             # First, because changes of a holder lock the holder before the account.
             holder = await holders.find(connection, account_id)
             if holder is not None:
-                await consent_proofs.keep(connection, account_id, digest, at)
+                await consents.keep_proof(connection, account_id, digest, at)
             await holders.erase_holder(connection, account_id)
             await connection.execute(
                 sa.update(accounts).where(accounts.c.id == account_id).values(email="")
@@ -280,7 +282,7 @@ class SqlErasing:
                 return ""
             email_key = await holders.email_key(connection, account_id)
         # Off the loop, and outside of a transaction: it takes a tenth of a second.
-        return await asyncio.to_thread(consent_proofs.digest, account_id, email_key)
+        return await asyncio.to_thread(consents.proof_digest, account_id, email_key)
 
 
 async def _lift_caps(connection: AsyncConnection, account_id: str) -> None:

@@ -12,7 +12,7 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from accounts.retention import years_before
+from accounts.personal_data import years_before
 from billing.clock import Clock
 from billing.stores import tables
 from billing.stores.freezes import is_used

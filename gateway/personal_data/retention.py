@@ -15,9 +15,9 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from accounts.erasure import State
+from accounts.erasure import ErasureState
 from accounts.money_kinds import BOOK_YEARS
-from accounts.retention import (
+from accounts.personal_data import (
     EXPORT_NOTED,
     MAILS_KEPT,
     UNPROVEN_KEPT,
@@ -223,7 +223,7 @@ def _of_books(before: Callable[[datetime], datetime]) -> Mapping[str, Sweep]:
 
 def _is_erased(account_id: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
     erasures = people.erasures.c
-    return account_id.in_(sa.select(erasures.account_id).where(erasures.state == State.DONE))
+    return account_id.in_(sa.select(erasures.account_id).where(erasures.state == ErasureState.DONE))
 
 
 def _are_reasons_of_erased() -> sa.ColumnElement[bool]:

@@ -13,7 +13,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from accounts.personal_data import Columns, Kind, Via
+from accounts.personal_data import Columns, KindOfData, Via
 from accounts.ports import Held
 from accounts.stores import tables as people
 from billing.stores import tables
@@ -71,7 +71,7 @@ class SqlPersonalRows:
         self._engine = engine
         self._timeout_s = timeout_s
 
-    async def count(self, kind: Kind, columns: Columns, account_id: str) -> int:
+    async def count(self, kind: KindOfData, columns: Columns, account_id: str) -> int:
         """Return how many rows of a kind an account has in one table."""
         query = sa.select(sa.func.count()).where(*_conditions(kind, columns, account_id))
         async with reading(self._engine, self._timeout_s) as connection:
@@ -99,7 +99,7 @@ class SqlPersonalRows:
 
     async def page(
         self,
-        kind: Kind,
+        kind: KindOfData,
         columns: Columns,
         account_id: str,
         *,
@@ -136,7 +136,9 @@ def _order(table: sa.Table, columns: Columns) -> tuple[str, ...]:
     return tuple(name for name in keys if name != columns.key) or keys
 
 
-def _conditions(kind: Kind, columns: Columns, account_id: str) -> Sequence[sa.ColumnElement[bool]]:
+def _conditions(
+    kind: KindOfData, columns: Columns, account_id: str
+) -> Sequence[sa.ColumnElement[bool]]:
     assert columns.via is Via.ACCOUNT, columns
     table = TABLES[columns.table]
     mine = [table.c[columns.key] == account_id]

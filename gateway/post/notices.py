@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from accounts.choices import Choices
+from accounts.holder import Choices
 from accounts.link import DISPUTABLE, LIFETIMES
 from accounts.notice import LAST_NOTICE, Notice
 from billing.money import format_money

@@ -17,7 +17,7 @@ import structlog
 
 from accounts.export import Export
 from accounts.notice import Notice
-from accounts.personal_data import Columns, Kind
+from accounts.personal_data import Columns, KindOfData
 from accounts.ports import PersonalRows, RowPage
 from billing.csv_lines import lines
 from gateway.data_map import KINDS
@@ -168,7 +168,7 @@ class _Making:
         await self._maker.in_thread(self._archive.close)
         await self._pass_on(rest=True)
 
-    async def _write_json(self, kind: Kind) -> Sequence[_Kept]:
+    async def _write_json(self, kind: KindOfData) -> Sequence[_Kept]:
         """Write a kind as one object: table -> its rows. Return its rows as CSV, table by table."""
         name, found = f"data/{kind.name}.json", list[_Kept]()
         self._archive.begin(name)
@@ -190,7 +190,7 @@ class _Making:
         self._archive.end()
         return found
 
-    async def _write_csv(self, kind: Kind, columns: Columns, kept: _Kept) -> None:
+    async def _write_csv(self, kind: KindOfData, columns: Columns, kept: _Kept) -> None:
         part = f".{columns.table}" if len(kind.sql) > 1 else ""
         name = f"tables/{kind.name}{part}.csv"
         self._archive.begin(name)
@@ -212,7 +212,7 @@ class _Making:
         self._archive.end()
 
     async def _pages(
-        self, kind: Kind, columns: Columns, after: tuple[Any, ...] | None = None
+        self, kind: KindOfData, columns: Columns, after: tuple[Any, ...] | None = None
     ) -> AsyncIterator[RowPage]:
         while True:
             page = await self._maker.rows.page(kind, columns, self._export.account_id, after=after)

@@ -13,13 +13,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from accounts.audit_log import Act, Actor
-from accounts.choices import muted_text
 from accounts.data_request import WITHDRAWN, DataRequest, Right
-from accounts.departures import NO_WISHES, Wishes
-from accounts.erasure import STEPS, Erasure, State, Unspent
-from accounts.holder import Holder
+from accounts.erasure import STEPS, Erasure, ErasureState, Unspent
+from accounts.holder import Holder, muted_text
 from accounts.link import Purpose
 from accounts.notice import Notice
+from accounts.ports import NO_CHOICES, DataChoices
 from accounts.stores import (
     consents,
     data_requests,
@@ -35,7 +34,7 @@ from gateway.stores.people_transactions import Change, PeopleTransactions
 
 
 class SqlDepartures:
-    """`accounts.departures.Departures` in SQLite or PostgreSQL."""
+    """`accounts.ports.Departures` in SQLite or PostgreSQL."""
 
     def __init__(self, people: PeopleTransactions) -> None:
         self._people = people
@@ -78,7 +77,13 @@ class SqlDepartures:
                 return False
             at = change.at
             wanted = Erasure(
-                account_id, State.WAITING, STEPS[0], unspent, Actor.HOLDER, at, max(at, due_at)
+                account_id,
+                ErasureState.WAITING,
+                STEPS[0],
+                unspent,
+                Actor.HOLDER,
+                at,
+                max(at, due_at),
             )
             if not await erasures.ask(change.connection, wanted):
                 return True
@@ -115,7 +120,7 @@ class SqlDepartures:
             return await data_requests.of_account(connection, account_id)
 
     async def choose(
-        self, account_id: str, credentials_epoch: int, wishes: Wishes
+        self, account_id: str, credentials_epoch: int, wishes: DataChoices
     ) -> Holder | None:
         """Store a person's choices and apply them; None if the session is over."""
         async with self._people.changing(account_id, credentials_epoch) as change:
@@ -165,7 +170,7 @@ async def cancel(change: Change) -> bool:
 
 async def forget_wishes(change: Change) -> Holder:
     """Reset a holder's choices to those of a new account; return the holder as then."""
-    return await _follow(change, NO_WISHES)
+    return await _follow(change, NO_CHOICES)
 
 
 async def _cancel_and_tell(change: Change) -> bool:
@@ -175,7 +180,7 @@ async def _cancel_and_tell(change: Change) -> bool:
     return is_cancelled
 
 
-async def _follow(change: Change, wishes: Wishes) -> Holder:
+async def _follow(change: Change, wishes: DataChoices) -> Holder:
     """Store a person's choices and apply them; return the holder as then."""
     holder, at = change.holder, change.at
     before = holder.choices

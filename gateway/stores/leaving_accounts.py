@@ -13,7 +13,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from accounts.erasure import State
+from accounts.erasure import ErasureState
 from accounts.stores import tables as people
 from billing.credit_returns import RETRY_AFTER
 from billing.stores import deletion_refunds, tables
@@ -50,7 +50,7 @@ async def leaving_accounts(connection: AsyncConnection, *, limit: int) -> Sequen
     failed = await deletion_refunds.listed(connection, limit)
     failed = sorted(failed, key=lambda each: (not each.is_given_up, each.failed_at))
     of = people.erasures.c
-    is_open = of.state.in_([State.WAITING, State.ERASING])
+    is_open = of.state.in_([ErasureState.WAITING, ErasureState.ERASING])
     rows = await connection.execute(
         _query().where(is_open).order_by(of.due_at, of.account_id).limit(limit)
     )
@@ -82,7 +82,7 @@ def _of(row: Any) -> LeavingAccount:
     return LeavingAccount(
         account_id=row.id,
         state=row.state or "",
-        step=row.step if row.state in {State.WAITING, State.ERASING} else "",
+        step=row.step if row.state in {ErasureState.WAITING, ErasureState.ERASING} else "",
         asked_at=row.asked_at,
         due_at=row.due_at,
         balance_micros=row.balance_micros,

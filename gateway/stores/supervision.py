@@ -225,7 +225,7 @@ class SqlHolderSupervision:
         return [_deed(each) for each in lines]
 
 
-def _deed(line: audit_log.Entry) -> Deed:
+def _deed(line: audit_log.AuditEntry) -> Deed:
     # The format that `SqlSupervision.note` writes.
     call_id, mode, reason = line.reason.split(": ", 2)
     key_id = line.operator if line.actor is Actor.KEY else ""

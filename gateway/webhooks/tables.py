@@ -14,7 +14,7 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from accounts.retention import DELIVERIES_KEPT
+from accounts.personal_data import DELIVERIES_KEPT
 from database.columns import NAMING_CONVENTION, UtcDateTime
 from gateway.app import PersonalRows
 from gateway.stores.people_transactions import Change

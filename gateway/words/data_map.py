@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from accounts.money_kinds import BOOK_YEARS
-from accounts.personal_data import Kind, Period
+from accounts.personal_data import KeptFor, KindOfData
 from gateway.data_map import CALL_MONTHS_MAX, KINDS
 from gateway.words.languages import DEFAULT_LANGUAGE, read_words
 
@@ -29,7 +29,7 @@ class Kept:
     calls_months: int = CALL_MONTHS_MAX
     books_years: int = BOOK_YEARS
 
-    def count(self, period: Period) -> int:
+    def count(self, period: KeptFor) -> int:
         """Return the length of a period in years, months, days or minutes."""
         match period.setting:
             case "CALLER_CALLS_KEPT_MONTHS":
@@ -39,7 +39,7 @@ class Kept:
         return period.count
 
 
-def period_in(words: Mapping[str, str], period: Period, kept: Kept) -> str:
+def period_in(words: Mapping[str, str], period: KeptFor, kept: Kept) -> str:
     """Return how long, in words, according to the operator's settings."""
     count = kept.count(period)
     one = "_one" if count == 1 else ""
@@ -84,7 +84,7 @@ BESIDE: Final = ("logs", "services", "copies")
 """What is left beside the kinds: log lines, the services' data, backups of the database."""
 
 
-def after_in(words: Mapping[str, str], kind: Kind, kept: Kept) -> str:
+def after_in(words: Mapping[str, str], kind: KindOfData, kept: Kept) -> str:
     """Return what is left of a kind after a deletion, and for how long; or that nothing is."""
     if kind.stays is None:
         return words["fate.deleted"]
@@ -94,7 +94,7 @@ def after_in(words: Mapping[str, str], kind: Kind, kept: Kept) -> str:
     return words["left.for"].format(what=what, period=period_in(words, kind.stays, kept))
 
 
-def row_in(words: Mapping[str, str], kind: Kind, kept: Kept) -> tuple[str, ...]:
+def row_in(words: Mapping[str, str], kind: KindOfData, kept: Kept) -> tuple[str, ...]:
     """Return a kind as a row of text: title, what it is, purposes, period, viewers, what stays."""
     return (
         words[f"kind.{kind.name}"],

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from accounts.personal_data import Kind
+from accounts.personal_data import KindOfData
 
 
-def columns_of(kinds: Iterable[Kind]) -> Mapping[str, str]:
+def columns_of(kinds: Iterable[KindOfData]) -> Mapping[str, str]:
     """Return `table.column` -> the kind that it belongs to.
 
     Raises ValueError for a column of two kinds, unless it is the key that leads to the person.

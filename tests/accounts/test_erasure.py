@@ -9,8 +9,8 @@ from accounts.erasure import (
     GRACE,
     STEPS,
     Erasure,
-    State,
-    Step,
+    ErasureState,
+    ErasureStep,
     Unspent,
     after,
     is_strong,
@@ -21,29 +21,34 @@ NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
 
 
 def test_every_step_follows_once_and_the_last_is_followed_by_nothing():
-    found, step = [Step.CLOSE], Step.CLOSE
+    found, step = [ErasureStep.CLOSE], ErasureStep.CLOSE
     while (step := after(step)) is not None:
         found.append(step)
-    assert tuple(found) == STEPS == tuple(Step)
+    assert tuple(found) == STEPS == tuple(ErasureStep)
 
 
 def test_what_needs_the_person_comes_before_the_person_goes():
-    order = {step: STEPS.index(step) for step in Step}
-    assert order[Step.CLOSE] == 0
+    order = {step: STEPS.index(step) for step in ErasureStep}
+    assert order[ErasureStep.CLOSE] == 0
     # A call that is booked later would have its number again.
-    assert order[Step.CALLS] < order[Step.CREDIT] < order[Step.CUSTOMER] < order[Step.PERSON]
-    assert order[Step.CALLS] < order[Step.RECORDS]
+    assert (
+        order[ErasureStep.CALLS]
+        < order[ErasureStep.CREDIT]
+        < order[ErasureStep.CUSTOMER]
+        < order[ErasureStep.PERSON]
+    )
+    assert order[ErasureStep.CALLS] < order[ErasureStep.RECORDS]
     # Somebody could sign in as long as there is a holder.
-    assert order[Step.PERSON] < order[Step.SESSIONS] < order[Step.FILES]
+    assert order[ErasureStep.PERSON] < order[ErasureStep.SESSIONS] < order[ErasureStep.FILES]
 
 
 @pytest.mark.parametrize(
     ("state", "is_open"),
     [
-        (State.WAITING, True),
-        (State.ERASING, True),
-        (State.DONE, False),
-        (State.CANCELLED, False),
+        (ErasureState.WAITING, True),
+        (ErasureState.ERASING, True),
+        (ErasureState.DONE, False),
+        (ErasureState.CANCELLED, False),
     ],
 )
 def test_a_deletion_is_open_until_it_is_done_or_cancelled(state, is_open):

@@ -1,28 +1,32 @@
 """The shapes of the data map: what can be asked of them."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from accounts.personal_data import (
     Columns,
-    Erasure,
+    DataPurpose,
+    DataViewer,
     Fate,
-    Kind,
-    Period,
-    Purpose,
-    Span,
-    Viewer,
+    KeptFor,
+    KeptSpan,
+    KindErasure,
+    KindOfData,
+    months_before,
+    years_before,
 )
 from tests.accounts.mapped import columns_of, unmapped
 
-PETS = Kind(
+PETS = KindOfData(
     "pets",
-    (Purpose.PROVIDE,),
-    (Viewer.PERSON,),
-    Period(Span.ACCOUNT, "they stay"),
-    Erasure(Fate.DELETED),
+    (DataPurpose.PROVIDE,),
+    (DataViewer.PERSON,),
+    KeptFor(KeptSpan.ACCOUNT, "they stay"),
+    KindErasure(Fate.DELETED),
     sql=(
         Columns(
             "pets",
@@ -38,12 +42,12 @@ PETS = Kind(
 @pytest.mark.parametrize(
     ("period", "longest"),
     [
-        (Period(Span.MONTHS, "", 12), timedelta(days=372)),
-        (Period(Span.DAYS, "", 30), timedelta(days=30)),
-        (Period(Span.MINUTES, "", 10), timedelta(minutes=10)),
-        (Period(Span.ACCOUNT, ""), None),
-        (Period(Span.BOOKS, "", 10), None),
-        (Period(Span.LOGS, ""), None),
+        (KeptFor(KeptSpan.MONTHS, "", 12), timedelta(days=372)),
+        (KeptFor(KeptSpan.DAYS, "", 30), timedelta(days=30)),
+        (KeptFor(KeptSpan.MINUTES, "", 10), timedelta(minutes=10)),
+        (KeptFor(KeptSpan.ACCOUNT, ""), None),
+        (KeptFor(KeptSpan.BOOKS, "", 10), None),
+        (KeptFor(KeptSpan.LOGS, ""), None),
     ],
 )
 def test_the_most_that_a_period_comes_to(period, longest):
@@ -80,3 +84,42 @@ def test_a_column_is_of_one_kind_but_for_the_one_that_leads_to_the_person():
 def test_what_is_present_and_not_mapped_is_named_in_order():
     assert unmapped(["c", "a", "b"], ["b"]) == ("a", "c")
     assert unmapped([], ["b"]) == ()
+
+
+@pytest.mark.parametrize(
+    ("at", "months", "expected"),
+    [
+        ((2026, 11, 27), 12, (2025, 11, 27)),
+        ((2026, 1, 31), 1, (2025, 12, 31)),
+        ((2026, 3, 31), 1, (2026, 2, 28)),
+        ((2028, 3, 31), 1, (2028, 2, 29)),
+        ((2028, 2, 29), 12, (2027, 2, 28)),
+        ((2026, 12, 1), 0, (2026, 12, 1)),
+    ],
+)
+def test_the_same_day_some_months_earlier(at, months, expected):
+    moment, earlier = (datetime.combine(date(*day), time(13, 5), UTC) for day in (at, expected))
+    assert months_before(moment, months) == earlier
+
+
+@given(
+    st.integers(0, 10**6).map(
+        lambda hours: datetime(2000, 1, 1, tzinfo=UTC) + timedelta(hours=hours)
+    ),
+    st.integers(1, 12),
+)
+def test_a_month_is_never_shorter_or_longer_than_one(at, months):
+    passed = at - months_before(at, months)
+    assert timedelta(days=28 * months) <= passed <= timedelta(days=31 * months)
+
+
+@pytest.mark.parametrize(
+    ("at", "years", "since"),
+    [
+        (datetime(2026, 11, 27, 12, 30, 1, 5, tzinfo=UTC), 10, 2016),
+        (datetime(2026, 1, 1, tzinfo=UTC), 10, 2016),
+        (datetime(2028, 2, 29, 23, tzinfo=UTC), 1, 2027),
+    ],
+)
+def test_a_year_counts_from_its_end(at, years, since):
+    assert years_before(at, years) == datetime(since, 1, 1, tzinfo=UTC)

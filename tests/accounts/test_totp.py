@@ -13,7 +13,7 @@ from accounts.totp import (
     SECRET_BYTES,
     STEP_S,
     ClockOff,
-    Right,
+    RightCode,
     Used,
     Wrong,
     check,
@@ -44,15 +44,15 @@ def code_of(step: int, secret: bytes = SECRET) -> str:
 )
 def test_the_codes_of_rfc_6238_are_right(at_s, code):
     """Its appendix B, of which the last six digits are shown here."""
-    assert check(RFC_SECRET, code, at_s, -1) == Right(at_s // STEP_S)
+    assert check(RFC_SECRET, code, at_s, -1) == RightCode(at_s // STEP_S)
 
 
 @pytest.mark.parametrize("typed", ["{} {}", " {}{} ", "{}\u00a0{}", "{}\t{}\n"])
 def test_spaces_and_digits_of_full_width_are_what_people_type(typed):
     code = code_of(STEP)
-    assert check(SECRET, typed.format(code[:3], code[3:]), NOW_S, -1) == Right(STEP)
+    assert check(SECRET, typed.format(code[:3], code[3:]), NOW_S, -1) == RightCode(STEP)
     wide = code.translate({ord(str(n)): 0xFF10 + n for n in range(10)})
-    assert check(SECRET, wide, NOW_S, -1) == Right(STEP)
+    assert check(SECRET, wide, NOW_S, -1) == RightCode(STEP)
 
 
 @pytest.mark.parametrize(
@@ -62,9 +62,9 @@ def test_spaces_and_digits_of_full_width_are_what_people_type(typed):
         (-10, ClockOff(-5)),
         (-3, ClockOff(-2)),
         (-2, ClockOff(-1)),
-        (-1, Right(STEP - 1)),
-        (0, Right(STEP)),
-        (1, Right(STEP + 1)),
+        (-1, RightCode(STEP - 1)),
+        (0, RightCode(STEP)),
+        (1, RightCode(STEP + 1)),
         (2, ClockOff(1)),
         (3, ClockOff(2)),
         (10, ClockOff(5)),
@@ -85,8 +85,8 @@ def test_a_code_is_right_once(offset):
 
 
 def test_after_a_used_code_the_next_is_right():
-    assert check(SECRET, code_of(STEP), NOW_S, STEP - 1) == Right(STEP)
-    assert check(SECRET, code_of(STEP + 1), NOW_S, STEP) == Right(STEP + 1)
+    assert check(SECRET, code_of(STEP), NOW_S, STEP - 1) == RightCode(STEP)
+    assert check(SECRET, code_of(STEP + 1), NOW_S, STEP) == RightCode(STEP + 1)
 
 
 @pytest.mark.parametrize(
@@ -113,17 +113,17 @@ def test_what_is_no_code_is_wrong(typed):
 
 
 def test_a_clock_at_the_beginning_of_time_has_no_steps_before():
-    assert check(SECRET, code_of(0), 0, -1) == Right(0)
-    assert check(SECRET, code_of(1), 0, -1) == Right(1)
+    assert check(SECRET, code_of(0), 0, -1) == RightCode(0)
+    assert check(SECRET, code_of(1), 0, -1) == RightCode(1)
 
 
 @pytest.mark.parametrize(
     ("key", "code", "steps", "verdict"),
     [
         # The present step, and one whose clock would be off.
-        (37_581, "471596", (0, 3), Right(STEP)),
+        (37_581, "471596", (0, 3), RightCode(STEP)),
         # Both would be right: the later one is used up with the earlier.
-        (2_448_195, "105640", (-1, 1), Right(STEP + 1)),
+        (2_448_195, "105640", (-1, 1), RightCode(STEP + 1)),
         # Both are off: the nearer one is what the clock shows.
         (29_478, "540281", (4, 6), ClockOff(2)),
     ],
@@ -132,7 +132,7 @@ def test_of_two_steps_with_one_code_the_one_that_is_right_counts(key, code, step
     secret = key.to_bytes(SECRET_BYTES)
     assert {code_of(STEP + step, secret) for step in steps} == {code}
     assert check(secret, code, NOW_S, -1) == verdict
-    if isinstance(verdict, Right):
+    if isinstance(verdict, RightCode):
         assert check(secret, code, NOW_S, verdict.step) == Used()
 
 
@@ -140,7 +140,7 @@ def test_of_two_steps_with_one_code_the_one_that_is_right_counts(key, code, step
 def test_a_right_code_is_used_afterwards(secret, now_s, other):
     step = now_s // STEP_S
     verdict = check(secret, code_of(step, secret), now_s, -1)
-    assert isinstance(verdict, Right)
+    assert isinstance(verdict, RightCode)
     assert check(secret, code_of(step, secret), now_s, verdict.step) == Used()
     assume(not other.strip().isdigit())
     assert check(secret, other, now_s, -1) == Wrong()

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from altcha import v1 as altcha
 
-from accounts.ceremony import Ceremony, Purpose
+from accounts.ceremony import Ceremony, CeremonyPurpose
 from accounts.not_personal import NOT_PERSONAL
 from accounts.session import AGE_MAX, Session
 from accounts.stores.ceremonies import RedisCeremonies
@@ -161,7 +161,7 @@ async def used(gate, client, operator):
     sessions = RedisSessions(client, lambda count: b"x" * count)
     await sessions.begin(Session("alice", "d", frozenset({"pwd"}), 1, AT, AT, AT))
     await RedisCeremonies(client, lambda count: b"x" * count).begin(
-        Ceremony(Purpose.CODE, "alice", 1)
+        Ceremony(CeremonyPurpose.CODE, "alice", 1)
     )
     order = CallOrder(
         account_id="alice",

@@ -13,12 +13,12 @@ import sqlalchemy as sa
 
 from accounts.audit_log import Act, Actor
 from accounts.data_request import Right
-from accounts.erasure import GRACE, STEPS, State, Step, Unspent
+from accounts.erasure import GRACE, STEPS, ErasureState, ErasureStep, Unspent
 from accounts.holder import Device, Holder
 from accounts.link import Purpose
 from accounts.notice import Notice
 from accounts.session import Session
-from accounts.stores import audit_log, consent_proofs, consents, data_requests, devices, holders
+from accounts.stores import audit_log, consents, data_requests, devices, holders
 from accounts.stores.links import expect, make_link
 from accounts.stores.sessions import RedisSessions
 from billing.clock import utc_now
@@ -236,7 +236,7 @@ async def test_nothing_is_found_of_a_person_and_the_books_agree_through_every_de
     assert await house.work.perform() is None
     house.now += GRACE
     deaths = [("proceed", step) for step in STEPS[1:]]
-    deaths.insert(deaths.index(("proceed", Step.SESSIONS)), ("erase_person",))
+    deaths.insert(deaths.index(("proceed", ErasureStep.SESSIONS)), ("erase_person",))
     for place in [*deaths, ("finish",)]:
         house.erasures.dies_at = place
         with pytest.raises(Died):
@@ -252,8 +252,8 @@ async def test_nothing_is_found_of_a_person_and_the_books_agree_through_every_de
         rows = await connection.execute(sa.select(calls.id, calls.destination))
         assert rows.all() == [("c-alice", "")]
         assert await holders.find(connection, "alice") is None
-        proof = consent_proofs.digest("alice", EMAIL)
-        assert [each.version for each in await consent_proofs.find(connection, proof)] == [
+        proof = consents.proof_digest("alice", EMAIL)
+        assert [each.version for each in await consents.find_proof(connection, proof)] == [
             "2026-11-27"
         ]
         (request,) = await data_requests.of_account(connection, "alice")
@@ -400,7 +400,7 @@ async def test_whoever_cancels_keeps_the_account_and_what_froze_it_besides(house
     assert EMAIL in {(await house.people.holder("alice")).email}
     # Another time it is meant.
     await house.leave()
-    assert (await house.departures.deletion("alice")).state is State.WAITING
+    assert (await house.departures.deletion("alice")).state is ErasureState.WAITING
 
 
 async def test_of_a_worker_and_a_person_at_the_same_moment_one_comes_first(house):
@@ -440,13 +440,13 @@ async def test_files_are_written_anew_once_for_all_who_wait(house):
     for account_id in accounts:
         await house.kept.begin_now(account_id, Unspent.GIVE_UP, Actor.OPERATOR)
         progress = await house.work.perform(account_id)
-        assert (progress.next_step, progress.is_erased) == (Step.FILES, True)
+        assert (progress.next_step, progress.is_erased) == (ErasureStep.FILES, True)
     house.now += REST
     house.work = dataclasses.replace(house.work, rewrite_files=rewrite)
     await house.work.perform("a0")
     assert rewritten == [accounts]
     states = {each: (await house.kept.find(each)).state for each in accounts}
-    assert states == dict.fromkeys(accounts[:4], State.DONE) | {"a4": State.WAITING}
+    assert states == dict.fromkeys(accounts[:4], ErasureState.DONE) | {"a4": ErasureState.WAITING}
 
 
 async def test_an_older_copy_of_the_database_does_not_bring_a_person_back(house):

@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from accounts.audit_log import Actor
-from accounts.erasure import State, Step, Unspent
+from accounts.erasure import ErasureState, ErasureStep, Unspent
 from accounts.holder import Holder
 from accounts.stores import holders
 from billing.clock import utc_now
@@ -217,7 +217,7 @@ class Till:
         assert await self.world.findings() == []
         later = utc_now() + 2 * late_payments.SENT_BACK_WITHIN
         assert await audit(self.world.engine, clock=lambda: later) == []
-        assert (await self.kept.find("alice")).state is State.DONE
+        assert (await self.kept.find("alice")).state is ErasureState.DONE
 
 
 @pytest.fixture
@@ -289,7 +289,7 @@ async def test_a_payment_goes_back_while_old_files_are_waited_for(till):
 
     till.work = dataclasses.replace(till.work, rewrite_files=not_yet)
     await till.kept.begin_now("alice", Unspent.GIVE_UP, Actor.HOLDER)
-    assert (await till.work.perform("alice")).next_step is Step.FILES
+    assert (await till.work.perform("alice")).next_step is ErasureStep.FILES
     payment = await till.payments.book_outcome(await till.paid_late("pay_late"))
     await till.go_on()
     assert await till.refunds() == {payment.payment_intent_id: 2500}

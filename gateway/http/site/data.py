@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from accounts.export import Export, ExportRefusal
-from accounts.personal_data import Kind
+from accounts.personal_data import KindOfData
 from accounts.ports import Held, PersonalRows
 from billing.money import in_units
 from gateway.data_map import KINDS
@@ -165,7 +165,7 @@ class DataPages:
 
 def kind_in(
     words: Mapping[str, str],
-    kind: Kind,
+    kind: KindOfData,
     kept: Kept,
     *,
     count: int = 0,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import Response
 
-from accounts.erasure import State, Unspent
+from accounts.erasure import ErasureState, Unspent
 from billing.money import format_money
 from gateway.http.access import DeclaredRoute
 from gateway.http.site.door import ACCOUNT, CONFIRM, DELETE, Door, said_in, see
@@ -55,7 +55,7 @@ class LeavingPages:
         parting = await self.leaving.look(who)
         erasure, currency = parting.erasure, who.account.currency
         chosen = fields.unspent if fields else ""
-        may_cancel = erasure is not None and erasure.state is State.WAITING
+        may_cancel = erasure is not None and erasure.state is ErasureState.WAITING
         stays_frozen = may_cancel and await self.leaving.stays_frozen(who.account.id)
         page = DeletePage(
             balance=_money(parting.balance_micros, currency),

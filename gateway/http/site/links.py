@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from accounts.link import Link, Purpose
-from accounts.sign_in import Answer
+from accounts.sign_in import SignInAnswer
 from database.errors import StoreUnavailableError
 from gateway.errors import RequestRefusedError
 from gateway.http.access import DeclaredRoute
@@ -149,9 +149,9 @@ class LinkPages:
                 return self.door.ask_for_code(outcome, ACCOUNT)
             case LinkDead():
                 return await self._dead(request)
-            case NotYet(Answer.BEGIN_AGAIN):
+            case NotYet(SignInAnswer.BEGIN_AGAIN):
                 return see(SIGN_IN)
-            case NotYet(Answer.LOCKED):
+            case NotYet(SignInAnswer.LOCKED):
                 page = ProofPage(link.email, said="account_locked")
             case _:
                 page = ProofPage(link.email, errors={"password": "password_wrong"})

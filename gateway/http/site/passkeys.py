@@ -9,7 +9,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from accounts.sign_in import Answer
+from accounts.sign_in import SignInAnswer
 from gateway.http.access import DeclaredRoute
 from gateway.http.cookies import challenge_name
 from gateway.http.site.door import (
@@ -153,4 +153,4 @@ class PasskeyPages:
 
 def _said(outcome: NotYet) -> str:
     # The challenge or the session is over: nothing is wrong with the passkey.
-    return "passkey_late" if outcome.answer is Answer.BEGIN_AGAIN else "passkey_wrong"
+    return "passkey_late" if outcome.answer is SignInAnswer.BEGIN_AGAIN else "passkey_wrong"

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import Response
 
-from accounts.choices import OPTIONAL_NOTICES
 from accounts.data_request import DataRequest
-from accounts.departures import Wishes
+from accounts.holder import OPTIONAL_NOTICES
+from accounts.ports import DataChoices
 from billing.clock import Clock
 from gateway.http.access import DeclaredRoute
 from gateway.http.site.door import CHOICES, REQUESTS, TERMS, Door, said_in, see
@@ -63,7 +63,7 @@ class PrivacyPages:
         """Store the content of the form; an unticked box is not sent."""
         fields = await read_form(request, ChoicesFields)
         muted = frozenset(name for name in OPTIONAL_NOTICES if not getattr(fields, name))
-        wishes = Wishes(fields.objects, fields.restricts, muted)
+        wishes = DataChoices(fields.objects, fields.restricts, muted)
         if await self.privacy.choose(who, wishes) is not None:
             return await self.door.sign_in_first(request, CHOICES)
         return see(CHOICES, said="choices_kept")

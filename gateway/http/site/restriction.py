@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import Response
 
-from accounts.departures import Wishes
+from accounts.ports import DataChoices
 from gateway.data_map import KINDS
 from gateway.http.access import DeclaredRoute
 from gateway.http.site.door import RESTRICTION, Door, language_of, said_in, see
@@ -47,7 +47,7 @@ class RestrictionPages:
         """Begin or end a restriction: each button says which, so a repeat changes nothing."""
         fields = await read_form(request, RestrictionFields)
         choices = who.holder.choices
-        wishes = Wishes(choices.objected_at is not None, fields.restricts, choices.muted)
+        wishes = DataChoices(choices.objected_at is not None, fields.restricts, choices.muted)
         if await self.privacy.choose(who, wishes) is not None:
             return await self.door.sign_in_first(request, RESTRICTION)
         return see(RESTRICTION, said="restricted" if fields.restricts else "restriction_lifted")

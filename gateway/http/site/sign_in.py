@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from starlette.requests import Request
 from starlette.responses import Response
 
-from accounts.sign_in import Answer
+from accounts.sign_in import SignInAnswer
 from gateway.http.access import DeclaredRoute
 from gateway.http.site.door import (
     ACCOUNT,
@@ -78,9 +78,9 @@ class SignInPages:
         match outcome:
             case Faults(by_field):
                 errors = dict(by_field)
-            case NotYet(Answer.LOCKED):
+            case NotYet(SignInAnswer.LOCKED):
                 said = "account_locked"
-            case NotYet(Answer.BEGIN_AGAIN):
+            case NotYet(SignInAnswer.BEGIN_AGAIN):
                 said = "session_over"
             case _:
                 # Beside no field, so as not to reveal which of the two is wrong.
@@ -113,10 +113,10 @@ class SignInPages:
         self.door.if_busy(request, replace(again, errors=PASSWORD_BUSY))
         outcome = await self.flow.confirm(who, fields.password, fields.code, visitor)
         match outcome:
-            case NotYet(Answer.BEGIN_AGAIN):
+            case NotYet(SignInAnswer.BEGIN_AGAIN):
                 return see(SIGN_IN, next=following)
             case NotYet(answer, minutes_fast):
-                if answer is Answer.CODE_USED:
+                if answer is SignInAnswer.CODE_USED:
                     await self.door.follow_first(request)
                 errors = (
                     {"code": FAULTS[answer]} if answer in FAULTS else {"password": "password_wrong"}

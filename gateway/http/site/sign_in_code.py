@@ -12,17 +12,17 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from accounts.sign_in import Answer
+from accounts.sign_in import SignInAnswer
 from gateway.http.access import DeclaredRoute
 from gateway.http.site.door import SIGN_IN, SIGN_IN_CODE, Door, see
 from gateway.http.site.forms import CodeFields, read_form
 from gateway.http.site.pages import SignInCodePage
 from gateway.people.sign_in import NotYet, SignIn, Welcome
 
-FAULTS: Final[Mapping[Answer, str]] = {
-    Answer.CODE_WRONG: "code_wrong",
-    Answer.CODE_USED: "code_used",
-    Answer.CLOCK_OFF: "code_clock_off",
+FAULTS: Final[Mapping[SignInAnswer, str]] = {
+    SignInAnswer.CODE_WRONG: "code_wrong",
+    SignInAnswer.CODE_USED: "code_used",
+    SignInAnswer.CLOCK_OFF: "code_clock_off",
 }
 """What is said beside the field of a code."""
 
@@ -58,14 +58,14 @@ class SignInCodePages:
         outcome = await self.flow.by_code(secret, fields.code, self.door.visitor(request))
         match outcome:
             case Welcome():
-                is_recovery = outcome.answer is Answer.RECOVERY_CODE_USED
+                is_recovery = outcome.answer is SignInAnswer.RECOVERY_CODE_USED
                 said = "recovery_code_used" if is_recovery else ""
                 response = await self.door.welcome(request, outcome, following, said=said)
-            case NotYet(Answer.TOO_MANY_CODES):
+            case NotYet(SignInAnswer.TOO_MANY_CODES):
                 response = see(SIGN_IN, next=following, said="too_many_codes")
             case NotYet(answer) if answer in FAULTS:
                 by_recovery = fields.by == "recovery"
-                is_wrong = by_recovery and answer is Answer.CODE_WRONG
+                is_wrong = by_recovery and answer is SignInAnswer.CODE_WRONG
                 fault = "recovery_code_wrong" if is_wrong else FAULTS[answer]
                 page = SignInCodePage(following, by_recovery, outcome.minutes_fast, {"code": fault})
                 return self.door.show(request, page, status=422)

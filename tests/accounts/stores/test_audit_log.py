@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from accounts.audit_log import Act, Actor
 from accounts.stores import audit_log, tables
-from accounts.stores.audit_log import Entry
+from accounts.stores.audit_log import AuditEntry
 from tests.accounts.stores.conftest import NOW
 
 
@@ -16,8 +16,8 @@ async def test_the_newest_lines_of_an_account_come_first(change):
         await audit_log.record(connection, "alice", Act.SIGNED_UP, NOW)
         await audit_log.record(connection, "bob", Act.SIGNED_UP, NOW)
         await audit_log.record(connection, "alice", Act.LOCKED, NOW, Actor.OPERATOR)
-        signed_up = Entry(NOW, Act.SIGNED_UP, Actor.HOLDER)
-        locked = Entry(NOW, Act.LOCKED, Actor.OPERATOR)
+        signed_up = AuditEntry(NOW, Act.SIGNED_UP, Actor.HOLDER)
+        locked = AuditEntry(NOW, Act.LOCKED, Actor.OPERATOR)
         assert await audit_log.of_account(connection, "alice", limit=9) == [locked, signed_up]
         assert await audit_log.of_account(connection, "alice", limit=1) == [locked]
         assert await audit_log.of_account(connection, "carol", limit=9) == []
@@ -30,7 +30,7 @@ async def test_every_act_can_be_written_and_read(change, act):
     async with change() as connection:
         await audit_log.record(connection, "alice", act, NOW, Actor.SERVICE)
         (entry,) = await audit_log.of_account(connection, "alice", limit=9)
-        assert entry == Entry(NOW, act, Actor.SERVICE)
+        assert entry == AuditEntry(NOW, act, Actor.SERVICE)
 
 
 async def test_of_a_reason_that_is_too_long_the_beginning_is_kept(change):
@@ -96,7 +96,7 @@ async def test_a_line_says_which_operator_and_why_and_can_be_paged(change):
             )
         await audit_log.record(connection, "alice", Act.LOCKED, NOW)
         newest = (await audit_log.of_account(connection, "alice", limit=2))[-1]
-        assert newest == Entry(NOW, Act.FROZEN, Actor.OPERATOR, "three", "kim")
+        assert newest == AuditEntry(NOW, Act.FROZEN, Actor.OPERATOR, "three", "kim")
         older = await audit_log.of_account(connection, "alice", limit=9, before=newest.number)
         assert [entry.reason for entry in older] == ["two", "one"]
         last = await audit_log.last(connection, "alice", Act.FROZEN, Act.UNFROZEN)

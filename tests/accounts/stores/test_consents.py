@@ -2,8 +2,10 @@
 
 from datetime import timedelta
 
-from accounts.stores import consents
-from accounts.stores.consents import Consent
+import sqlalchemy as sa
+
+from accounts.stores import consents, tables
+from accounts.stores.consents import PROOF_KEPT, Consent
 from tests.accounts.stores.conftest import NOW
 
 
@@ -22,3 +24,26 @@ async def test_each_version_is_accepted_once_and_never_rewritten(change, people)
             Consent("terms", "2", later),
         ]
         assert await consents.of_account(connection, "bob") == [Consent("terms", "1", later)]
+
+
+async def test_a_proof_is_found_by_whoever_brings_both(change, people):
+    own = consents.proof_digest("alice", "alice@example.com")
+    assert own != consents.proof_digest("bob", "alice@example.com")
+    assert own != consents.proof_digest("alice", "bob@example.com")
+    async with change() as connection:
+        await consents.accept(connection, "alice", {"terms": "2026-11-27", "adult": "1"}, NOW)
+        for _ in range(2):
+            await consents.keep_proof(connection, "alice", own, NOW)
+        found = await consents.find_proof(connection, own)
+        assert found == await consents.of_account(connection, "alice")
+        # Nobody accepted anything here.
+        await consents.keep_proof(connection, "bob", "0" * 64, NOW)
+        assert await consents.find_proof(connection, "0" * 64) == []
+
+
+async def test_a_proof_says_until_when_it_is_kept(change, people):
+    async with change() as connection:
+        await consents.accept(connection, "alice", {"terms": "2026-11-27"}, NOW)
+        await consents.keep_proof(connection, "alice", "1" * 64, NOW)
+        kept_until = await connection.scalar(sa.select(tables.consent_proofs.c.kept_until))
+    assert kept_until == NOW + PROOF_KEPT

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 from accounts.audit_log import Actor
-from accounts.choices import muted_text
 from accounts.data_request import DataRequest, Right, due
-from accounts.erasure import GRACE, STEPS, Erasure, State
+from accounts.erasure import GRACE, STEPS, Erasure, ErasureState
+from accounts.holder import muted_text
 from accounts.link import Purpose
 from accounts.session import is_of_epoch
 
 
 class MemoryDepartures:
-    """`accounts.departures.Departures`."""
+    """`accounts.ports.Departures`."""
 
     def __init__(self, world):
         self.world = world
@@ -43,7 +43,7 @@ class MemoryDepartures:
         if await self.deletion(account_id) is None:
             now = self.world.now
             self.erasures[account_id] = Erasure(
-                account_id, State.WAITING, STEPS[0], unspent, Actor.HOLDER, now, due_at
+                account_id, ErasureState.WAITING, STEPS[0], unspent, Actor.HOLDER, now, due_at
             )
             self.kept.insert(
                 0, DataRequest(len(self.kept) + 1, account_id, Right.DELETION, now, due(now))
@@ -64,9 +64,9 @@ class MemoryDepartures:
 
     def _cancel(self, account_id):
         found = self.erasures.get(account_id)
-        if found is None or found.state is not State.WAITING:
+        if found is None or found.state is not ErasureState.WAITING:
             return False
-        self.erasures[account_id] = replace(found, state=State.CANCELLED)
+        self.erasures[account_id] = replace(found, state=ErasureState.CANCELLED)
         return True
 
     async def requests(self, account_id):

@@ -3,7 +3,7 @@
 import pytest
 
 from accounts.link import LIFETIMES, Purpose, digest
-from accounts.sign_in import Answer
+from accounts.sign_in import SignInAnswer
 from gateway.errors import TooFastError
 from gateway.limits.velocity import Use
 from gateway.people.address import ADDRESS_SAME, AddressTaken
@@ -73,7 +73,7 @@ async def test_whoever_only_reads_the_mailbox_has_it_proven_for_nobody(world):
     assert await world.addresses.take_signed_in(link, victim) == LinkDead()
     for password in ("", OTHER_PASSWORD):
         taken = await world.addresses.take_by_password(link, password, a_visitor())
-        assert taken == NotYet(Answer.WRONG)
+        assert taken == NotYet(SignInAnswer.WRONG)
     assert world.people.holders["ada"].email == EMAIL
     # A wrong password does not use it up.
     taken = await world.addresses.take_by_password(link, PASSWORD, a_visitor())

@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from accounts.ceremony import LIVES, Purpose
-from accounts.sign_in import CODE_TRIES_MAX, Answer
+from accounts.ceremony import LIVES, CeremonyPurpose
+from accounts.sign_in import CODE_TRIES_MAX, SignInAnswer
 from gateway.errors import TooFastError
 from gateway.limits.velocity import Use
 from gateway.people.sign_in import CodeNeeded, NotYet, Welcome
@@ -37,7 +37,7 @@ async def test_a_password_alone_begins_no_session(world):
     assert who.session.methods == {"pwd", "otp", "mfa"}
     assert not await world.sign_in.is_asked_for_code(ceremony)
     again = await world.sign_in.by_code(ceremony, code_at(world, secret), STRANGER)
-    assert again == NotYet(Answer.BEGIN_AGAIN)
+    assert again == NotYet(SignInAnswer.BEGIN_AGAIN)
 
 
 @pytest.mark.parametrize("wrong", ["password", "address"])
@@ -47,7 +47,7 @@ async def test_whoever_does_not_know_the_password_learns_nothing_of_a_second_fac
     email = "nobody@example.com" if wrong == "address" else EMAIL
     outcome = await world.sign_in.by_password(email, "wrong", STRANGER)
     assert outcome == await world.sign_in.by_password("bob@example.com", "wrong", STRANGER)
-    assert outcome == NotYet(Answer.WRONG)
+    assert outcome == NotYet(SignInAnswer.WRONG)
 
 
 async def test_a_code_is_right_once_whoever_types_it_at_the_same_time(world):
@@ -58,7 +58,7 @@ async def test_a_code_is_right_once_whoever_types_it_at_the_same_time(world):
         *(world.sign_in.by_code(each, code, STRANGER) for each in ceremonies)
     )
     assert [isinstance(each, Welcome) for each in found].count(True) == 1
-    assert found.count(NotYet(Answer.CODE_USED)) == 2
+    assert found.count(NotYet(SignInAnswer.CODE_USED)) == 2
 
 
 @pytest.mark.parametrize(("steps", "minutes"), [(6, 3), (-6, -3)])
@@ -67,7 +67,7 @@ async def test_how_far_a_clock_is_off_is_said(world, steps, minutes):
     world.later(minutes=30)
     typed = code_at(world, secret, steps=steps)
     outcome = await world.sign_in.by_code(await asked(world), typed, STRANGER)
-    assert outcome == NotYet(Answer.CLOCK_OFF, minutes)
+    assert outcome == NotYet(SignInAnswer.CLOCK_OFF, minutes)
 
 
 async def test_after_some_wrong_codes_one_begins_again_and_the_owner_is_told(world):
@@ -75,13 +75,13 @@ async def test_after_some_wrong_codes_one_begins_again_and_the_owner_is_told(wor
     ceremony = await asked(world)
     for _ in range(CODE_TRIES_MAX - 1):
         outcome = await world.sign_in.by_code(ceremony, "no code", STRANGER)
-        assert outcome == NotYet(Answer.CODE_WRONG)
+        assert outcome == NotYet(SignInAnswer.CODE_WRONG)
     mails = len(world.mails)
     outcome = await world.sign_in.by_code(ceremony, "no code", STRANGER)
-    assert outcome == NotYet(Answer.TOO_MANY_CODES)
+    assert outcome == NotYet(SignInAnswer.TOO_MANY_CODES)
     assert world.mails[mails:] == [("wrong_codes", EMAIL)]
     outcome = await world.sign_in.by_code(ceremony, code_at(world, secret), STRANGER)
-    assert outcome == NotYet(Answer.BEGIN_AGAIN)
+    assert outcome == NotYet(SignInAnswer.BEGIN_AGAIN)
 
 
 async def test_a_device_that_has_passed_no_code_has_no_tries_of_its_own(world):
@@ -144,21 +144,21 @@ async def test_a_recovery_code_stands_in_once_and_the_owner_is_told(world):
     _, _, codes = await enrolled(world)
     typed = codes[4].lower().replace("-", " ")
     welcome = await world.sign_in.by_code(await asked(world), typed, STRANGER)
-    assert welcome.answer is Answer.RECOVERY_CODE_USED
+    assert welcome.answer is SignInAnswer.RECOVERY_CODE_USED
     assert ("recovery_code_used", EMAIL) in world.mails
     outcome = await world.sign_in.by_code(await asked(world), typed, STRANGER)
-    assert outcome == NotYet(Answer.CODE_WRONG)
+    assert outcome == NotYet(SignInAnswer.CODE_WRONG)
 
 
 async def test_there_are_some_minutes_for_it(world):
     _, secret, _ = await enrolled(world)
     ceremony = await asked(world)
-    world.now += LIVES[Purpose.CODE] - timedelta(seconds=1)
+    world.now += LIVES[CeremonyPurpose.CODE] - timedelta(seconds=1)
     assert await world.sign_in.is_asked_for_code(ceremony)
     world.later(seconds=1)
     assert not await world.sign_in.is_asked_for_code(ceremony)
     outcome = await world.sign_in.by_code(ceremony, code_at(world, secret), STRANGER)
-    assert outcome == NotYet(Answer.BEGIN_AGAIN)
+    assert outcome == NotYet(SignInAnswer.BEGIN_AGAIN)
 
 
 @pytest.mark.parametrize("change", ["locked", "epoch", "gone"])
@@ -174,7 +174,7 @@ async def test_what_changed_since_the_password_ends_it(world, change):
         case "gone":
             del world.people.holders["ada"]
     outcome = await world.sign_in.by_code(ceremony, code_at(world, secret), STRANGER)
-    assert outcome == NotYet(Answer.BEGIN_AGAIN)
+    assert outcome == NotYet(SignInAnswer.BEGIN_AGAIN)
     assert world.sessions.kept == kept
     assert not await world.sign_in.is_asked_for_code(ceremony)
 
@@ -230,14 +230,14 @@ async def test_a_step_up_takes_the_code_as_well(world):
     confirm = world.sign_in.confirm
     assert await world.sign_in.needs_code(who)
     wrong = await confirm(who, "wrong", code_at(world, secret), a_visitor())
-    assert wrong == NotYet(Answer.WRONG)
-    assert await confirm(who, PASSWORD, "", a_visitor()) == NotYet(Answer.CODE_WRONG)
+    assert wrong == NotYet(SignInAnswer.WRONG)
+    assert await confirm(who, PASSWORD, "", a_visitor()) == NotYet(SignInAnswer.CODE_WRONG)
     off = code_at(world, secret, steps=6)
-    assert await confirm(who, PASSWORD, off, a_visitor()) == NotYet(Answer.CLOCK_OFF, 3)
+    assert await confirm(who, PASSWORD, off, a_visitor()) == NotYet(SignInAnswer.CLOCK_OFF, 3)
     # With a wrong password the code was not even looked at: it is still good.
     session_secret = await confirm(who, PASSWORD, code_at(world, secret), a_visitor())
     who = await world.browsers.who(session_secret)
     assert who.session.authenticated_at == world.now
     used = await confirm(who, PASSWORD, code_at(world, secret), a_visitor())
-    assert used == NotYet(Answer.CODE_USED)
+    assert used == NotYet(SignInAnswer.CODE_USED)
     assert isinstance(await confirm(who, PASSWORD, codes[0], a_visitor()), str)

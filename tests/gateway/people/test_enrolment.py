@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from accounts import recovery_codes
-from accounts.ceremony import LIVES, Purpose
+from accounts import second_factor
+from accounts.ceremony import LIVES, CeremonyPurpose
 from gateway.errors import TooFastError
 from gateway.people.enrolment import (
     CODE_CLOCK_OFF,
@@ -47,8 +47,8 @@ async def test_it_counts_once_a_first_code_was_typed(world):
     assert {"pwd", "otp", "mfa"} <= own.session.methods
     assert world.mails[-1] == ("second_factor_changed", EMAIL)
     codes = await world.enrolment.codes_to_keep(own, changed.ceremony_secret)
-    assert len(set(codes)) == recovery_codes.CODES
-    assert {recovery_codes.digest(code) for code in codes} == world.factors.digests["ada"]
+    assert len(set(codes)) == second_factor.RECOVERY_CODES
+    assert {second_factor.code_digest(code) for code in codes} == world.factors.digests["ada"]
     factor = await world.enrolment.current(own)
     assert factor.secret == to_add.secret
 
@@ -66,9 +66,9 @@ async def test_codes_are_shown_for_some_minutes_to_their_owner_and_never_again(w
     who = await world.browsers.who(changed.session_secret)
     new = await world.enrolment.codes_to_keep(who, changed.ceremony_secret)
     assert set(new).isdisjoint(codes)
-    assert len(new) == recovery_codes.CODES
-    assert {recovery_codes.digest(code) for code in new} == world.factors.digests["ada"]
-    world.now += LIVES[Purpose.RECOVERY_CODES]
+    assert len(new) == second_factor.RECOVERY_CODES
+    assert {second_factor.code_digest(code) for code in new} == world.factors.digests["ada"]
+    world.now += LIVES[CeremonyPurpose.RECOVERY_CODES]
     assert await world.enrolment.codes_to_keep(who, changed.ceremony_secret) == ()
 
 
@@ -102,7 +102,7 @@ async def test_only_who_began_it_goes_on(world):
     code = code_at(world, to_add.secret)
     assert await world.enrolment.add(bob, ceremony, code, a_visitor()) == NothingToDo()
     assert await world.enrolment.add(who, "nothing", code, a_visitor()) == NothingToDo()
-    world.now += LIVES[Purpose.SECOND_FACTOR]
+    world.now += LIVES[CeremonyPurpose.SECOND_FACTOR]
     fresh = replace(who, session=replace(who.session, authenticated_at=world.now))
     assert await world.enrolment.add(fresh, ceremony, code, a_visitor()) == NothingToDo()
 

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from accounts.ceremony import LIVES, Purpose
+from accounts.ceremony import LIVES, CeremonyPurpose
 from accounts.passkey import PASSKEYS_MAX
-from accounts.sign_in import Answer
+from accounts.sign_in import SignInAnswer
 from gateway.errors import TooFastError
 from gateway.people.enrolment import Changed
 from gateway.people.passkeys import PASSKEY_KNOWN, PASSKEY_WRONG, PASSKEYS_MANY, Challenge
@@ -17,7 +17,7 @@ from gateway.people.sign_up import Faults
 from tests.gateway.people.memory import EMAIL, a_visitor
 from tests.gateway.people.soft_passkey import UP, UV, SoftPasskey, text
 
-WRONG = NotYet(Answer.PASSKEY_WRONG)
+WRONG = NotYet(SignInAnswer.PASSKEY_WRONG)
 FIREFOX = a_visitor(user_agent="Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko Firefox/140.0")
 
 
@@ -85,13 +85,13 @@ async def test_a_challenge_is_good_once_and_for_some_minutes(world, what):
         case "replayed":
             assert isinstance(await world.passkeys.enter(secret, answer, a_visitor()), Welcome)
         case "late":
-            world.now += LIVES[Purpose.PASSKEY]
+            world.now += LIVES[CeremonyPurpose.PASSKEY]
         case "unknown":
             secret = "nothing"
         case "other purpose":
             secret = (await world.passkeys.begin(who)).ceremony_secret
     outcome = await world.passkeys.enter(secret, answer, a_visitor())
-    assert outcome == NotYet(Answer.BEGIN_AGAIN)
+    assert outcome == NotYet(SignInAnswer.BEGIN_AGAIN)
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ async def test_it_is_a_proof_once_more_of_its_own_account_only(world):
     answer = passkey.get(asked.options)
     assert await world.passkeys.confirm(bob, asked.ceremony_secret, answer) == WRONG
     late = await world.passkeys.confirm(bob, asked.ceremony_secret, answer)
-    assert late == NotYet(Answer.BEGIN_AGAIN)
+    assert late == NotYet(SignInAnswer.BEGIN_AGAIN)
 
 
 # Changes.

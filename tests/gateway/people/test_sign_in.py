@@ -4,7 +4,7 @@ import pytest
 
 from accounts.link import LIFETIMES, Purpose
 from accounts.notice import Notice
-from accounts.sign_in import Answer
+from accounts.sign_in import SignInAnswer
 from gateway.errors import TooFastError
 from gateway.limits.velocity import Use
 from gateway.people.password import LinkDead
@@ -54,7 +54,7 @@ async def test_wrong_and_unknown_get_the_same_answer_after_the_same_work(world):
         world.velocity.used.clear()
         world.hasher.verified.clear()
         answer = await attempt(world, password, email)
-        assert answer == NotYet(Answer.WRONG)
+        assert answer == NotYet(SignInAnswer.WRONG)
         limits = [use.limit for use in world.velocity.used]
         seen.append((list(world.people.asked), limits, len(world.hasher.verified)))
     assert seen[0] == seen[1] == seen[2]
@@ -70,8 +70,8 @@ async def test_what_is_no_address_is_said(world):
 async def test_a_locked_account_is_told_to_whoever_knows_the_password_only(world):
     world.add()
     world.change(locked_at=world.now)
-    assert await attempt(world, "wrong") == NotYet(Answer.WRONG)
-    assert await attempt(world) == NotYet(Answer.LOCKED)
+    assert await attempt(world, "wrong") == NotYet(SignInAnswer.WRONG)
+    assert await attempt(world) == NotYet(SignInAnswer.LOCKED)
     assert not world.sessions.kept
 
 
@@ -119,7 +119,7 @@ async def test_wrong_tries_of_a_proof_once_more_lock_nobody_out_of_the_sign_in(w
     welcome = await attempt(world)
     who = await world.browsers.who(welcome.session_secret)
     world.velocity.used.clear()
-    assert await world.sign_in.confirm(who, "guess", "", a_visitor()) == NotYet(Answer.WRONG)
+    assert await world.sign_in.confirm(who, "guess", "", a_visitor()) == NotYet(SignInAnswer.WRONG)
     own = f"ada {device_id(welcome.device_secret)}"
     assert world.velocity.used == [Use("device_step_ups_hour", own)]
     world.velocity.refuses["device_step_ups_hour"] = 60
@@ -138,7 +138,7 @@ async def test_a_session_that_begins_while_all_others_end_does_not_begin(world):
         world.change(credentials_epoch=2)
 
     world.people.note_device = overtaken
-    assert await attempt(world) == NotYet(Answer.BEGIN_AGAIN)
+    assert await attempt(world) == NotYet(SignInAnswer.BEGIN_AGAIN)
     assert not world.sessions.kept
 
 
@@ -227,7 +227,7 @@ async def test_whoever_signed_up_with_an_address_of_somebody_else_gains_nothing_
     stranger = await world.enter()
     # The owner reads the mail, and knows only passwords of their own.
     outcome = await world.sign_in.by_proof(link, OTHER_PASSWORD, a_visitor())
-    assert outcome == NotYet(Answer.WRONG)
+    assert outcome == NotYet(SignInAnswer.WRONG)
     assert not world.people.holders["ada"].is_proven
     assert await world.links.look(link, a_visitor()) is not None, (
         "a wrong password does not use it up"
@@ -236,8 +236,8 @@ async def test_whoever_signed_up_with_an_address_of_somebody_else_gains_nothing_
     await world.passwords.reset(world.link("reset_password"), OTHER_PASSWORD)
     assert world.people.holders["ada"].is_proven
     assert await world.browsers.who(stranger.secret) is None
-    assert await attempt(world) == NotYet(Answer.WRONG)
-    assert await world.sign_in.by_proof(link, PASSWORD, a_visitor()) == NotYet(Answer.WRONG)
+    assert await attempt(world) == NotYet(SignInAnswer.WRONG)
+    assert await world.sign_in.by_proof(link, PASSWORD, a_visitor()) == NotYet(SignInAnswer.WRONG)
     assert type(await attempt(world, OTHER_PASSWORD)) is Welcome
 
 
@@ -256,7 +256,7 @@ async def test_a_proof_counts_as_a_sign_in(world):
 async def test_a_locked_account_is_not_proven(world):
     link = await proof_link(world)
     world.change(locked_at=world.now)
-    assert await world.sign_in.by_proof(link, PASSWORD, a_visitor()) == NotYet(Answer.LOCKED)
+    assert await world.sign_in.by_proof(link, PASSWORD, a_visitor()) == NotYet(SignInAnswer.LOCKED)
     assert not world.people.holders["ada"].is_proven
 
 
@@ -327,7 +327,7 @@ async def test_a_link_of_a_sign_in_is_one_factor_and_not_used_up_where_there_are
     await enrolled(world)
     link = await sign_in_link(world)
     kept = dict(world.sessions.kept)
-    assert await world.sign_in.by_link(link, a_visitor()) == NotYet(Answer.BEGIN_AGAIN)
+    assert await world.sign_in.by_link(link, a_visitor()) == NotYet(SignInAnswer.BEGIN_AGAIN)
     assert world.sessions.kept == kept
     assert (await world.links.look(link, a_visitor())).purpose is Purpose.SIGN_IN
     # Another link reveals to no one that there are two.
@@ -353,7 +353,7 @@ async def test_a_wrong_proof_changes_nothing_and_is_counted_for_this_device(worl
     world.add()
     who = await world.enter()
     world.velocity.used.clear()
-    assert await world.sign_in.confirm(who, "wrong", "", a_visitor()) == NotYet(Answer.WRONG)
+    assert await world.sign_in.confirm(who, "wrong", "", a_visitor()) == NotYet(SignInAnswer.WRONG)
     assert (await world.browsers.who(who.secret)).session == who.session
     own = f"ada {who.session.device_id}"
     assert world.velocity.used == [Use("device_step_ups_hour", own)]
@@ -363,5 +363,7 @@ async def test_of_a_session_that_ended_meanwhile_nothing_goes_on(world):
     world.add()
     who = await world.enter()
     await world.browsers.sign_out(who.secret)
-    assert await world.sign_in.confirm(who, PASSWORD, "", a_visitor()) == NotYet(Answer.BEGIN_AGAIN)
+    assert await world.sign_in.confirm(who, PASSWORD, "", a_visitor()) == NotYet(
+        SignInAnswer.BEGIN_AGAIN
+    )
     assert not world.sessions.kept

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import sqlalchemy as sa
 
-from accounts.retention import years_before
+from accounts.personal_data import years_before
 from billing.stores import tables
 from billing.stores.freezes import FreezeReason, set_freeze
 from gateway.buttons.tables import buttons

@@ -579,7 +579,7 @@ async def test_a_hash_is_replaced_only_while_it_is_the_one_that_was_checked(worl
     assert await world.people.holder("alice") == replace(alice, password_hash="hash one anew")
     async with reading(world.engine, TIMEOUT_S) as connection:
         newest = (await audit_log.of_account(connection, "alice", limit=1))[0]
-    assert newest == audit_log.Entry(NOW, Act.PASSWORD_REHASHED, Actor.SERVICE)
+    assert newest == audit_log.AuditEntry(NOW, Act.PASSWORD_REHASHED, Actor.SERVICE)
 
 
 async def test_a_lock_keeps_its_first_time_and_the_way_out(world, alice):

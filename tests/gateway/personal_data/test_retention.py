@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from accounts.holder import Holder
-from accounts.retention import (
+from accounts.personal_data import (
     DELIVERIES_KEPT,
     EXPORT_NOTED,
     MAILS_KEPT,

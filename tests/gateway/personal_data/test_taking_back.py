@@ -11,15 +11,14 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from accounts import recovery_codes
+from accounts import second_factor
 from accounts.audit_log import Act
-from accounts.choices import OPTIONAL_NOTICES
-from accounts.departures import Wishes
-from accounts.erasure import State, Unspent
+from accounts.erasure import ErasureState, Unspent
+from accounts.holder import OPTIONAL_NOTICES
 from accounts.link import DISPUTABLE, Purpose
 from accounts.notice import MailState, Notice
 from accounts.passkey import Passkey
-from accounts.ports import NewSecondFactor
+from accounts.ports import DataChoices, NewSecondFactor
 from accounts.stores import countries
 from accounts.stores import tables as people
 from accounts.stores.secret_box import SecretBox
@@ -53,8 +52,8 @@ from tests.gateway.personal_data.test_people import (
     mails,
 )
 
-CODES = recovery_codes.make(bytes(range(150)))
-FACTOR = NewSecondFactor(bytes(20), 100, [recovery_codes.digest(each) for each in CODES])
+CODES = second_factor.make_codes(bytes(range(150)))
+FACTOR = NewSecondFactor(bytes(20), 100, [second_factor.code_digest(each) for each in CODES])
 CHANGED = Notice("changed", HOME)
 LOCKED = Notice("locked", HOME, link=Purpose.RESET_PASSWORD)
 DAY = timedelta(days=1)
@@ -213,7 +212,7 @@ async def test_a_deletion_that_a_thief_asked_for_is_cancelled(proven):
     assert await proven.departures.ask_deletion(
         "alice", await epoch(proven), Unspent.GIVE_UP, due_at, CHANGED
     )
-    assert (await proven.departures.deletion("alice")).state is State.WAITING
+    assert (await proven.departures.deletion("alice")).state is ErasureState.WAITING
     assert await proven.people.lock(link, LOCKED)
     assert await proven.departures.deletion("alice") is None
     (request,) = await proven.departures.requests("alice")
@@ -384,7 +383,7 @@ async def test_what_a_stranger_has_chosen_is_as_in_a_new_account(world):
     other = replace(SIGN_UP, account_id="bob", email=THIEF, email_key=THIEF)
     assert await world.people.sign_up(other, Notice("verify_email", THIEF))
     of_new = await choices_of(world, "bob")
-    wishes = Wishes(objects=True, restricts=True, muted=frozenset(OPTIONAL_NOTICES))
+    wishes = DataChoices(objects=True, restricts=True, muted=frozenset(OPTIONAL_NOTICES))
     assert await world.departures.choose("alice", await epoch(world), wishes)
     assert await world.people.set_language("alice", await epoch(world), "de")
     before = await choices_of(world, "alice")

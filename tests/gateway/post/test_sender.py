@@ -11,10 +11,10 @@ import pytest
 import sqlalchemy as sa
 from structlog.testing import capture_logs
 
-from accounts.departures import Wishes
 from accounts.holder import Holder
 from accounts.link import Purpose
 from accounts.notice import MailState, Notice
+from accounts.ports import DataChoices
 from accounts.stores import holders
 from billing.payments import PaymentProfile
 from billing.stores import tables
@@ -612,7 +612,7 @@ async def test_a_mail_that_its_reader_switches_off_while_it_waits_is_not_sent(
     for name in ("alice", "bob"):
         for notice in (OPTIONAL, LOCKED):
             await outbox.queue(name, notice)
-    wishes = Wishes(objects=False, restricts=False, muted=frozenset({OPTIONAL.name}))
+    wishes = DataChoices(objects=False, restricts=False, muted=frozenset({OPTIONAL.name}))
     assert await SqlDepartures(people).choose("alice", 1, wishes)
     writer = build_writer(Settings(public_origin=ORIGIN), engine)
     server = read_server(Secret(f"smtp://127.0.0.1:{mailbox.port}"), SENDER, timeout_s=10)

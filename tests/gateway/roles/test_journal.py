@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from accounts.audit_log import Actor
-from accounts.erasure import Step, Unspent
+from accounts.erasure import ErasureStep, Unspent
 from billing.clock import utc_now
 from gateway.personal_data.erasing import SqlErasing
 from gateway.roles import storage
@@ -59,7 +59,7 @@ async def test_a_worker_has_a_list_where_it_is_nobodys_child(environ, tmp_path, 
     await stores.accounts.create_account("ada", "USD")
     await erasing.begin_now("ada", Unspent.KEEP, Actor.OPERATOR)
     await erasing.lease("ada")
-    await erasing.proceed("ada", Step.FILES)
+    await erasing.proceed("ada", ErasureStep.FILES)
     duty = JournalDuty(read, stores, is_child=is_child)
     duty.start()
     if has_one:

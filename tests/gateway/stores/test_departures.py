@@ -9,11 +9,10 @@ import sqlalchemy as sa
 
 from accounts.audit_log import Act
 from accounts.data_request import Right
-from accounts.departures import Wishes
-from accounts.erasure import GRACE, State, Unspent
+from accounts.erasure import GRACE, ErasureState, Unspent
 from accounts.link import Purpose, digest
 from accounts.notice import Notice
-from accounts.ports import NewHolder
+from accounts.ports import DataChoices, NewHolder
 from accounts.stores import audit_log
 from accounts.stores.links import make_link
 from billing.stores import freezes
@@ -29,7 +28,7 @@ from gateway.stores.mail_outbox import SqlMailOutbox, queue_notice
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
 EMAIL = "alice@example.com"
 TOLD = Notice("deletion_asked", EMAIL, {"at": NOW.isoformat()}, Purpose.CANCEL_DELETION)
-NO_WISHES = Wishes(objects=False, restricts=False, muted=frozenset())
+NO_WISHES = DataChoices(objects=False, restricts=False, muted=frozenset())
 
 
 class House:
@@ -89,7 +88,7 @@ async def test_whoever_leaves_is_frozen_told_and_written_down_once(house):
     assert await house.leave()
     assert await house.leave()
     waiting = await house.departures.deletion("alice")
-    assert (waiting.state, waiting.due_at) == (State.WAITING, NOW + GRACE)
+    assert (waiting.state, waiting.due_at) == (ErasureState.WAITING, NOW + GRACE)
     assert house.frozen == [("alice", True)]
     assert await house.is_frozen()
     mails = await SqlMailOutbox(house.engine).of_account("alice")
@@ -140,7 +139,7 @@ async def test_an_old_link_does_not_cancel_a_later_deletion(house):
     assert await house.departures.cancel_deletion("alice", 1)
     await house.leave()
     assert not await house.departures.cancel_by_link(link)
-    assert (await house.departures.deletion("alice")).state is State.WAITING
+    assert (await house.departures.deletion("alice")).state is ErasureState.WAITING
 
 
 async def test_of_two_who_cancel_at_once_one_does(house):
@@ -159,7 +158,7 @@ async def test_a_gate_that_is_away_leaves_the_book_frozen(house):
 
 
 async def test_choices_are_kept_with_their_time_and_followed(house):
-    wishes = Wishes(objects=True, restricts=True, muted=frozenset({"out_of_credit"}))
+    wishes = DataChoices(objects=True, restricts=True, muted=frozenset({"out_of_credit"}))
     holder = await house.departures.choose("alice", 1, wishes)
     assert (holder.objected_at, holder.restricted_at) == (NOW, NOW)
     assert holder.choices.muted == {"out_of_credit"}

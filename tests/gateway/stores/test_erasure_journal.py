@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from accounts.audit_log import Actor
-from accounts.erasure import STEPS, Erasure, State, Unspent
+from accounts.erasure import STEPS, Erasure, ErasureState, Unspent
 from database.errors import StoreUnavailableError
 from gateway.monitor.error_lines import JOURNAL_LINE
 from gateway.stores.erasure_journal import ASKED_MAX, ErasureJournal
@@ -72,7 +72,9 @@ async def test_what_is_no_line_of_ours_is_not_believed(tmp_path):
 
 
 def ended(account_id, at=NOW):
-    return Erasure(account_id, State.DONE, STEPS[-1], Unspent.REFUND, Actor.HOLDER, NOW, NOW, at)
+    return Erasure(
+        account_id, ErasureState.DONE, STEPS[-1], Unspent.REFUND, Actor.HOLDER, NOW, NOW, at
+    )
 
 
 def lines_of(journal):

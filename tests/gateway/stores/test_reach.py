@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from accounts import recovery_codes
+from accounts import second_factor
 from accounts.erasure import Unspent
 from accounts.holder import Device
 from accounts.link import DISPUTABLE, LIFETIMES, Purpose, digest
@@ -55,7 +55,7 @@ from tests.gateway.calls.test_live import Velocity
 from tests.gateway.people.memory import BEGINNING
 
 HOME, THIEFS, NEW_HOME = "ada@example.com", "eve@example.org", "ada@example.net"
-CODES = [recovery_codes.digest(each) for each in recovery_codes.make(bytes(range(150)))]
+CODES = [second_factor.code_digest(each) for each in second_factor.make_codes(bytes(range(150)))]
 LOCKED = Notice("locked", HOME, link=Purpose.RESET_PASSWORD)
 SERVICE = Service("Caller", "https://caller.example")
 SEEN = {"browser": "", "system": "", "at": BEGINNING.isoformat()}

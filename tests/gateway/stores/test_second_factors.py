@@ -10,7 +10,7 @@ import os
 import pytest
 import sqlalchemy as sa
 
-from accounts import recovery_codes
+from accounts import second_factor
 from accounts.audit_log import Act
 from accounts.link import Purpose
 from accounts.notice import Notice
@@ -35,8 +35,8 @@ from tests.gateway.personal_data.test_people import (
 )
 
 SECRET = bytes(range(20))
-CODES = recovery_codes.make(bytes(range(150)))
-NEW = NewSecondFactor(SECRET, 100, [recovery_codes.digest(each) for each in CODES])
+CODES = second_factor.make_codes(bytes(range(150)))
+NEW = NewSecondFactor(SECRET, 100, [second_factor.code_digest(each) for each in CODES])
 CHANGED = Notice("second_factor_changed", HOME, {"change": "on"}, link=Purpose.NOT_ME)
 BY = {"operator": "olga", "reason": "lost the phone"}
 USED = Notice("recovery_code_used", HOME, link=Purpose.NOT_ME)
@@ -66,7 +66,7 @@ async def test_it_is_added_with_its_codes_and_ends_all_sessions(world):
     assert world.told == [2]
     found = await world.factors.find("alice")
     assert (found.secret, found.last_step, found.added_at) == (SECRET, 100, NOW)
-    assert found.codes_left == recovery_codes.CODES
+    assert found.codes_left == second_factor.RECOVERY_CODES
     assert (await world.acts())[0] is Act.SECOND_FACTOR_ADDED
     assert (await world.queued())[-1] == ("second_factor_changed", HOME)
     assert not await world.works(change), "whoever asked may have been without it"

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from accounts.personal_data import Fate, Period, Purpose, Span, Viewer
+from accounts.personal_data import DataPurpose, DataViewer, Fate, KeptFor, KeptSpan
 from gateway.data_map import KINDS
 from gateway.words.data_map import (
     BESIDE,
@@ -22,9 +22,9 @@ from gateway.words.languages import DEFAULT_LANGUAGE
 EXPECTED = {
     *(f"{table}.{kind.name}" for kind in KINDS for table in ("kind", "what")),
     *(f"readme.not_{kind.name}" for kind in KINDS if not kind.is_exported),
-    *(f"purpose.{each}" for each in Purpose),
-    *(f"viewer.{each}" for each in (*Viewer, "nobody")),
-    *(f"period.{each}" for each in (*Span, "minutes_one", "months_one", "years_one")),
+    *(f"purpose.{each}" for each in DataPurpose),
+    *(f"viewer.{each}" for each in (*DataViewer, "nobody")),
+    *(f"period.{each}" for each in (*KeptSpan, "minutes_one", "months_one", "years_one")),
     "fate.deleted",
     "left.for",
     *(
@@ -65,15 +65,17 @@ def test_an_unknown_language_is_read_in_the_default_one():
 
 def test_periods_and_lists_in_words():
     words = words_in("en")
-    of_calls = Period(Span.MONTHS, "", 12, "CALLER_CALLS_KEPT_MONTHS")
+    of_calls = KeptFor(KeptSpan.MONTHS, "", 12, "CALLER_CALLS_KEPT_MONTHS")
     assert period_in(words, of_calls, Kept()) == "12 months"
     assert period_in(words, of_calls, Kept(1)) == "1 month"
-    assert period_in(words, Period(Span.MONTHS, "", 12), Kept(1)) == "12 months"
-    assert period_in(words, Period(Span.ACCOUNT, ""), Kept()) == "as long as the account exists"
-    of_books = Period(Span.YEARS, "", 10, "CALLER_BOOKS_KEPT_YEARS")
+    assert period_in(words, KeptFor(KeptSpan.MONTHS, "", 12), Kept(1)) == "12 months"
+    assert (
+        period_in(words, KeptFor(KeptSpan.ACCOUNT, ""), Kept()) == "as long as the account exists"
+    )
+    of_books = KeptFor(KeptSpan.YEARS, "", 10, "CALLER_BOOKS_KEPT_YEARS")
     assert period_in(words, of_books, Kept(books_years=1)) == "1 year, from the end of that year on"
     assert "7 years" in period_in(words, of_books, Kept(books_years=7))
-    assert list_in(words, "viewer", (Viewer.PERSON, Viewer.CARRIER)) == "you, Twilio"
+    assert list_in(words, "viewer", (DataViewer.PERSON, DataViewer.CARRIER)) == "you, Twilio"
     assert list_in(words, "viewer", ()) == ""
 
 

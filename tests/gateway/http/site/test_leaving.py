@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from accounts.erasure import GRACE, State, Unspent
+from accounts.erasure import GRACE, ErasureState, Unspent
 from database.errors import StoreUnavailableError
 from gateway.http.site.forms import OWNER, SENT
 from gateway.http.site.link_pages import LinkPage
@@ -59,7 +59,7 @@ async def test_an_old_proof_does_not_do(ada):
 async def test_a_person_leaves_and_comes_back_by_the_button(ada):
     assert place(await ada.post(DELETE)) == f"{DELETE}?said=deletion_asked"
     waiting = ada.world.departures.erasures["ada"]
-    assert (waiting.state, waiting.due_at) == (State.WAITING, ada.world.now + GRACE)
+    assert (waiting.state, waiting.due_at) == (ErasureState.WAITING, ada.world.now + GRACE)
     assert "2026-12-04 12:00 UTC" in ada.read(await ada.get(DELETE)).text
     assert "This account will be deleted" in ada.read(await ada.get("/account")).text
     # A repeat changes nothing.
@@ -69,7 +69,7 @@ async def test_a_person_leaves_and_comes_back_by_the_button(ada):
     assert [mail.name for mail in ada.world.people.mails] == ["deletion_asked"]
     assert place(await ada.post(f"{DELETE}/cancel")) == "/account?said=deletion_cancelled"
     assert place(await ada.post(f"{DELETE}/cancel")) == "/account?said=deletion_too_late"
-    assert ada.world.departures.erasures["ada"].state is State.CANCELLED
+    assert ada.world.departures.erasures["ada"].state is ErasureState.CANCELLED
 
 
 async def test_a_person_comes_back_by_the_link_in_the_mail(ada):
@@ -78,9 +78,9 @@ async def test_a_person_comes_back_by_the_link_in_the_mail(ada):
     link = f"/l/{mail.secret}"
     assert "Keep your account?" in ada.read(await ada.get(link)).text
     # Looking at it does nothing: mail scanners open links.
-    assert ada.world.departures.erasures["ada"].state is State.WAITING
+    assert ada.world.departures.erasures["ada"].state is ErasureState.WAITING
     assert place(await ada.post(link)) == "/sign-in?said=deletion_cancelled"
-    assert ada.world.departures.erasures["ada"].state is State.CANCELLED
+    assert ada.world.departures.erasures["ada"].state is ErasureState.CANCELLED
 
 
 @pytest.mark.parametrize("language", sorted(WORDS))
@@ -129,7 +129,7 @@ async def test_a_link_used_where_somebody_else_is_signed_in_tells_nothing_on_the
     assert form.of("button") == []
     assert "/account" not in [each["href"] for each in form.of("a")]
     assert "Your account is kept" not in ada.read(await ada.get("/account")).text
-    assert ada.world.departures.erasures["ada"].state is State.CANCELLED
+    assert ada.world.departures.erasures["ada"].state is ErasureState.CANCELLED
 
 
 async def test_a_link_works_also_where_nobody_can_tell_who_is_signed_in(ada, monkeypatch):
@@ -141,7 +141,7 @@ async def test_a_link_works_also_where_nobody_can_tell_who_is_signed_in(ada, mon
 
     monkeypatch.setattr(type(ada.door), "who", lambda _door, request: away(request))
     assert place(await ada.post(f"/l/{mail.secret}")) == "/sign-in?said=deletion_cancelled"
-    assert ada.world.departures.erasures["ada"].state is State.CANCELLED
+    assert ada.world.departures.erasures["ada"].state is ErasureState.CANCELLED
 
 
 async def test_a_link_that_comes_too_late_says_so(ada):
@@ -199,7 +199,7 @@ async def test_a_deletion_that_has_begun_cannot_be_cancelled(ada):
     waiting = ada.world.departures.erasures["ada"]
     ada.world.departures.erasures["ada"] = type(waiting)(
         "ada",
-        State.ERASING,
+        ErasureState.ERASING,
         waiting.step,
         waiting.unspent,
         waiting.actor,
@@ -237,7 +237,7 @@ async def test_a_session_that_ended_meanwhile_keeps_nothing(ada):
         ada, f"{DELETE}/cancel", lambda: ada.world.change(credentials_epoch=2)
     )
     assert place(ended) == "/sign-in?next=%2Faccount%2Fdelete&said=session_over"
-    assert ada.world.departures.erasures["ada"].state is State.WAITING
+    assert ada.world.departures.erasures["ada"].state is ErasureState.WAITING
 
 
 async def test_a_proof_that_grows_old_meanwhile_does_not_do(ada):

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from accounts.ceremony import LIVES, Purpose
+from accounts.ceremony import LIVES, CeremonyPurpose
 from gateway.http.site.rendering import HEADERS, SCRIPT_HEADERS
 from tests.gateway.http.site.conftest import place
 from tests.gateway.people.memory import EMAIL
@@ -69,7 +69,7 @@ async def test_what_is_wrong_is_said_at_the_sign_in_and_begins_no_session(site):
     assert cookie.startswith("__Host-caller-said=")
     assert "You can sign in with your password" in (await site.get(place(reply))).text
     ceremony, options = await challenged(site)
-    site.world.now += LIVES[Purpose.PASSKEY]
+    site.world.now += LIVES[CeremonyPurpose.PASSKEY]
     answer = SoftPasskey().get(options)
     reply = await site.post("/sign-in/passkey", ceremony=ceremony, answer=answer)
     assert place(reply) == "/sign-in?next=%2Faccount&said=passkey_late"

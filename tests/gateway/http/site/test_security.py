@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from accounts.recovery_codes import CODES, digest
+from accounts.second_factor import RECOVERY_CODES, code_digest
 from tests.gateway.http.site.conftest import Site, place
 from tests.gateway.people.factors import code_at
 from tests.gateway.people.memory import EMAIL, PASSWORD
@@ -56,8 +56,8 @@ async def test_recovery_codes_are_shown_and_downloaded_until_they_are_kept(site)
     await added(site)
     page = await site.get("/account/recovery-codes")
     shown = re.findall(r"<code[^>]*>([0-9A-Z-]{29})</code>", page.text)
-    assert {digest(code) for code in shown} == site.world.factors.digests["ada"]
-    assert len(shown) == CODES
+    assert {code_digest(code) for code in shown} == site.world.factors.digests["ada"]
+    assert len(shown) == RECOVERY_CODES
     file = await site.get("/account/recovery-codes/download")
     assert file.headers["content-type"] == "text/plain; charset=utf-8"
     assert file.headers["content-disposition"] == 'attachment; filename="recovery-codes.txt"'

@@ -4,13 +4,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accounts.recovery_codes import CHANCE_BYTES, CODE_BYTES, digest, make, normalise
+from accounts.second_factor import (
+    CHANCE_BYTES,
+    CODE_BYTES,
+    code_digest,
+    make_codes,
+    normalise_code,
+)
 
 CHANCE = bytes(range(CHANCE_BYTES))
 
 
 def test_ten_codes_of_six_groups_are_made():
-    codes = make(CHANCE)
+    codes = make_codes(CHANCE)
     assert len(set(codes)) == 10
     assert codes[0] == "000G-40R4-0M30-E209-185G-R38E"
     for code in codes:
@@ -19,7 +25,7 @@ def test_ten_codes_of_six_groups_are_made():
 
 
 def test_the_first_and_the_last_code_there_can_be():
-    first, *_, last = make(bytes(CODE_BYTES) + b"\xff" * (CHANCE_BYTES - CODE_BYTES))
+    first, *_, last = make_codes(bytes(CODE_BYTES) + b"\xff" * (CHANCE_BYTES - CODE_BYTES))
     assert set(first) == {"0", "-"}
     assert set(last) == {"Z", "-"}
 
@@ -31,7 +37,7 @@ def test_no_bit_of_chance_is_lost(chance):
         sum(
             alphabet.index(each) << 5 * place for place, each in enumerate(reversed(code))
         ).to_bytes(CODE_BYTES)
-        for code in map(normalise, make(chance))
+        for code in map(normalise_code, make_codes(chance))
     )
     assert read == chance
 
@@ -39,7 +45,7 @@ def test_no_bit_of_chance_is_lost(chance):
 @pytest.mark.parametrize("size", [0, CHANCE_BYTES - 1, CHANCE_BYTES + 1])
 def test_chance_that_is_not_ten_codes_long_makes_none(size):
     with pytest.raises(ValueError, match="150 random bytes"):
-        make(bytes(size))
+        make_codes(bytes(size))
 
 
 @pytest.mark.parametrize(
@@ -55,8 +61,8 @@ def test_chance_that_is_not_ten_codes_long_makes_none(size):
     ],
 )
 def test_a_code_is_read_as_people_type_it(typed):
-    assert normalise(typed) == "7K3M9QXT2H8VD4NBW6RC1001"
-    assert digest(typed) == digest("7K3M9QXT2H8VD4NBW6RC1001") != ""
+    assert normalise_code(typed) == "7K3M9QXT2H8VD4NBW6RC1001"
+    assert code_digest(typed) == code_digest("7K3M9QXT2H8VD4NBW6RC1001") != ""
 
 
 @pytest.mark.parametrize(
@@ -74,19 +80,19 @@ def test_a_code_is_read_as_people_type_it(typed):
     ],
 )
 def test_what_can_be_no_code_has_no_digest(typed):
-    assert normalise(typed) == ""
-    assert digest(typed) == ""
+    assert normalise_code(typed) == ""
+    assert code_digest(typed) == ""
 
 
 @given(st.text(max_size=60))
 def test_any_text_is_read(text):
-    code = normalise(text)
-    assert normalise(code) == code
+    code = normalise_code(text)
+    assert normalise_code(code) == code
     assert len(code) in (0, 24)
-    assert len(digest(text)) == (64 if code else 0)
+    assert len(code_digest(text)) == (64 if code else 0)
 
 
 def test_digests_tell_codes_apart():
-    codes = make(CHANCE)
-    assert len({digest(code) for code in codes}) == 10
-    assert not any(code in digest(code).upper() for code in codes)
+    codes = make_codes(CHANCE)
+    assert len({code_digest(code) for code in codes}) == 10
+    assert not any(code in code_digest(code).upper() for code in codes)
