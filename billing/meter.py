@@ -479,17 +479,17 @@ class EndWarnings:
     begins below a threshold is warned at the first look.
     """
 
-    __slots__ = ("_armed", "_standing_s")
+    __slots__ = ("_active_s", "_armed")
 
     def __init__(self) -> None:
         self._armed: tuple[int, ...] = THRESHOLDS_S
-        self._standing_s: int | None = None
+        self._active_s: int | None = None
         """Threshold of the last warning that is still in force."""
 
     @property
-    def is_standing(self) -> bool:
+    def is_active(self) -> bool:
         """Whether a warning was given and holds."""
-        return self._standing_s is not None
+        return self._active_s is not None
 
     def note(self, left_s: int) -> WarningChange | None:
         """Take the whole seconds left; return what to tell the caller, if anything."""
@@ -497,14 +497,14 @@ class EndWarnings:
         passed = [threshold_s for threshold_s in self._armed if left_s <= threshold_s]
         if passed:
             self._armed = tuple(t for t in self._armed if t not in passed)
-            self._standing_s = min(passed)
+            self._active_s = min(passed)
             return WarningChange.GIVEN
         # Above a warning in force, thresholds are armed again only with the margin: an estimate
         # that fluctuates around one would otherwise warn and take back again and again.
-        is_over = self._standing_s is not None and left_s >= self._standing_s + RISE_S
-        margin_s = RISE_S if self._standing_s is not None else 1
+        is_over = self._active_s is not None and left_s >= self._active_s + RISE_S
+        margin_s = RISE_S if self._active_s is not None else 1
         self._armed = tuple(t for t in THRESHOLDS_S if t in self._armed or left_s >= t + margin_s)
         if is_over:
-            self._standing_s = None
+            self._active_s = None
             return WarningChange.TAKEN_BACK
         return None

@@ -259,13 +259,13 @@ class SpendGate(Protocol):
     async def close(self, closing: Closing) -> CloseOutcome:
         """Post a call's final price, free the rest of its hold. Raises StoreUnavailableError."""
 
-    async def tell_again(self, call_id: str, account_id: str, opened: bytes = b"") -> bool:
+    async def resend_ending(self, call_id: str, account_id: str, opened: bytes = b"") -> bool:
         """Put a closed call's end into the outbox again, for a book that lacks it; True if put.
 
         Not while it still waits there. `opened` is a `CallOpened` as JSON, to be sent with it.
         """
 
-    async def tell_open(self, partition: int) -> int:
+    async def resend_open(self, partition: int) -> int:
         """Put the open calls' openings, holds and seconds into the outbox again.
 
         Returns how many calls are open. Raises StoreUnavailableError.
@@ -330,8 +330,8 @@ class SpendGate(Protocol):
     async def withdraw(self, partition: int, filling: str = "") -> bool:
         """Make a partition wait for `rebuild`; a repeat changes nothing.
 
-        It keeps all its data and its outbox. What only tells what it holds (`tell_again`,
-        `tell_open`, `endings`, `snapshot`, `inspect`) goes on, all else is refused. Live calls go
+        It keeps all its data and its outbox. What only reports what it holds (`resend_ending`,
+        `resend_open`, `endings`, `snapshot`, `inspect`) goes on, all else is refused. Live calls go
         on meanwhile on what they have paid. Returns False and changes nothing if `filling` is given
         and the partition lives on another one. Raises StoreUnavailableError.
         """
@@ -339,7 +339,7 @@ class SpendGate(Protocol):
     async def put_back(self, partition: int) -> bool:
         """Put a withdrawn partition back into service as it was; False if it is not withdrawn."""
 
-    async def last_told(self, partitions: Collection[int]) -> Mapping[int, str]:
+    async def last_entry_ids(self, partitions: Collection[int]) -> Mapping[int, str]:
         """Return the id of the last entry that each partition has written; `0-0` for none.
 
         Entries that are booked and trimmed count. Raises StoreUnavailableError.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -348,6 +348,22 @@ class AccountStore(Protocol):
 
     async def account_by_key_id(self, key_id: str) -> Account | None:
         """Return the account of the key with this id."""
+
+
+class Duties(Protocol):
+    """Elects one process of a deployment for a duty. Every method raises StoreUnavailableError."""
+
+    async def is_due(self, name: str, every: timedelta) -> bool:
+        """Return whether a duty was last done at least this long ago."""
+
+    async def take(self, name: str) -> bool:
+        """Take or renew the lease of a duty; False while another process holds it."""
+
+    async def held_until(self, name: str) -> datetime | None:
+        """Return until when another process holds a duty, unless it renews; otherwise None."""
+
+    async def done(self, name: str) -> None:
+        """Note that a duty was done, and release its lease."""
 
 
 class KeyEpochs(Protocol):

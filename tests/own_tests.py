@@ -139,17 +139,18 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
         "tests/money/test_failed_refunds.py",
     ),
     "gateway.stores.leaving_accounts": ("tests/gateway/cli/test_departures.py",),
-    "gateway.charging.account_deletion": ("tests/money/test_account_deletion.py",),
     "gateway.charging.account_erasure": (
         "tests/money/test_erasure.py",
         "tests/money/test_account_deletion.py",
     ),
     "gateway.charging.call_charge": (
         "tests/gateway/charging/test_call_charge.py",
-        "tests/gateway/charging/test_call_caps.py",
+        "tests/gateway/charging/test_hold.py",
     ),
-    "gateway.charging.refilling": ("tests/money/test_rolled_back_gate.py",),
-    "gateway.charging.retelling": ("tests/money/test_restored_book.py",),
+    "gateway.charging.refilling": (
+        "tests/money/test_restored_book.py",
+        "tests/money/test_rolled_back_gate.py",
+    ),
     "gateway.cli.check": ("tests/gateway/cli/test_app.py",),
     "gateway.cli.command": (
         "tests/gateway/cli/test_command.py",

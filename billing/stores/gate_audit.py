@@ -439,7 +439,7 @@ class _Comparison:
                 # The marks were read before the gate's last id, as `rolled_back` demands. Entries
                 # that wait may prove a fork that no drainer has noted yet.
                 is_older_copy = contents.has_outbox and bool(
-                    rolled_back(marks, await self.gate.last_told([partition]))
+                    rolled_back(marks, await self.gate.last_entry_ids([partition]))
                     or advance(marks[partition].booked_id, entries).fork_id
                 )
                 batch = fold(entries)

@@ -63,5 +63,5 @@ if #caps > 0 then
   end
 end
 redis.call('HSET', BEGAN, call, ARGV[7])
-tell_opening(call, account, whole(held), ARGV[7])
+send_opening(call, account, whole(held), ARGV[7])
 return {'opened', held, balance, want}

@@ -73,7 +73,7 @@ local function spend(caps, micros, now)
 end
 
 -- Return the id of the last entry that was written, booked and deleted or not.
-local function last_told()
+local function last_id()
   -- pcall: XINFO fails on a stream that does not exist. Its error has no numbered fields, so the loop
   -- below is not entered.
   local stream = redis.pcall('XINFO', 'STREAM', LED)
@@ -86,7 +86,7 @@ end
 -- Write an entry. It names the one before it ('p'), by which the book recognises a gate that was
 -- rolled back (billing/lineage.py).
 local function tell(...)
-  return redis.call('XADD', LED, '*', 'p', last_told(), ...)
+  return redis.call('XADD', LED, '*', 'p', last_id(), ...)
 end
 
 local function tell_end(call, account, charged, seconds, written_off, record)
@@ -107,7 +107,7 @@ local function end_in(row)
   return row:match('^(%S+) (%d+) (%d+) (%d+) ([^\n]*)\n?(.*)$')
 end
 
-local function tell_opening(call, account, held, record)
+local function send_opening(call, account, held, record)
   tell('k', 'O', 'c', call, 'a', account, 's', held, 'm', record)
 end
 

@@ -186,8 +186,8 @@ class RedisSpendGate:
         self._freeze = Script("freeze")
         self._read = Script("read")
         self._name = Script("name")
-        self._tell_again = Script("tell_again")
-        self._tell_open = Script("tell_open")
+        self._resend_ending = Script("resend_ending")
+        self._resend_open = Script("resend_open")
         self._endings = Script("endings")
         self._open_calls = Script("open_calls")
         self._snapshot = Script("snapshot")
@@ -297,14 +297,14 @@ class RedisSpendGate:
             CloseResult(result.decode()), charged, written_off, balance, seconds, bool(is_repeat)
         )
 
-    async def tell_again(self, call_id: str, account_id: str, opened: bytes = b"") -> bool:
+    async def resend_ending(self, call_id: str, account_id: str, opened: bytes = b"") -> bool:
         """Put a call's end into the outbox again unless it waits there; True if it was put."""
         partition = self.partition(account_id)
-        return bool(await self._run(self._tell_again, partition, call_id, account_id, opened))
+        return bool(await self._run(self._resend_ending, partition, call_id, account_id, opened))
 
-    async def tell_open(self, partition: int) -> int:
+    async def resend_open(self, partition: int) -> int:
         """Put the holds and seconds of open calls into the outbox again; return their number."""
-        return int(await self._run(self._tell_open, partition, timeout_s=REBUILD_TIMEOUT_S))
+        return int(await self._run(self._resend_open, partition, timeout_s=REBUILD_TIMEOUT_S))
 
     async def endings(
         self, partition: int, after_s: int, *, count_max: int, age_s_min: int = 0
@@ -413,7 +413,7 @@ class RedisSpendGate:
         """Put a withdrawn partition back into service as it was; False if it is not withdrawn."""
         return bool(await self._run(self._put_back, partition))
 
-    async def last_told(self, partitions: Collection[int]) -> Mapping[int, str]:
+    async def last_entry_ids(self, partitions: Collection[int]) -> Mapping[int, str]:
         """Return the id of the last entry that each has written, in one round trip."""
         outboxes = {partition: self._outbox(partition) for partition in partitions}
         return await self._bounded(redis_outbox.last_ids(self._redis, outboxes))

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, Protocol
+from typing import Final
 
 from accounts.notice import Notice
 from billing.clock import Clock
@@ -19,24 +19,12 @@ from billing.spend_limits import Budget, SpendLimits, cap_name
 from database.errors import StoreUnavailableError
 from gateway.buttons.budget_notices import News, Used, news_of
 from gateway.buttons.ports import BudgetBook, Budgeted
+from gateway.ports import Duties
 
 INTERVAL_S: Final = 60.0
 """How soon an owner is told; the cost itself is limited by the budget."""
 DUTY: Final = "budgets of buttons"
 PAGE_BUTTONS: Final = 500
-
-
-class Duties(Protocol):
-    """Elects one process for a duty. Every method raises StoreUnavailableError."""
-
-    async def is_due(self, name: str, every: timedelta) -> bool:
-        """Return whether it was last done at least so long ago."""
-
-    async def take(self, name: str) -> bool:
-        """Take it; False while another process does it."""
-
-    async def done(self, name: str) -> None:
-        """Note that it was done."""
 
 
 @dataclass(frozen=True, slots=True)

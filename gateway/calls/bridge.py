@@ -306,7 +306,7 @@ class Bridge:
         elif self.call.state in TALKING:
             self._report_answer()
             self.tell(wire.Supervised(mode=self.media.told_mode))
-            if warning := self.charge.standing_warning(self._clock_ns()):
+            if warning := self.charge.active_warning(self._clock_ns()):
                 self.tell(warning)
         self.tell(wire.PathSelected(path=self._path.path))
         if self.media.is_muted:

@@ -46,15 +46,15 @@ class AdviceOfCharge:
         change = self._warnings.note(left_s)
         if change is WarningChange.GIVEN:
             cause = reports.LACKS[meter.runs_out_of]
-            told = self._lack(meter)
-            self._context.call.warn(wire.CreditWarning(seconds_left=left_s, cause=told))
+            lack = self._lack(meter)
+            self._context.call.warn(wire.CreditWarning(seconds_left=left_s, cause=lack))
             self._context.notify("call.credit_warning", cause=cause, seconds_left=left_s)
         elif change is WarningChange.TAKEN_BACK:
             self._context.call.warn(wire.CreditWarningCleared(seconds_left=left_s))
 
-    def standing_warning(self, meter: CallMeter, now_ns: int) -> wire.CreditWarning | None:
+    def active_warning(self, meter: CallMeter, now_ns: int) -> wire.CreditWarning | None:
         """Return the active warning, for a caller who has resumed the call."""
-        if not self._warnings.is_standing:
+        if not self._warnings.is_active:
             return None
         left_s = meter.remaining_s(now_ns)
         return wire.CreditWarning(seconds_left=left_s, cause=self._lack(meter))

@@ -17,6 +17,7 @@ import structlog
 from gateway.heartbeat.periodic_task import cancelled
 from gateway.monitor.audited import Audited
 from gateway.monitor.error_lines import AUDIT_LINE
+from gateway.ports import Duties
 
 DUTY: Final = "audit of the book"
 EVERY: Final = timedelta(days=1)
@@ -29,19 +30,6 @@ CONFIRMED_AFTER_S: Final = 90.0
 RENEWED_EVERY_S: Final = 30.0
 
 log = structlog.get_logger(__name__)
-
-
-class Duties(Protocol):
-    """Elects one process for a duty. Every method raises StoreUnavailableError."""
-
-    async def is_due(self, name: str, every: timedelta) -> bool:
-        """Return whether it was last done at least so long ago."""
-
-    async def take(self, name: str) -> bool:
-        """Take or keep the duty; False while another process does it."""
-
-    async def done(self, name: str) -> None:
-        """Note that it was done."""
 
 
 class Results(Protocol):

@@ -19,10 +19,9 @@ from gateway.browser import reports
 from gateway.call.machine import Ended, HoldPlaced, HoldRefused
 from gateway.cause import Cause
 from gateway.charging.advice_of_charge import AdviceOfCharge
-from gateway.charging.call_caps import CallCaps
 from gateway.charging.context import CallContext
 from gateway.charging.cut_off import CutOffTimer
-from gateway.charging.hold import Hold
+from gateway.charging.hold import CallCaps, Hold
 from gateway.charging.settlement import Settlement
 from gateway.embed.refusals import told_to_visitor
 
@@ -232,9 +231,9 @@ class CallCharge:
         """Warn the caller that the call will end soon, or withdraw the warning."""
         self._advice.warn(self.meter, now_ns)
 
-    def standing_warning(self, now_ns: int) -> wire.CreditWarning | None:
+    def active_warning(self, now_ns: int) -> wire.CreditWarning | None:
         """Return the active warning of the call's coming end, if any."""
-        return self._advice.standing_warning(self.meter, now_ns)
+        return self._advice.active_warning(self.meter, now_ns)
 
     # What the meter's rounds report.
 

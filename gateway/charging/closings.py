@@ -1,4 +1,4 @@
-"""Keeps the ends of this node's calls until they are booked, and resends those the gate lost.
+"""Remembers the ends of this node's calls until they are booked, and resends those the gate lost.
 
 The spend gate may lose an ended call before its outbox is drained: flushed, rolled back by a
 failover, or its outbox cut. The node that closed the call knows its true seconds as long as it
@@ -18,7 +18,7 @@ INTERVAL_S = 5.0
 """How soon a lost end is sent again: before this node's sweeper can take the call for lost."""
 KEPT_MAX = 10_000
 """Closings kept, some two kilobytes each; more can wait only if nothing is booked for minutes."""
-TOLD_PER_ROUND_MAX = 500
+RESENT_PER_ROUND_MAX = 500
 """Closings looked up in one round; those that are not booked go to the end of the queue."""
 
 log = structlog.get_logger(__name__)
@@ -65,7 +65,7 @@ class Closings:
 
         Raises StoreUnavailableError; the next round continues where this one stopped.
         """
-        call_ids = list(islice(self._kept, TOLD_PER_ROUND_MAX))
+        call_ids = list(islice(self._kept, RESENT_PER_ROUND_MAX))
         booked = await self._records.booked(call_ids) if call_ids else frozenset()
         for call_id in booked:
             self._kept.pop(call_id, None)
@@ -78,15 +78,16 @@ class Closings:
                 # To the end of the queue before the request: one whose requests keep failing must
                 # not block the others.
                 self._kept[call_id] = kept
-                lost_count += await self._tell_again(kept)
+                lost_count += await self._resend(kept)
         return lost_count
 
-    async def _tell_again(self, kept: Kept) -> bool:
+    async def _resend(self, kept: Kept) -> bool:
         """Make sure that the gate has the end and its outbox reports it; return if it was lost.
 
         If the gate has another end of the call, that one is right: it was settled before.
         """
-        closing, opening = kept.closing, kept.opening
+        closing = kept.closing
+        opening = kept.opening
         # Harmless if the gate knows the end: its tombstone answers.
         result = (await self._gate.close(closing)).result
         if result is CloseResult.UNKNOWN:
@@ -94,7 +95,7 @@ class Closings:
             result = (await self._gate.close(closing)).result
         # If it is closed only now, the gate had lost the call. If it was closed before, the outbox
         # entry may still be lost: the gate writes another one unless the first is waiting there.
-        is_lost = result is CloseResult.CLOSED or await self._gate.tell_again(
+        is_lost = result is CloseResult.CLOSED or await self._gate.resend_ending(
             closing.call_id, closing.account_id, opening.detail
         )
         if is_lost:

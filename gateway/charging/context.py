@@ -1,4 +1,4 @@
-"""Declares what the parts of a call's charge share: the call, its order, its node's services."""
+"""Declares what the parts of charging a call share: the call, its order, its node's services."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class PaidCall(Protocol):
         """Warn the caller, audibly, that the call will end soon, or withdraw a warning."""
 
     def closed(self, seconds: int) -> CallClosed:
-        """Return the record of the ended call, which is charged for so many seconds."""
+        """Return the record of the ended call, charged for this number of seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,8 @@ class CallContext:
 
         That is so after a standstill as long as this node's lease.
         """
-        settings, stood_ns = self.services.settings, self.now_ns() - self.services.ticker.read_ns
+        settings = self.services.settings
+        stood_ns = self.now_ns() - self.services.ticker.read_ns
         lease = lease_s(settings.prepaid_horizon_s, settings.grace_s)
         return stood_ns >= (lease - RENEWAL_S) * SECOND_NS
 

@@ -81,5 +81,6 @@ class CurrentRates(Refreshed):
         except RateDeckError:
             self._unreadable = version
             raise
-        self.version, self.deck = version, deck
+        self.version = version
+        self.deck = deck
         log.info("rate deck in use", version=version, prefixes=len(deck))

@@ -86,7 +86,8 @@ class CutOffTimer:
     def _cut(self) -> None:
         """End the call if its paid time is over; no second beyond it is charged."""
         self._deadline = None
-        due_ns, now_ns = self._meter.cut_off_ns, self._context.now_ns()
+        due_ns = self._meter.cut_off_ns
+        now_ns = self._context.now_ns()
         if due_ns is None or due_ns > now_ns:
             self.arm()
         elif self._meter.is_overdue(now_ns):

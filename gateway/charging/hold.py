@@ -1,7 +1,8 @@
 """Places one call's hold at the spend gate, and places it again if the gate has lost it.
 
 Also tells the gate the carrier's id of the call, so that another node can end and settle the call
-if this one dies. The meter decides what the call costs.
+if this one dies. The meter decides what the call costs; the caps of its spending limits change at
+midnight UTC.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 
 import msgspec
 import structlog
@@ -16,12 +18,36 @@ import structlog
 from billing.meter import SHARERS_PER_CALL, CallMeter, MeterState
 from billing.ports import Opening, OpenOutcome, OpenResult, SpendCap
 from billing.rating import Rate
+from billing.spend_limits import SpendLimits, day_left
 from database.errors import StoreUnavailableError
+from gateway.browser.reports import WallClock
 from gateway.call.machine import Ended
 from gateway.cause import Cause
-from gateway.charging.call_caps import CallCaps
 from gateway.charging.closings import reopening
 from gateway.charging.context import CallContext
+
+
+class CallCaps:
+    """The caps that follow from a call's limits, computed once a day."""
+
+    __slots__ = ("_caps", "_end_ns", "_limits", "_wall")
+
+    def __init__(self, limits: SpendLimits, wall: WallClock) -> None:
+        self._limits = limits
+        self._wall = wall
+        self._caps: Sequence[SpendCap] = ()
+        self._end_ns = 0
+        """Monotonic time at which the caps have to be computed again."""
+
+    def at(self, now_ns: int) -> Sequence[SpendCap]:
+        """Return the caps that hold at a monotonic time."""
+        # The period is part of a cap's name, so that midnight needs new caps and no reset.
+        if now_ns >= self._end_ns:
+            at = self._wall.date(now_ns)
+            self._caps = self._limits.caps(at)
+            self._end_ns = now_ns + day_left(at) // timedelta(microseconds=1) * 1_000
+        return self._caps
+
 
 log = structlog.get_logger(__name__)
 
@@ -77,7 +103,8 @@ class Hold:
     def opening(self, want_micros: int) -> Opening:
         """Return the request that opens the call."""
         context = self._context
-        settings, visitor = context.services.settings, context.order.visitor
+        settings = context.services.settings
+        visitor = context.order.visitor
         return Opening(
             call_id=context.opened.call_id,
             account_id=context.opened.account_id,
@@ -112,12 +139,14 @@ class Hold:
     async def name_carrier_call(self, carrier_call_id: str) -> None:
         """Tell the gate the carrier's id of the call: another node may have to settle it."""
         self._carrier_call_id = carrier_call_id
-        opened, self._named_in, self._is_naming = self._context.opened, None, True
+        opened = self._context.opened
+        self._named_in = None
+        self._is_naming = True
         gate = self._context.services.gate
         try:
             name = gate.name_carrier_call(opened.call_id, opened.account_id, carrier_call_id)
             if (filling := await name) is None:
-                # The gate has lost the call. Once reopened, it is told the id again.
+                # The gate has lost the call. Once it is reopened, the id is sent again.
                 self.reopen()
             self._named_in = filling
         except StoreUnavailableError:

@@ -30,8 +30,7 @@ from billing.rating import Rate
 from billing.reconcile import repairs
 from database.errors import StoreUnavailableError
 from gateway.charging.recovery import Drain, bring_credits, close_as_booked
-from gateway.charging.refilling import Refilling
-from gateway.charging.retelling import ENDINGS_PER_PAGE, lacking, tell
+from gateway.charging.refilling import ENDINGS_PER_PAGE, Refilling, resend, unbooked_endings
 
 INTERVAL_S = 5.0
 """How soon an empty gate is filled: well within the time that calls can live without it."""
@@ -137,9 +136,9 @@ class Reconciler:
             count_max=ENDINGS_PER_PAGE,
             age_s_min=ENDING_AGE_S_MIN,
         )
-        for ending in await lacking(self._records, page.endings):
-            if await tell(self._gate, ending):
-                log.warning("end of call not booked, told again", call_id=ending.call_id)
+        for ending in await unbooked_endings(self._records, page.endings):
+            if await resend(self._gate, ending):
+                log.warning("end of call not booked, resent", call_id=ending.call_id)
         # Only now: if sending fails, the same page is looked up again.
         self._looked_until_s[partition] = page.ended_s
 
@@ -173,8 +172,8 @@ class Reconciler:
         )
         result = (await self._gate.open(opening)).result
         if result is OpenResult.ALREADY_CLOSED:
-            if await self._gate.tell_again(call.call_id, call.account_id):
-                log.warning("call ended in the gate only, told again", call_id=call.call_id)
+            if await self._gate.resend_ending(call.call_id, call.account_id):
+                log.warning("call ended in the gate only, resent", call_id=call.call_id)
         elif result is OpenResult.OPENED:
             # An opening confirms no second, and a call without one is settled at zero.
             tick = Tick(call.call_id, call.account_id, call.held_micros, call.seconds)

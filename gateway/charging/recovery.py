@@ -107,7 +107,7 @@ class Settler:
     records: CdrStore
     carrier: Carrier
     drain: Drain
-    stray: Callable[[str, str], None] = _left_alone
+    end_unmatched: Callable[[str, str], None] = _left_alone
     """Takes a carrier call id and a call id: ends a carrier call whose call is settled although the
     carrier has not confirmed its end."""
     kept: Callable[[str], Closing | None] = lambda _: None
@@ -183,7 +183,7 @@ class Settler:
                 cost_micros=outcome.charged_micros,
             )
         if orphan.carrier_call_id and not is_over:
-            self.stray(orphan.carrier_call_id, orphan.call_id)
+            self.end_unmatched(orphan.carrier_call_id, orphan.call_id)
         return True
 
     async def _end_at_carrier(self, carrier_call_id: str) -> CarrierStatus | None:
@@ -275,7 +275,8 @@ def _price(orphan: OpenCall, record: CallRecord | None, seconds: int) -> int:
 async def close_as_booked(gate: SpendGate, record: CallRecord) -> None:
     """Close at the gate a call that has ended in the book; repeating it changes nothing."""
     assert record.closed is not None
-    opened, closed = record.opened, record.closed
+    opened = record.opened
+    closed = record.closed
     await gate.close(
         Closing(
             opened.call_id,

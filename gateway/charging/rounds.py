@@ -243,7 +243,8 @@ class Metering:
         self, live: Sequence[tuple[MeteredCall, Tick]], outcome: TickOutcome, asked_ns: int
     ) -> None:
         now_ns = self._clock_ns()
-        closed, lost = frozenset(outcome.closed), frozenset(outcome.lost)
+        closed = frozenset(outcome.closed)
+        lost = frozenset(outcome.lost)
         by_account: dict[str, list[tuple[MeteredCall, Tick]]] = {}
         for call, tick in live:
             if tick.call_id in closed:
@@ -295,7 +296,8 @@ def _share_out(
     # The usual case: one call of the account here, nothing refused, no caps.
     if len(granted) == 1 and not outcome.short and not granted[0][1].caps:
         meter = granted[0][0].meter
-        burn, own = outcome.burns.get(account_id, 0), meter.rate.per_minute_micros
+        burn = outcome.burns.get(account_id, 0)
+        own = meter.rate.per_minute_micros
         abreast = _abreast(own, max(burn, own), outcome.open_calls.get(account_id, 0))
         # Calls on other nodes burn the rest: this one counts on its part by rate.
         meter.share(balance if burn <= own else balance * own // burn, abreast=abreast)
@@ -319,7 +321,8 @@ def _share_out(
             # It was refused in part, and so holds all that it can have.
             call.meter.share(0, is_capped=tick.call_id in outcome.capped)
         else:
-            headroom, own = headrooms[place], ahead[place][0]
+            headroom = headrooms[place]
+            own = ahead[place][0]
             abreast = _abreast(own, burn, outcome.open_calls.get(account_id, 0))
             call.meter.share(shares[headroom][place], is_capped=headroom < balance, abreast=abreast)
 

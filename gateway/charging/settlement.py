@@ -43,7 +43,8 @@ class Settlement:
 
         Returns the gate's answer: another node may have posted a different price before.
         """
-        services, call_id = self._context.services, self._context.opened.call_id
+        services = self._context.services
+        call_id = self._context.opened.call_id
         # A reopening in progress would open what this closes; one that waits finds it closed.
         async with self._hold.lock:
             closing = self._closing(seconds, micros, is_out_of_credit=is_out_of_credit)

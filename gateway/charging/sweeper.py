@@ -18,7 +18,7 @@ SWEEP_NS = 5_000_000_000
 CARRIER_PATIENCE_NS = 60_000_000_000
 """How long a call waits for the carrier to report that it has ended."""
 FULL_LOOK_EVERY = 12
-"""Every so many sweeps, all calls are listed although no node is known to be gone: once a
+"""After this many sweeps, all calls are listed although no node is known to be gone: once a
 minute."""
 CALLS_PER_SWEEP_MAX = 200
 
@@ -70,7 +70,8 @@ class Sweeper:
         # Read before the listing: a proof completed during it requires another one.
         proven_since_ns = self._watch.proven_since_ns
         calls = await self._settler.gate.open_calls()
-        self._is_filled, self._looked_since_ns = False, proven_since_ns
+        self._is_filled = False
+        self._looked_since_ns = proven_since_ns
         self._missed = self._watch.missed(lives, lives.keys() | {call.node for call in calls})
         # Asked again for nodes that appeared only in the listing.
         self._gone = gone = await self._watch.gone(self._missed)
@@ -86,7 +87,8 @@ class Sweeper:
 
     def _must_look(self, gone: Collection[str]) -> bool:
         """Whether to list all calls: at once if something has changed, else periodically."""
-        now_ns, proven_since_ns = self._clock_ns(), self._watch.proven_since_ns
+        now_ns = self._clock_ns()
+        proven_since_ns = self._watch.proven_since_ns
         is_new = bool(set(gone) - set(self._gone)) or self._is_filled
         # A store that has lost its data has lost the list of nodes with it: a node that died before
         # it renewed its lease there is known by its calls alone.

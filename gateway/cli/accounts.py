@@ -18,7 +18,7 @@ from accounts.erasure import Erasure, ErasureState, Unspent
 from billing.money import format_money
 from database.errors import StoreUnavailableError
 from gateway.app import Services
-from gateway.charging.account_deletion import AccountDeletion, Deletion, Outcome
+from gateway.charging.account_erasure import AccountDeletion, Deletion, DeletionOutcome
 from gateway.charging.grants import book_grant
 from gateway.charging.recovery import bring_credits
 from gateway.cli import administration
@@ -421,24 +421,24 @@ async def _delete(
 def _explain(deletion: Deletion, settings: Settings) -> None:
     left = format_money(deletion.left_micros, settings.currency)
     # The only outcome that changed nothing; the same command completes the others.
-    if deletion.outcome is Outcome.HAS_CREDIT:
+    if deletion.outcome is DeletionOutcome.HAS_CREDIT:
         fail(
             f"The account has {left}, holds of running calls included. Nothing was changed.",
             "`caller payments refund` sends it back to the card; or delete it with --write-off.",
             EXIT_SETTINGS,
         )
-    if deletion.outcome is Outcome.NO_SERVICE:
+    if deletion.outcome is DeletionOutcome.NO_SERVICE:
         said = f"Its holder wants {left} sent back, and no payment service is set up here."
         hint = "Nothing was changed. Repeat the command where one is, or leave it to the nodes."
         fail(said, hint, EXIT_SETTINGS)
-    if deletion.outcome is Outcome.HELD:
+    if deletion.outcome is DeletionOutcome.HELD:
         fail(
             "The account is closed. Another process is deleting it right now, or was killed while"
             " it did.",
             when_to_try(deletion.held_until),
             EXIT_UNAVAILABLE,
         )
-    if deletion.outcome is Outcome.CALLS_GO_ON:
+    if deletion.outcome is DeletionOutcome.CALLS_GO_ON:
         fail(
             "The account is closed, but not all of its calls have ended.",
             "Repeat the command in a minute, when they have been settled.",

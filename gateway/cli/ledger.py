@@ -31,8 +31,7 @@ from billing.stores.statement import PAGE_LINES_MAX, SqlStatementStore
 from database.errors import StoreUnavailableError
 from gateway.app import Services
 from gateway.charging.recovery import FILLINGS_MAX, Drain, fill_partition
-from gateway.charging.refilling import older_copies
-from gateway.charging.retelling import Retelling, whose
+from gateway.charging.refilling import CallResend, account_of, older_copies
 from gateway.cli.command import Yes, confirm, err, fail, out, read_moment, run_with
 from gateway.errors import EXIT_FINDINGS, EXIT_SETTINGS, EXIT_UNAVAILABLE, PaymentError
 from gateway.payments import proof
@@ -257,7 +256,7 @@ async def _book_calls(
         accounts.update(ending.account_id for ending in endings)
         _show_calls(endings)
 
-    resend = Retelling(stores.gate, stores.records, SqlPositions(stores.engine), drain)
+    resend = CallResend(stores.gate, stores.records, SqlPositions(stores.engine), drain)
     try:
         async with asyncio.timeout(BOOKING_S_MAX):
             for one in chosen:
@@ -306,7 +305,7 @@ async def _show_reopened(stores: Stores, account_ids: Iterable[str], begun_at: d
 
 def _show_calls(endings: Iterable[GateEnding]) -> None:
     for one in endings:
-        account = whose(one) or "account unknown"
+        account = account_of(one) or "account unknown"
         # A record without its account has no seconds either.
         length = f"{one.seconds} s" if one.account_id else "seconds unknown"
         cost = in_units(one.charged_micros)

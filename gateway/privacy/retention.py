@@ -14,6 +14,7 @@ import structlog
 
 from database.errors import StoreUnavailableError
 from gateway.nanoseconds import SECOND_NS
+from gateway.ports import Duties
 
 DUTY: Final = "retention"
 EVERY: Final = timedelta(days=1)
@@ -38,22 +39,6 @@ class Sweeps(Protocol):
 
     async def sweep(self, kind: str) -> tuple[int, bool]:
         """Delete one batch; return how many rows, and whether more may be left."""
-
-
-class Duties(Protocol):
-    """The duties of a whole deployment. Every method raises StoreUnavailableError."""
-
-    async def is_due(self, name: str, every: timedelta) -> bool:
-        """Return whether a duty was last done this long ago."""
-
-    async def take(self, name: str) -> bool:
-        """Take or renew the lease of a duty; False while another process holds it."""
-
-    async def held_until(self, name: str) -> datetime | None:
-        """Return until when another process holds a duty, unless it renews; otherwise None."""
-
-    async def done(self, name: str) -> None:
-        """Note that a duty was done, and release its lease."""
 
 
 @dataclass(slots=True)

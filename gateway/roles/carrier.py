@@ -85,7 +85,7 @@ def compose_carrier_side(
         # Settling starts from a drained outbox. This drainer runs beside the child process: two of
         # them never book an entry twice.
         drain=storage.build_drainer(stores, settings, notify).drain_once,
-        stray=ghosts.left,
+        end_unmatched=ghosts.left,
         kept=closings.find,
     )
     return CarrierSide(adapter, carrier, ghosts, closings, settler)

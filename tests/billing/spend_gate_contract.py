@@ -358,21 +358,21 @@ class SpendGateContract:
         assert outcome == CloseOutcome(CloseResult.CLOSED, 10 * UNIT, 3 * CENT, 0)
 
     async def test_an_end_is_told_again_only_where_the_outbox_has_lost_it(self, gate):
-        assert not await gate.tell_again("c1", "alice")
+        assert not await gate.resend_ending("c1", "alice")
         await gate.open(opening())
-        assert not await gate.tell_again("c1", "alice"), "it has not ended"
+        assert not await gate.resend_ending("c1", "alice"), "it has not ended"
         detail = b'{"seconds":3,"browser":{"talk_ms":9},"carrier":{},"carrier_seconds":null}'
         await gate.close(replace(closing(), detail=detail))
         told = await self.outbox(gate)
-        assert not await gate.tell_again("c1", "alice", b'{"opened":true}')
+        assert not await gate.resend_ending("c1", "alice", b'{"opened":true}')
         assert await self.outbox(gate) == told
         await self.lose_outbox(gate)
-        assert await gate.tell_again("c1", "alice")
-        assert not await gate.tell_again("c1", "alice"), "it waits there again"
+        assert await gate.resend_ending("c1", "alice")
+        assert not await gate.resend_ending("c1", "alice"), "it waits there again"
         ((kind, end),) = await self.outbox(gate)
         assert (kind, end) == ("C", told[-1][1] | {"m": b'{"seconds":3}'})
         await self.lose_outbox(gate)
-        assert await gate.tell_again("c1", "alice", b'{"opened":true}')
+        assert await gate.resend_ending("c1", "alice", b'{"opened":true}')
         assert [kind for kind, _ in await self.outbox(gate)] == ["O", "C"]
         assert (await self.outbox(gate))[0][1]["m"] == b'{"opened":true}'
         assert await gate.balance("alice") == 10 * UNIT - 3 * CENT
@@ -381,7 +381,7 @@ class SpendGateContract:
         await gate.open(opening(want_micros=10 * UNIT))
         await gate.close(closing(final_micros=12 * UNIT, seconds=12))
         await self.lose_outbox(gate)
-        assert await gate.tell_again("c1", "alice")
+        assert await gate.resend_ending("c1", "alice")
         ((_, end),) = await self.outbox(gate)
         assert (end["s"], end["w"], end["d"]) == (b"%d" % (10 * UNIT), b"%d" % (2 * UNIT), b"12")
 
@@ -439,7 +439,7 @@ class SpendGateContract:
         await gate.rebuild(gate.partition("alice"), state)
         page = await gate.endings(gate.partition("alice"), 0, count_max=5)
         assert page.endings == [GateEnding("c1", "", 0, 3 * CENT)]
-        assert not await gate.tell_again("c1", "alice")
+        assert not await gate.resend_ending("c1", "alice")
 
     async def test_what_a_gate_is_filled_with_of_calls_it_tells_to_a_book_that_lost_it(
         self, empty_gate
@@ -457,9 +457,9 @@ class SpendGateContract:
         assert await gate.rebuild(partition, state)
         page = await gate.endings(partition, 0, count_max=5)
         assert page.endings == [GateEnding("c1", "alice", 4, 3 * CENT, b'{"of":1}')]
-        assert not await gate.tell_again("gone", "alice"), "the book knows no such call"
-        assert await gate.tell_again("c1", "alice", page.endings[0].opened)
-        await gate.tell_open(partition)
+        assert not await gate.resend_ending("gone", "alice"), "the book knows no such call"
+        assert await gate.resend_ending("c1", "alice", page.endings[0].opened)
+        await gate.resend_open(partition)
         name, account = {"c": b"c1", "a": b"alice"}, {"a": b"alice"}
         assert await self.outbox(gate) == [
             ("O", {**name, "s": b"0", "m": b'{"of":1}'}),
@@ -470,13 +470,13 @@ class SpendGateContract:
 
     async def test_open_calls_are_told_again_with_all_they_hold(self, gate):
         partition = gate.partition("alice")
-        assert await gate.tell_open(partition) == 0
+        assert await gate.resend_open(partition) == 0
         assert await self.outbox(gate) == []
         await gate.open(opening("c1"))
         await gate.open(opening("c2"))
         await self.tick(gate, tick(10 * CENT, 2))
         await self.lose_outbox(gate)
-        assert await gate.tell_open(partition) == 2
+        assert await gate.resend_open(partition) == 2
         *openings, (kind, ticks) = await self.outbox(gate)
         told = {fields["c"]: (fields["a"], fields["s"], fields["m"]) for _, fields in openings}
         record = b'{"opened":true}'
@@ -669,9 +669,9 @@ class SpendGateContract:
                 await attempt
         # What only tells what there is may be asked.
         assert not any(astuple(await gate.snapshot(partition))[:5])
-        assert await gate.tell_open(partition) == 0
+        assert await gate.resend_open(partition) == 0
         assert (await gate.endings(partition, 7, count_max=5)) == EndingPage([], 7)
-        assert await gate.tell_again("c1", "alice") is False
+        assert await gate.resend_ending("c1", "alice") is False
         assert await gate.put_back(partition) is False
         assert await gate.is_ready(partition) is False
         state = PartitionState(
@@ -703,13 +703,13 @@ class SpendGateContract:
 
     async def test_entries_name_the_one_before_them_booked_or_not(self, gate):
         partition = gate.partition("alice")
-        assert await gate.last_told([partition]) == {partition: "0-0"}
+        assert await gate.last_entry_ids([partition]) == {partition: "0-0"}
         await gate.open(opening())
         await self.tick(gate, tick(9, 1))
         first, second = await gate.read_outbox(partition, 10)
         assert (first.previous_id, second.previous_id) == ("0-0", first.entry_id)
         await gate.trim_outbox(partition, [first.entry_id, second.entry_id])
-        assert await gate.last_told([partition]) == {partition: second.entry_id}
+        assert await gate.last_entry_ids([partition]) == {partition: second.entry_id}
         await gate.close(closing())
         (third,) = await gate.read_outbox(partition, 10)
         assert third.previous_id == second.entry_id
@@ -743,9 +743,9 @@ class SpendGateContract:
         await gate.withdraw(partition)
         assert await gate.fillings([partition]) == {}
         assert await gate.snapshot(partition) == before
-        assert await gate.tell_open(partition) == 1
+        assert await gate.resend_open(partition) == 1
         (ended,) = (await gate.endings(partition, 0, count_max=5)).endings
-        assert await gate.tell_again(ended.call_id, ended.account_id, ended.opened)
+        assert await gate.resend_ending(ended.call_id, ended.account_id, ended.opened)
         assert {kind for kind, _ in await self.outbox(gate)} >= {"O", "C", "T"}
         # Else a restored book would give out its numbers a second time.
         assert await gate.credit_sequence("alice") == 1
@@ -760,7 +760,7 @@ class SpendGateContract:
         gate, partition = empty_gate, empty_gate.partition("alice")
         mark = PartitionMark("9999999999999-7")
         await gate.rebuild(partition, PartitionState([("alice", 9 * UNIT, 1)], mark=mark))
-        assert await gate.last_told([partition]) == {partition: mark.booked_id}
+        assert await gate.last_entry_ids([partition]) == {partition: mark.booked_id}
         assert await gate.outbox_length() == 0
         await gate.open(opening())
         (entry,) = await gate.read_outbox(partition, 10)

@@ -290,7 +290,7 @@ class MemorySpendGate(OneByOne):
         part.ends[closing.call_id] = entry_id, {**end, "m": in_brief(closing.detail)}
         return CloseOutcome(CloseResult.CLOSED, charged, written_off, balance)
 
-    async def tell_again(self, call_id: str, account_id: str, opened: bytes = b"") -> bool:
+    async def resend_ending(self, call_id: str, account_id: str, opened: bytes = b"") -> bool:
         def tell() -> bool:
             part = self._partitions[self.partition(account_id)]
             entry_id, end = part.ends.get(call_id, ("", {}))
@@ -303,7 +303,7 @@ class MemorySpendGate(OneByOne):
 
         return await self._answer(tell)
 
-    async def tell_open(self, partition: int) -> int:
+    async def resend_open(self, partition: int) -> int:
         def tell() -> int:
             part = self._partitions[partition]
             for call in part.calls.values():
@@ -445,7 +445,7 @@ class MemorySpendGate(OneByOne):
         part.is_ready, part.is_withdrawn = True, False
         return True
 
-    async def last_told(self, partitions: Collection[int]) -> Mapping[int, str]:
+    async def last_entry_ids(self, partitions: Collection[int]) -> Mapping[int, str]:
         return {partition: self._partitions[partition].last_id for partition in partitions}
 
     async def read_outbox(self, partition: int, count_max: int) -> Sequence[OutboxEntry]:

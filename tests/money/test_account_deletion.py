@@ -19,9 +19,13 @@ from billing.stores.payments import SqlPaymentStore
 from billing.stores.statement import SqlStatementStore
 from database.engine import TIMEOUT_S, reading, writing
 from database.errors import StoreUnavailableError
-from gateway.charging import account_deletion
-from gateway.charging.account_deletion import AccountDeletion, Deletion, Outcome
-from gateway.charging.account_erasure import AccountErasure
+from gateway.charging import account_erasure
+from gateway.charging.account_erasure import (
+    AccountDeletion,
+    AccountErasure,
+    Deletion,
+    DeletionOutcome,
+)
 from gateway.cli import accounts, command
 from gateway.errors import PaymentError
 from gateway.operators import Order
@@ -31,7 +35,7 @@ from gateway.stores.accounts import SqlAccountStore
 from gateway.stores.aof import RedisAof
 from tests.money.ledger_world import CENT, HORIZON_S, UNIT
 
-DELETED = Deletion(Outcome.DELETED)
+DELETED = Deletion(DeletionOutcome.DELETED)
 
 
 class Office:
@@ -86,7 +90,7 @@ class Office:
         """
         deletion = dataclasses.replace(self.deletion, looks_max=45, look_every_s=1)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(account_deletion, "asyncio", self.world.asyncio_in_world_time())
+            patch.setattr(account_erasure, "asyncio", self.world.asyncio_in_world_time())
             deleting = self.world.begin(deletion.delete("alice", write_off=write_off))
             while not deleting.done():
                 await self.world.pass_seconds()
@@ -147,7 +151,9 @@ async def test_nothing_is_left_of_a_person(office):
         await devices.note(connection, "alice", Device("d1", "Firefox", "Linux", at, at))
     session = Session("alice", "d1", frozenset({"pwd"}), 1, at, at, at)
     secret = await office.sessions.begin(session)
-    assert (await office.deletion.delete("alice", write_off=False)).outcome is Outcome.HAS_CREDIT
+    assert (
+        await office.deletion.delete("alice", write_off=False)
+    ).outcome is DeletionOutcome.HAS_CREDIT
     assert await office.sessions.find(secret) == session
     for _ in range(2):
         assert await office.deletion.delete("alice", write_off=True) == DELETED
@@ -178,7 +184,7 @@ async def test_credit_is_not_deleted_by_accident(office):
     world = office.world
     call = await world.call("c1")
     await world.pass_seconds(3)
-    left = Deletion(Outcome.HAS_CREDIT, 50 * UNIT)
+    left = Deletion(DeletionOutcome.HAS_CREDIT, 50 * UNIT)
     assert await office.deletion.delete("alice", write_off=False) == left
     await world.pass_seconds()
     assert call.is_live
@@ -245,7 +251,7 @@ async def test_credit_that_comes_later_is_kept_and_can_be_written_off(office):
     await office.deletion.delete("alice", write_off=True)
     await world.credit("alice", 5 * UNIT, "pi:late")
     assert await world.findings() == []
-    late = Deletion(Outcome.DELETED, 5 * UNIT)
+    late = Deletion(DeletionOutcome.DELETED, 5 * UNIT)
     assert await office.deletion.delete("alice", write_off=False) == late
     assert await world.gate.balance("alice") == 5 * UNIT
     assert await office.deletion.delete("alice", write_off=True) == DELETED
@@ -260,7 +266,7 @@ async def test_calls_that_do_not_end_leave_the_rest_for_a_repeat(office):
     await world.pass_seconds(2)
     world.crash(0)
     gone_on = await office.delete()
-    assert gone_on == Deletion(Outcome.CALLS_GO_ON, 50 * UNIT)
+    assert gone_on == Deletion(DeletionOutcome.CALLS_GO_ON, 50 * UNIT)
     assert (await office.cards.profile("alice")).has_card
     world.nodes[0].is_running = True
     await world.pass_seconds()
@@ -283,7 +289,7 @@ async def test_a_payment_service_that_is_away_leaves_the_card_for_a_repeat(offic
 
 async def test_a_customer_of_a_service_that_is_not_set_up_is_named(office):
     deletion = office.having(forget_customer=None)
-    named = Deletion(Outcome.DELETED, customer_id="cus_1")
+    named = Deletion(DeletionOutcome.DELETED, customer_id="cus_1")
     assert await deletion.delete("alice", write_off=True) == named
     assert await deletion.delete("alice", write_off=True) == DELETED
 
@@ -326,7 +332,7 @@ async def test_what_a_killed_command_holds_is_said_at_once_with_its_end(office):
     assert await erasures.lease("alice")
     deletion = dataclasses.replace(office.deletion, held_looks_max=4)
     held = await deletion.delete("alice", write_off=True)
-    assert held.outcome is Outcome.HELD
+    assert held.outcome is DeletionOutcome.HELD
     assert before + LEASED <= held.held_until <= utc_now() + LEASED
     await erasures.rest("alice", timedelta())
     assert await erasures.held_until("alice") is None
@@ -403,7 +409,7 @@ async def test_an_operators_deletion_is_in_the_register_of_requests_once(office)
 async def test_a_deletion_says_whether_old_files_still_wait(office, is_rewritten):
     deletion = office.having(rewrite_files=answering(is_rewritten))
     done = await deletion.delete("alice", write_off=True)
-    assert (done.outcome, done.has_old_files) == (Outcome.DELETED, not is_rewritten)
+    assert (done.outcome, done.has_old_files) == (DeletionOutcome.DELETED, not is_rewritten)
     with command.out.capture() as said:
         accounts._explain(done, Settings())
     assert ("within ten minutes" in " ".join(said.get().split())) is not is_rewritten

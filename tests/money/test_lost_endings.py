@@ -39,7 +39,7 @@ def sweeper_of(world, node):
     )
 
 
-async def tell_again(world):
+async def resend_ending(world):
     """Let every node look after what it has closed, all at once."""
     return sum(await asyncio.gather(*(node.closings.round() for node in world.nodes)))
 
@@ -51,7 +51,7 @@ async def assert_booked(world, **seconds):
         assert isinstance(record.closed, CallClosed), call_id
         assert (record.closed.seconds, record.cost_micros) == (used_s, used_s * CENT), call_id
         assert record.opened.destination == "+15005551000"
-    await tell_again(world)
+    await resend_ending(world)
     assert [len(node.closings) for node in world.nodes] == [0, 0]
     await world.assert_in_order()
 
@@ -73,7 +73,7 @@ async def test_ended_calls_outlive_a_flush(world, own_valkey, opening_is_booked)
     lasting = await world.call("lasting")
     own_valkey.command("FLUSHALL")
     await world.reconciler.round()
-    assert await tell_again(world) == 6
+    assert await resend_ending(world) == 6
     await world.pass_seconds(2)
     await world.hang_up(lasting)
     await assert_booked(world, **seconds, lasting=2)
@@ -95,7 +95,7 @@ async def test_two_flushes_and_a_failing_round_in_between(world, own_valkey):
     for _ in range(2):
         own_valkey.command("FLUSHALL")
         await world.reconciler.round()
-        await tell_again(world)
+        await resend_ending(world)
     await assert_booked(world, **seconds)
 
 
@@ -116,7 +116,7 @@ async def test_an_outbox_that_lost_beginning_and_end_is_told_both(world, own_val
     seconds = await ended_calls(world, opening_is_booked=False)
     for partition in range(world.partitions):
         own_valkey.command("DEL", f"{{cr:{partition}}}:led")
-    assert await tell_again(world) == 6
+    assert await resend_ending(world) == 6
     await assert_booked(world, **seconds)
 
 
@@ -125,7 +125,7 @@ async def test_an_end_told_again_and_booked_twice_counts_once(world, own_valkey)
     seconds = await ended_calls(world, opening_is_booked=True)
     await world.drainer.drain_once()
     for call_id in seconds:
-        assert await world.gate.tell_again(call_id, "alice")
+        assert await world.gate.resend_ending(call_id, "alice")
     await assert_booked(world, **seconds)
 
 

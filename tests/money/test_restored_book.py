@@ -11,7 +11,7 @@ from billing.stores.refill import SqlPositions
 from database.errors import StoreUnavailableError
 from gateway.charging import reconcile
 from gateway.charging.recovery import Settler, fill_partition
-from gateway.charging.retelling import Retelling
+from gateway.charging.refilling import CallResend
 from tests.limits import limits
 from tests.money.ledger_world import CENT, UNIT
 from tests.money.test_nodes import Carrier
@@ -49,10 +49,10 @@ async def rebuild(world, *, gate=None, drain=None):
     """Do what `caller ledger rebuild` does; return what was lacking, and what is lacking still."""
     found, left = [], []
     gate, drain = gate or world.gate, drain or world.drainer.drain_once
-    retelling = Retelling(gate, world.records, SqlPositions(world.engine), drain)
+    resend = CallResend(gate, world.records, SqlPositions(world.engine), drain)
     chosen = range(world.partitions)
     for partition in chosen:
-        left += await retelling.book_all(partition, world.partitions, found.extend)
+        left += await resend.book_all(partition, world.partitions, found.extend)
     left += await find_surpluses(world.gate, world.engine, chosen, world.partitions)
     if not left:
         for partition in chosen:

@@ -71,7 +71,7 @@ class Books:
             self.records,
             self.carrier,
             self.drain,
-            stray=lambda *stray: self.strays.append(stray),
+            end_unmatched=lambda *stray: self.strays.append(stray),
         )
         self.reconciler = self.new_reconciler()
 

@@ -124,7 +124,7 @@ async def test_an_outage_loses_nothing(world):
 
 async def test_what_is_kept_and_what_is_asked_is_bounded(world, monkeypatch):
     monkeypatch.setattr(closings_module, "KEPT_MAX", 5)
-    monkeypatch.setattr(closings_module, "TOLD_PER_ROUND_MAX", 2)
+    monkeypatch.setattr(closings_module, "RESENT_PER_ROUND_MAX", 2)
     with capture_logs() as logs:
         for n in range(8):
             await world.ends(f"c{n}")

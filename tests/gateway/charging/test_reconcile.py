@@ -187,8 +187,8 @@ async def test_a_call_that_ends_in_the_book_meanwhile_is_not_opened_again(books,
 @pytest.mark.parametrize(
     ("is_opening_booked", "told"),
     [
-        (True, "call ended in the gate only, told again"),
-        (False, "end of call not booked, told again"),
+        (True, "call ended in the gate only, resent"),
+        (False, "end of call not booked, resent"),
     ],
 )
 async def test_an_end_that_the_outbox_lost_is_told_again_once(

@@ -408,7 +408,7 @@ def killed_rebuild(point, *options):
     """Run `caller ledger rebuild`, which is killed at a point."""
     code = (
         "import os, signal, sys;"
-        "from gateway.charging import recovery, retelling;"
+        "from gateway.charging import recovery, refilling;"
         "from gateway import __main__;"
         "from gateway.cli import ledger;"
         "die = lambda *_: os.kill(os.getpid(), signal.SIGKILL);"
@@ -425,7 +425,7 @@ def killed_rebuild(point, *options):
 def test_a_rebuild_that_is_killed_is_repeated(restored):
     """Killed where it finds it hardest: as it books, and as it fills."""
     for point in (
-        "retelling.tell = die",
+        "refilling.resend = die",
         # The book's module may be compiled, so it is met where it asks the database.
         "import sqlalchemy as sa; from sqlalchemy.engine import Engine;"
         "sa.event.listen(Engine, 'before_cursor_execute', lambda _, __, statement, *rest:"

@@ -9,7 +9,7 @@ local entry, charged, written_off, seconds, record = end_in(row)
 if #redis.call('XRANGE', LED, entry, entry) > 0 then return 0 end
 if ARGV[3] ~= '' then
   -- A hold of nothing: the end that follows says what was charged.
-  tell_opening(call, account, '0', ARGV[3])
+  send_opening(call, account, '0', ARGV[3])
 end
 entry = tell_end(call, account, charged, seconds, written_off, record)
 remember_end(call, account, entry, charged, written_off, seconds, record)

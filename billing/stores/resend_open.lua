@@ -7,7 +7,7 @@ for i = 1, #states, 2 do
   local row, record = redis.call('HGET', OWN, call), redis.call('HGET', BEGAN, call)
   if row then
     local owner = owner_in(row)
-    if record then tell_opening(call, owner.account, state:match('^%d+'), record) end
+    if record then send_opening(call, owner.account, state:match('^%d+'), record) end
     if owner.carrier_call ~= '' then tell_name(call, state, owner.carrier_call) end
   end
   told[#told + 1] = call .. ' ' .. state
