@@ -451,7 +451,7 @@ export const words: Words = {
       'credits of closed books missing at the gate': 'Lancez `caller ledger rebuild` : il remplit Valkey à partir de SQL.',
       'drainer overdue':
         'Les appels continuent, et ce qu’ils coûtent attend dans Valkey : lancez `caller check` sur la machine du worker. S’il dit que Valkey ou SQL ne répond pas, réparez cela ; si les deux répondent, démarrez `caller drain`, ou redémarrez `caller serve`, qui en a un à côté de lui.',
-      'mails not sent': 'Lancez `caller check` : il essaie le serveur de messagerie. Les e-mails l’attendent.',
+      'mails not sent': 'Lancez `caller check` : il essaie le serveur de messagerie. Les e‑mails l’attendent.',
       'older copy not refilled': 'Lancez `caller ledger audit` : il dit ce qui n’est pas inscrit, et que faire.',
       'outbox of a partition not drained': 'Lancez `caller ledger audit` : il dit ce qui n’est pas inscrit, et que faire.',
       'outbox too long':

@@ -15,7 +15,7 @@ export const words: Words = {
   callAgain: 'Rappeler',
   tryAgain: 'Réessayer',
   consent:
-    'Votre voix va à la personne qui répond et n’est jamais enregistrée ici. Il est conservé quand et combien de temps vous appelez. L’appel est gratuit pour vous.',
+    'Votre voix va à la personne qui répond et n’est jamais enregistrée ici. La date et la durée de l’appel sont conservées. L’appel est gratuit pour vous.',
   carriedBy: 'L’appel est acheminé par {operator}.',
   privacy: 'Confidentialité',
   terms: 'J’accepte les {terms}.',
@@ -38,7 +38,7 @@ export const words: Words = {
   live: 'En communication',
   liveMuted: 'En communication, muet',
   reconnecting: 'Pas de connexion. Rétablissement en cours…',
-  hangUp: 'Raccrocher',
+  hangUp: 'Terminer',
   mute: 'Muet',
   keypad: 'Clavier',
   key: 'Touche {key}',
