@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import pytest
 from playwright.async_api import Browser, Page, expect
 
+from gateway.words.languages import DEFAULT_LANGUAGE, LANGUAGES
 from tests.web.conftest import WEB, async_fixture
 from tests.web.design import design_served
 from tests.web.test_site import check
@@ -44,6 +45,7 @@ class Way(NamedTuple):
     direction: str = "ltr"
     reads: bool = False
     """Whether letters are looked at in the pixels, too."""
+    language: str = "en-US"
 
 
 WAYS = [
@@ -52,6 +54,7 @@ WAYS = [
     Way(320, forced=True, reads=True),
     Way(1280, direction="rtl"),
     Way(1280, "dark"),
+    *(Way(320, language=language) for language in LANGUAGES if language != DEFAULT_LANGUAGE),
 ]
 
 
@@ -69,7 +72,7 @@ async def opened(browser: Browser, way: Way, address: str) -> Page:
         "forced_colors": "active" if way.forced else "none",
         "reduced_motion": "reduce",
         "device_scale_factor": SCALE,
-        "locale": "en-US",
+        "locale": way.language,
     }
     context = await browser.new_context(**options)
     page = await context.new_page()

@@ -3,7 +3,7 @@
 import type { Causes } from '../en/endings';
 
 export const causes: Causes = {
-  'cause.1': 'Numéro inexistant',
+  'cause.1': 'Numéro inconnu',
   'cause.16': 'Terminé',
   'cause.17': 'Occupé',
   'cause.18': 'Aucune réaction',
