@@ -1,4 +1,4 @@
-"""Says how tables are declared: the names of constraints, and the type of times."""
+"""Defines how tables are declared: the names of constraints, and the type of times."""
 
 from __future__ import annotations
 

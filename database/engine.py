@@ -111,13 +111,13 @@ async def reading_long(engine: AsyncEngine, timeout_s: float) -> AsyncIterator[A
 async def writing(engine: AsyncEngine, timeout_s: float) -> AsyncIterator[AsyncConnection]:
     """Open a transaction for writing; commits unless the body raises.
 
-    Raises StoreUnavailableError, also when the outcome of the commit is unknown: whatever is
+    Raises StoreUnavailableError, also when the outcome of the commit is unknown: what is
     written this way must be safe to write again.
     """
     async with _bounded(engine, timeout_s), _engine_for_writing(engine).begin() as connection:
         await undertaking.take_along(connection)
         yield connection
-        # Whatever becomes of the commit, from now on it may have happened.
+        # From now on the commit may have happened, even if it fails.
         undertaking.note_commit()
 
 

@@ -196,7 +196,7 @@ def of_credit_store(error: BaseException) -> str:
         text = str(each).upper()
         if lacked := _lacked(each):
             return f"The {_right(lacked)}."
-        # Said to nobody who has given a password; redis-py leaves the code out of what it knows.
+        # Never the answer to a client that sent a password; redis-py omits the code.
         if isinstance(each, ResponseError | AuthenticationError) and _wants_password(text):
             return (
                 "The server wants a password; CALLER_REDIS_URL has none: write"

@@ -1,4 +1,4 @@
-"""Tells which tables a database has: none, older ones, this release's, or another release's.
+"""Finds which tables a database has: none, older ones, this release's, or another release's.
 
 Reads only.
 """
@@ -65,7 +65,7 @@ TABLES: Final = frozenset(
         "webhook_endpoints",
     )
 )
-"""The names of the tables that the migrations make, whatever is in them."""
+"""The names of the tables that the migrations make."""
 
 
 class Age(Enum):

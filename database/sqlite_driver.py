@@ -37,8 +37,8 @@ def connect(prepare: Prepare) -> Callable[..., Connection]:
 def _work(asked: Any) -> None:
     """Do on a connection's thread what is asked of it, until it is closed or its loop is."""
     while True:
-        # What statements raise goes to those who wait. This is that nobody can be told any more:
-        # who asked has given up, and the loop was closed before the disk had answered.
+        # What statements raise goes to their callers. This error means that no caller is left: they
+        # have given up, and the loop was closed before the disk had answered.
         with contextlib.suppress(RuntimeError):
             _connection_worker_thread(asked)
             return
@@ -64,7 +64,7 @@ class Connection(aiosqlite.Connection):
             await self.close()
             raise
         except BaseException:
-            # Whoever has given up waits for no thread.
+            # A caller that has given up does not wait for the thread.
             self.stop()
             raise
         return self

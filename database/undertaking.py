@@ -1,6 +1,6 @@
-"""Follows what one request undertakes: whether it may have changed something, and what goes along.
+"""Tracks whether a request may have changed something, and what is written along with its change.
 
-A commit whose answer is lost may have happened: whoever asks is not told that nothing was changed,
+A commit whose answer is lost may have happened, so the answer never says that nothing was changed,
 and a repeat finds what was written along with the change.
 """
 

@@ -93,7 +93,7 @@ def _postgresql(url: URL) -> Place:
         elif name == "connect_timeout":
             if not re.fullmatch(r"[0-9]{1,6}", value):
                 raise UrlError(f"has {_shown(name)}, which must be whole seconds")
-            # libpq's 0 waits for ever; whoever asks has a bound of its own.
+            # libpq's 0 waits for ever; the caller has a bound of its own.
             timeout_s = float(value) or None
         else:
             raise UrlError(f"has {_shown(name)}, which Caller does not know")
