@@ -70,7 +70,9 @@ def environ(**changes):
 
 def run(*arguments, **changes):
     """Run a command; return its code and what it said on one line."""
-    done = CliRunner().invoke(app.app, list(arguments), obj=environ(**changes))
+    # Wide enough that no sentence of a table is broken, whatever its other columns say.
+    terminal = CliRunner(env={"COLUMNS": "1000"})
+    done = terminal.invoke(app.app, list(arguments), obj=environ(**changes))
     assert "Traceback" not in done.output
     return done.exit_code, " ".join(done.output.replace("│", " ").split())
 
