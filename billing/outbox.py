@@ -278,8 +278,8 @@ def _decode_closed(value: bytes) -> CallClosed:
     if not 0 <= detail.cause <= COUNT_MAX:
         raise _MalformedError
     for figure in MEASURED:
-        value = getattr(detail, figure.name)
-        if value is not None and not _is_storable(value, figure.unit):
+        measured = getattr(detail, figure.name)
+        if measured is not None and not _is_storable(measured, figure.unit):
             raise _MalformedError
     return detail
 
