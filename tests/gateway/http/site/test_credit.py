@@ -88,9 +88,9 @@ async def test_lines_of_the_statement_add_up_to_the_last_digit(ada):
         for n in (2, 1, 0)
     ]
     shown = await text_of(ada, "/account/credit/statement")
-    assert shown.count("-0.012345 USD") == 3
+    assert shown.count("-0.012345\u00a0USD") == 3
     for left in ("0.987655", "0.975310", "0.962965"):
-        assert f"{left} USD" in shown
+        assert f"{left}\u00a0USD" in shown
 
 
 async def test_the_statement_says_what_moved_the_credit(ada):
@@ -102,11 +102,11 @@ async def test_the_statement_says_what_moved_the_credit(ada):
         line("r4", "grant", reason="Welcome."),
     ]
     text = await text_of(ada)
-    assert "Call refunded 0.000090 USD" in text
+    assert "Call refunded 0.000090\u00a0USD" in text
     assert "No sound came from the phone. · $30.00 left" in text
-    assert "Call -0.000090 USD" in text
+    assert "Call -0.000090\u00a0USD" in text
     assert (await ada.get("/account/credit")).text.count('href="/account/calls/c1"') == 2
-    assert "Call -0.000070 USD" in text
+    assert "Call -0.000070\u00a0USD" in text
     assert "whom you called is no longer kept" in text
     assert "forgotten-call" not in (await ada.get("/account/credit")).text
     assert "Automatic top-up $25.00 2026-11-20 09:30 UTC · $30.00 left" in text
