@@ -27,6 +27,7 @@ __all__ = ["simulator"]
 
 TOP_UP = """
 import asyncio, os
+from gateway.app import Services
 from gateway.roles import storage
 from gateway.payments.build import compose_payments
 from gateway.settings_variables import from_mapping
