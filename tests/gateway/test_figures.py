@@ -94,7 +94,7 @@ def test_a_new_figure_is_everywhere_after_edits_of_three_files(tree, kind):
         "tests/gateway/test_data_map.py::test_each_column_of_the_database_is_mapped_and_none_besides",
         "tests/gateway/webhooks/test_events.py",
         "tests/gateway/words/test_data_map.py",
-        "tests/billing/test_forgetting.py",
+        "tests/billing/test_cdr.py",
         "tests/billing/test_outbox.py",
     )
     other = {"sqlite": "postgres", "postgres": "sqlite"}[kind]
