@@ -107,13 +107,17 @@ async def disturb(world: World, customer: Customer, act: Act, code: int) -> None
 
 async def vanish(customer: Customer) -> None:
     """Keep the socket open but read nothing any more, so that no ping is answered."""
+    begun = time.monotonic()
     async with customer.call() as phone:
         call_id = (await phone.wait("ready"))["call_id"]
         await phone.wait_frames(20)
         phone.ws.transport.pause_reading()
-        begun = time.monotonic()
+        paused = time.monotonic()
         record = await customer.record(call_id)
-        assert 8 < time.monotonic() - begun < 15
+        over = time.monotonic()
+        # Pinged after five seconds of silence, and given up five later.
+        assert over - begun >= 10
+        assert 8 < over - paused < 15
         assert record["ended_by"] == "caller"
         assert record["seconds"] <= 15
         phone.ws.transport.abort()

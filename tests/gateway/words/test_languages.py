@@ -17,7 +17,7 @@ from gateway.words.languages import (
 def test_the_folders_of_words_are_the_languages():
     folders = {each.name for each in resources.files("gateway.words").iterdir() if each.is_dir()}
     assert set(LANGUAGES) == folders - {"__pycache__"}
-    assert {"de", "en", "es"} <= set(LANGUAGES)
+    assert {"de", "en", "es", "fr"} <= set(LANGUAGES)
 
 
 @pytest.mark.parametrize("part", ["site", "data_map", "carrier", "spoken"])
