@@ -11,7 +11,6 @@ from typing import Final
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Message
 
 from billing.clock import Clock
 from database.errors import StoreUnavailableError
@@ -21,7 +20,7 @@ from gateway.embed.keys import mode_of
 from gateway.errors import RequestRefusedError
 from gateway.heartbeat.cached import Remembered
 from gateway.http.access import Access, DeclaredRoute, Endpoint
-from gateway.http.body import JSON_BYTES_MAX, check_query, read_body
+from gateway.http.body import check_query, with_body_read
 from gateway.http.operation import ApiRoute, Operation, handlers_of
 from gateway.http.velocity import address_of
 from gateway.limits.velocity import embed_uses, refuse, wrong_button_uses
@@ -76,8 +75,7 @@ class ButtonDoor:
                 self._require_own_page(request)
             visit = await self._visit(request)
             if operation.has_body:
-                body = await read_body(request, JSON_BYTES_MAX)
-                request = Request(request.scope, _replay(body))
+                request = await with_body_read(request)
                 # Looked up again: the button may have been paused while the body arrived.
                 visit = await self._visit(request)
             check_query(request, operation)
@@ -171,10 +169,3 @@ class ButtonDoor:
 def origin_of(request: Request) -> str:
     """Return the origin of the requesting page; empty for a program."""
     return request.headers.get("origin", "")
-
-
-def _replay(body: bytes) -> Callable[[], Awaitable[Message]]:
-    async def receive() -> Message:
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return receive

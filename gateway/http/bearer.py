@@ -15,14 +15,13 @@ from datetime import datetime
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Message
 
 from billing.clock import Clock
 from database.errors import StoreUnavailableError
 from gateway.errors import RequestRefusedError
 from gateway.heartbeat.cached import Remembered
 from gateway.http.access import Access, DeclaredRoute, Endpoint
-from gateway.http.body import JSON_BYTES_MAX, check_query, read_body
+from gateway.http.body import check_query, with_body_read
 from gateway.http.holders import Holders
 from gateway.http.idempotency import Wishes, answer_once
 from gateway.http.operation import WITH_BODY, ApiRoute, Once, Operation, handlers_of
@@ -153,8 +152,7 @@ class Authenticator:
             # Before the body is read, so that strangers cannot make the process buffer anything.
             principal = await self.principal(request, needs)
             if method in WITH_BODY:
-                body = await read_body(request, JSON_BYTES_MAX)
-                request = Request(request.scope, _replay(body))
+                request = await with_body_read(request)
                 # Checked again: the key may have been revoked while the body arrived.
                 principal = await self.principal(request, needs)
             is_person = principal.signed_in is not None
@@ -235,10 +233,3 @@ class Authenticator:
         program = Principal(account, epoch, account.scopes)
         self._known.keep(digest, program, epoch, now_ns)
         return program
-
-
-def _replay(body: bytes) -> Callable[[], Awaitable[Message]]:
-    async def receive() -> Message:
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return receive

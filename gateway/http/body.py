@@ -7,6 +7,7 @@ from typing import Annotated, Final, TypeVar
 
 import msgspec
 from starlette.requests import Request
+from starlette.types import Message
 
 from gateway.errors import RequestRefusedError
 from gateway.http.operation import Operation
@@ -61,6 +62,19 @@ async def read_body(request: Request, bytes_max: int) -> bytes:
         if len(collected) > bytes_max:
             raise RequestRefusedError("payload_too_large")
     return bytes(collected)
+
+
+async def with_body_read(request: Request) -> Request:
+    """Return a request whose JSON body has arrived: who sends it can be asked once more.
+
+    Raises RequestRefusedError if it is too long.
+    """
+    body = await read_body(request, JSON_BYTES_MAX)
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return Request(request.scope, receive)
 
 
 async def read_json(request: Request, kind: type[_T]) -> _T:
