@@ -34,8 +34,8 @@ from benchmarks.peers.peer import server_process
 from benchmarks.process_cost import resident_bytes, total_cpu_ns
 from benchmarks.spawned import Spawned
 from billing.stores.redis_client import connect, disconnect
-from gateway.monitor.rows import Batch, CallRow, Sound, encode
-from gateway.stores.watch_channel import RedisWatchChannel
+from gateway.watching.rows import Batch, CallRow, Sound, encode
+from gateway.watching.watch_channel import RedisWatchChannel
 
 CALLS = 1_000
 VIEWERS = 1_000

@@ -21,11 +21,11 @@ from gateway.carriers.twilio import refusals
 from gateway.data_map import HOSTS, KINDS
 from gateway.http.operation import Operation
 from gateway.limits import fraud, velocity
-from gateway.monitor.alarms import PARTS_AFTER_S, RULES, Rule
 from gateway.openapi import document, operations
 from gateway.problems import PROBLEMS
 from gateway.scopes import Scope
 from gateway.telemetry import spans
+from gateway.watching.alarms import PARTS_AFTER_S, RULES, Rule
 from gateway.webhooks.events import EVENT_TYPES, body_of
 from gateway.words.data_map import Kept, list_in, row_in, words_in
 from gateway.words.languages import LANGUAGES, read_part

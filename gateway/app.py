@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from gateway.calls.rate_table import RateTable
     from gateway.calls.risk import Risk
     from gateway.charging.current_rates import CurrentRates
+    from gateway.fleet.control import FleetControl
+    from gateway.heartbeat.ticker import Ticker
     from gateway.http.access import DeclaredRoute
     from gateway.http.bearer import Authenticator
     from gateway.http.site.door import Door
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from gateway.ports import Announcer, Velocity
     from gateway.settings import Settings
     from gateway.stores.opened import Stores
-    from gateway.stores.people_transactions import Change
+    from gateway.stores.people_transactions import Change, PeopleTransactions
 
 _Part = TypeVar("_Part")
 
@@ -75,6 +77,13 @@ class WebServices(Services):
     refused_signatures: RefusedSignatures
     on_visitor_refusal: Callable[[str, str], None]
     """Called with a button (id) and the code of a visitor's refusal."""
+    people: PeopleTransactions
+    fleet: FleetControl
+    instance: str
+    """The name of this process, unique among all."""
+    ticker: Ticker
+    answer_fields: Mapping[str, str]
+    """Fields that each answer of this process has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,13 +110,13 @@ class PersonalRows:
 
 
 class Work(Protocol):
-    """What the worker does for an app, beside draining."""
+    """What a process does for an app by itself, beside answering."""
 
     def start(self) -> None:
         """Start on the running loop."""
 
     async def stop(self) -> None:
-        """Stop; what is unfinished stays where it was."""
+        """Stop, also where it was never started; what is unfinished stays where it was."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +135,10 @@ class App:
     page_routes: Callable[[WebServices, Door], Sequence[DeclaredRoute]] | None
     """Returns the routes of its pages."""
     work: Callable[[Services], Work] | None
-    """Returns what the worker does for it. May raise SettingsError."""
+    """Returns what the worker does for it, beside draining. May raise SettingsError."""
+    web_work: Callable[[WebServices], Work] | None
+    """Returns what each process with pages does for it: started once the port is open, and stopped
+    once it is closed. May raise SettingsError."""
     personal_rows: Callable[[], PersonalRows] | None
     """Returns what it stores of people."""
 

@@ -9,9 +9,11 @@ from gateway.app import App, PersonalRows
 from gateway.buttons.app import BUTTONS
 from gateway.own_calls.app import OWN_CALLS
 from gateway.payments.app import PAYMENTS
+from gateway.supervision.app import SUPERVISION
+from gateway.watching.app import WATCHING
 from gateway.webhooks.app import WEBHOOKS
 
-APPS: Final[tuple[App, ...]] = (OWN_CALLS, PAYMENTS, BUTTONS, WEBHOOKS)
+APPS: Final[tuple[App, ...]] = (OWN_CALLS, PAYMENTS, BUTTONS, WEBHOOKS, WATCHING, SUPERVISION)
 """In the order of their headings in the API's document."""
 
 

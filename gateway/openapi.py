@@ -19,35 +19,25 @@ from msgspec import inspect as shapes
 from gateway.apps import APPS
 from gateway.http.access import Access
 from gateway.http.api.admin import ACCOUNT, AdminApi
-from gateway.http.api.alarms import AlarmsApi
 from gateway.http.api.data_requests import DataRequestsApi
 from gateway.http.api.document import DocumentApi
 from gateway.http.api.fleet import FleetApi
-from gateway.http.api.history import HistoryApi
 from gateway.http.api.keys import KeysApi
-from gateway.http.api.operator_reports import OperatorReportsApi
 from gateway.http.api.rates import RatesApi
-from gateway.http.api.supervision import FleetSupervisionApi, OwnSupervisionApi
 from gateway.http.idempotency import HEADER, PATTERN
-from gateway.http.live_feed import FleetFeedApi, OwnFeedApi
 from gateway.http.operation import JSON, Once, Operation, operations_of
 from gateway.http.problems import ProblemBody
 from gateway.problems import PROBLEMS
 from gateway.scopes import Scope
 
 _OWN: Final[Mapping[str, tuple[type, ...]]] = {
-    "Calls": (RatesApi, OwnFeedApi, OwnSupervisionApi),
+    "Calls": (RatesApi,),
     "Account": (KeysApi,),
     "This document": (DocumentApi,),
     "Administration": (
         AdminApi,
         DataRequestsApi,
         FleetApi,
-        AlarmsApi,
-        HistoryApi,
-        OperatorReportsApi,
-        FleetFeedApi,
-        FleetSupervisionApi,
     ),
 }
 """Classes that serve operations and are part of no app."""

@@ -14,6 +14,7 @@ PACKAGES = ("gateway", "media", "billing", "accounts", "database", "simulators")
 FOLDERS = {
     "billing/stores": "billing/sql",
     "gateway/buttons": "gateway/buttons/on_stage",
+    "gateway/watching": "gateway/watching/on_stage",
     "gateway/carriers/twilio": "gateway/carriers/twilio/on_stage",
 }
 """Folders of modules whose tests lie in a folder of another name as well."""
@@ -120,6 +121,11 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
     "gateway.payments.web": ("tests/gateway/roles/test_composition.py",),
     "gateway.payments.stripe_hook": ("tests/gateway/http/hooks/test_stripe.py",),
     "gateway.stores.opened": ("tests/gateway/test_access.py",),
+    "gateway.watching.app": ("tests/gateway/test_apps.py",),
+    "gateway.watching.build": ("tests/gateway/roles/test_serve.py",),
+    "gateway.watching.speaker": ("tests/gateway/watching/test_viewers.py",),
+    "gateway.supervision.app": ("tests/gateway/test_apps.py",),
+    "gateway.supervision.personal_rows": ("tests/gateway/personal_data/test_taking_back.py",),
     "gateway.own_calls.app": ("tests/gateway/test_apps.py",),
     "gateway.buttons.tables": ("tests/gateway/buttons/test_store.py",),
     "accounts.not_personal": ("tests/gateway/test_data_map.py",),

@@ -185,30 +185,6 @@ class Caller(Transport):
             ),
         )
 
-    def find_rate(self, *, destination: str) -> shapes.RateView:
-        """Return the rate of the number in the body.
-
-        Prices of calls of one, three and ten minutes, and how long the balance lasts.
-        """
-        return cast(
-            "shapes.RateView",
-            self.ask(
-                Wish(
-                    "POST",
-                    "/v1/rates",
-                    (shapes.RateView,),
-                    body=shapes.RateRequest(destination=destination),
-                )
-            ),
-        )
-
-    def show_rate(self, *, prefix: str) -> shapes.RateView:
-        """Return the rate of numbers that begin with `prefix` and match no longer prefix."""
-        return cast(
-            "shapes.RateView",
-            self.ask(Wish("GET", "/v1/rates", (shapes.RateView,), query={"prefix": prefix})),
-        )
-
     def watch_live_calls(
         self, *, call: str | None = None
     ) -> Generator[shapes.FeedSnapshot | shapes.FeedDelta, None, None]:
@@ -248,6 +224,30 @@ class Caller(Transport):
                     status=201,
                 )
             ),
+        )
+
+    def find_rate(self, *, destination: str) -> shapes.RateView:
+        """Return the rate of the number in the body.
+
+        Prices of calls of one, three and ten minutes, and how long the balance lasts.
+        """
+        return cast(
+            "shapes.RateView",
+            self.ask(
+                Wish(
+                    "POST",
+                    "/v1/rates",
+                    (shapes.RateView,),
+                    body=shapes.RateRequest(destination=destination),
+                )
+            ),
+        )
+
+    def show_rate(self, *, prefix: str) -> shapes.RateView:
+        """Return the rate of numbers that begin with `prefix` and match no longer prefix."""
+        return cast(
+            "shapes.RateView",
+            self.ask(Wish("GET", "/v1/rates", (shapes.RateView,), query={"prefix": prefix})),
         )
 
     def list_ledger(
@@ -889,12 +889,151 @@ class Caller(Transport):
             ),
         )
 
-    def show_document(self) -> dict[str, Any]:
-        """Return this document: OpenAPI 3.1.
+    def list_alarms(self) -> shapes.Alarms:
+        """Return the active alarms, and what is silenced."""
+        return cast("shapes.Alarms", self.ask(Wish("GET", "/v1/admin/alarms", (shapes.Alarms,))))
 
-        It has an `ETag`.
+    def acknowledge_alarm(self, *, name: str, reason: str) -> None:
+        """Note that someone is working on an active alarm.
+
+        It is not sent again.
         """
-        return cast("dict[str, Any]", self.ask(Wish("GET", "/v1/openapi.json", (dict[str, Any],))))
+        self.ask(
+            Wish(
+                "POST",
+                "/v1/admin/alarms/acknowledge",
+                body=shapes.AcknowledgeRequest(name=name, reason=reason),
+                status=204,
+            )
+        )
+
+    def silence_alarm(self, *, name: str, minutes: int, reason: str) -> None:
+        """Send no notifications of an alarm for a while, whether it is active or not.
+
+        A week at most. It may be one that is not active yet, such as `node_lost:n2` before a
+        repair.
+        """
+        self.ask(
+            Wish(
+                "POST",
+                "/v1/admin/alarms/silence",
+                body=shapes.SilenceRequest(name=name, minutes=minutes, reason=reason),
+                status=204,
+            )
+        )
+
+    def unsilence_alarm(self, *, name: str) -> None:
+        """Withdraw the order about an alarm."""
+        self.ask(
+            Wish(
+                "POST",
+                "/v1/admin/alarms/unsilence",
+                body=shapes.UnsilenceRequest(name=name),
+                status=204,
+            )
+        )
+
+    def show_history(self) -> shapes.History:
+        """Return figures of all calls for each minute of the last day."""
+        return cast(
+            "shapes.History", self.ask(Wish("GET", "/v1/admin/live-history", (shapes.History,)))
+        )
+
+    def show_fraud(self, *, hours: int | None = None) -> shapes.FraudReport:
+        """Return which rules refused calls in the last hours, for whom, and the frozen accounts.
+
+        Refusals are written once a minute; those of rules that are not counted, such as a lack
+        of credit, are not included.
+        """
+        return cast(
+            "shapes.FraudReport",
+            self.ask(Wish("GET", "/v1/admin/fraud", (shapes.FraudReport,), query={"hours": hours})),
+        )
+
+    def show_credit(self, *, hours: int | None = None) -> shapes.CreditReport:
+        """Return how long the credit of accounts with live calls lasts, and whose has run out."""
+        return cast(
+            "shapes.CreditReport",
+            self.ask(
+                Wish("GET", "/v1/admin/credit", (shapes.CreditReport,), query={"hours": hours})
+            ),
+        )
+
+    def watch_all_live_calls(
+        self, *, call: str | None = None
+    ) -> Generator[shapes.FeedSnapshot | shapes.FeedDelta, None, None]:
+        """Stream all live calls.
+
+        Server-Sent Events (WHATWG HTML, 9.2), which do not end.
+        """
+        return self.watch(
+            Wish(
+                "GET",
+                "/v1/admin/live-feed",
+                query={"call": call},
+                events={
+                    "snapshot": shapes.FeedSnapshot,
+                    "delta": shapes.FeedDelta,
+                    "end": shapes.FeedEnd,
+                },
+            )
+        )
+
+    def supervise_any_call(self, *, call_id: str, reason: str) -> shapes.GrantView:
+        """Return the token that lets a supervisor into any live call, once.
+
+        It needs a reason, which the audit log of the call's account keeps with what they do
+        there.
+        """
+        return cast(
+            "shapes.GrantView",
+            self.ask(
+                Wish(
+                    "POST",
+                    "/v1/admin/live-calls/{call_id}/supervision",
+                    (shapes.GrantView,),
+                    body=shapes.ActRequest(reason=reason),
+                    parts={"call_id": call_id},
+                    status=201,
+                )
+            ),
+        )
+
+    def show_supervision(self, *, account_id: str) -> shapes.RuleView:
+        """Return what supervisors may do in the calls of an account."""
+        return cast(
+            "shapes.RuleView",
+            self.ask(
+                Wish(
+                    "GET",
+                    "/v1/admin/accounts/{account_id}/supervision",
+                    (shapes.RuleView,),
+                    parts={"account_id": account_id},
+                )
+            ),
+        )
+
+    def set_supervision(
+        self,
+        *,
+        account_id: str,
+        most: Literal["barge", "listen", "off", "take-over", "whisper"],
+        reason: str,
+        silent_reason: str | msgspec.UnsetType = msgspec.UNSET,
+    ) -> shapes.RuleView:
+        """Set what supervisors may do in the calls of an account that belongs to no person."""
+        return cast(
+            "shapes.RuleView",
+            self.ask(
+                Wish(
+                    "PUT",
+                    "/v1/admin/accounts/{account_id}/supervision",
+                    (shapes.RuleView,),
+                    body=shapes.RuleRequest(most=most, silent_reason=silent_reason, reason=reason),
+                    parts={"account_id": account_id},
+                )
+            ),
+        )
 
     def search_accounts(
         self,
@@ -1223,151 +1362,12 @@ class Caller(Transport):
             )
         )
 
-    def list_alarms(self) -> shapes.Alarms:
-        """Return the active alarms, and what is silenced."""
-        return cast("shapes.Alarms", self.ask(Wish("GET", "/v1/admin/alarms", (shapes.Alarms,))))
+    def show_document(self) -> dict[str, Any]:
+        """Return this document: OpenAPI 3.1.
 
-    def acknowledge_alarm(self, *, name: str, reason: str) -> None:
-        """Note that someone is working on an active alarm.
-
-        It is not sent again.
+        It has an `ETag`.
         """
-        self.ask(
-            Wish(
-                "POST",
-                "/v1/admin/alarms/acknowledge",
-                body=shapes.AcknowledgeRequest(name=name, reason=reason),
-                status=204,
-            )
-        )
-
-    def silence_alarm(self, *, name: str, minutes: int, reason: str) -> None:
-        """Send no notifications of an alarm for a while, whether it is active or not.
-
-        A week at most. It may be one that is not active yet, such as `node_lost:n2` before a
-        repair.
-        """
-        self.ask(
-            Wish(
-                "POST",
-                "/v1/admin/alarms/silence",
-                body=shapes.SilenceRequest(name=name, minutes=minutes, reason=reason),
-                status=204,
-            )
-        )
-
-    def unsilence_alarm(self, *, name: str) -> None:
-        """Withdraw the order about an alarm."""
-        self.ask(
-            Wish(
-                "POST",
-                "/v1/admin/alarms/unsilence",
-                body=shapes.UnsilenceRequest(name=name),
-                status=204,
-            )
-        )
-
-    def show_history(self) -> shapes.History:
-        """Return figures of all calls for each minute of the last day."""
-        return cast(
-            "shapes.History", self.ask(Wish("GET", "/v1/admin/live-history", (shapes.History,)))
-        )
-
-    def show_fraud(self, *, hours: int | None = None) -> shapes.FraudReport:
-        """Return which rules refused calls in the last hours, for whom, and the frozen accounts.
-
-        Refusals are written once a minute; those of rules that are not counted, such as a lack
-        of credit, are not included.
-        """
-        return cast(
-            "shapes.FraudReport",
-            self.ask(Wish("GET", "/v1/admin/fraud", (shapes.FraudReport,), query={"hours": hours})),
-        )
-
-    def show_credit(self, *, hours: int | None = None) -> shapes.CreditReport:
-        """Return how long the credit of accounts with live calls lasts, and whose has run out."""
-        return cast(
-            "shapes.CreditReport",
-            self.ask(
-                Wish("GET", "/v1/admin/credit", (shapes.CreditReport,), query={"hours": hours})
-            ),
-        )
-
-    def watch_all_live_calls(
-        self, *, call: str | None = None
-    ) -> Generator[shapes.FeedSnapshot | shapes.FeedDelta, None, None]:
-        """Stream all live calls.
-
-        Server-Sent Events (WHATWG HTML, 9.2), which do not end.
-        """
-        return self.watch(
-            Wish(
-                "GET",
-                "/v1/admin/live-feed",
-                query={"call": call},
-                events={
-                    "snapshot": shapes.FeedSnapshot,
-                    "delta": shapes.FeedDelta,
-                    "end": shapes.FeedEnd,
-                },
-            )
-        )
-
-    def supervise_any_call(self, *, call_id: str, reason: str) -> shapes.GrantView:
-        """Return the token that lets a supervisor into any live call, once.
-
-        It needs a reason, which the audit log of the call's account keeps with what they do
-        there.
-        """
-        return cast(
-            "shapes.GrantView",
-            self.ask(
-                Wish(
-                    "POST",
-                    "/v1/admin/live-calls/{call_id}/supervision",
-                    (shapes.GrantView,),
-                    body=shapes.ActRequest(reason=reason),
-                    parts={"call_id": call_id},
-                    status=201,
-                )
-            ),
-        )
-
-    def show_supervision(self, *, account_id: str) -> shapes.RuleView:
-        """Return what supervisors may do in the calls of an account."""
-        return cast(
-            "shapes.RuleView",
-            self.ask(
-                Wish(
-                    "GET",
-                    "/v1/admin/accounts/{account_id}/supervision",
-                    (shapes.RuleView,),
-                    parts={"account_id": account_id},
-                )
-            ),
-        )
-
-    def set_supervision(
-        self,
-        *,
-        account_id: str,
-        most: Literal["barge", "listen", "off", "take-over", "whisper"],
-        reason: str,
-        silent_reason: str | msgspec.UnsetType = msgspec.UNSET,
-    ) -> shapes.RuleView:
-        """Set what supervisors may do in the calls of an account that belongs to no person."""
-        return cast(
-            "shapes.RuleView",
-            self.ask(
-                Wish(
-                    "PUT",
-                    "/v1/admin/accounts/{account_id}/supervision",
-                    (shapes.RuleView,),
-                    body=shapes.RuleRequest(most=most, silent_reason=silent_reason, reason=reason),
-                    parts={"account_id": account_id},
-                )
-            ),
-        )
+        return cast("dict[str, Any]", self.ask(Wish("GET", "/v1/openapi.json", (dict[str, Any],))))
 
 
 class AsyncCaller(AsyncTransport):
@@ -1543,30 +1543,6 @@ class AsyncCaller(AsyncTransport):
             ),
         )
 
-    async def find_rate(self, *, destination: str) -> shapes.RateView:
-        """Return the rate of the number in the body.
-
-        Prices of calls of one, three and ten minutes, and how long the balance lasts.
-        """
-        return cast(
-            "shapes.RateView",
-            await self.ask(
-                Wish(
-                    "POST",
-                    "/v1/rates",
-                    (shapes.RateView,),
-                    body=shapes.RateRequest(destination=destination),
-                )
-            ),
-        )
-
-    async def show_rate(self, *, prefix: str) -> shapes.RateView:
-        """Return the rate of numbers that begin with `prefix` and match no longer prefix."""
-        return cast(
-            "shapes.RateView",
-            await self.ask(Wish("GET", "/v1/rates", (shapes.RateView,), query={"prefix": prefix})),
-        )
-
     def watch_live_calls(
         self, *, call: str | None = None
     ) -> AsyncGenerator[shapes.FeedSnapshot | shapes.FeedDelta, None]:
@@ -1606,6 +1582,30 @@ class AsyncCaller(AsyncTransport):
                     status=201,
                 )
             ),
+        )
+
+    async def find_rate(self, *, destination: str) -> shapes.RateView:
+        """Return the rate of the number in the body.
+
+        Prices of calls of one, three and ten minutes, and how long the balance lasts.
+        """
+        return cast(
+            "shapes.RateView",
+            await self.ask(
+                Wish(
+                    "POST",
+                    "/v1/rates",
+                    (shapes.RateView,),
+                    body=shapes.RateRequest(destination=destination),
+                )
+            ),
+        )
+
+    async def show_rate(self, *, prefix: str) -> shapes.RateView:
+        """Return the rate of numbers that begin with `prefix` and match no longer prefix."""
+        return cast(
+            "shapes.RateView",
+            await self.ask(Wish("GET", "/v1/rates", (shapes.RateView,), query={"prefix": prefix})),
         )
 
     async def list_ledger(
@@ -2257,13 +2257,155 @@ class AsyncCaller(AsyncTransport):
             ),
         )
 
-    async def show_document(self) -> dict[str, Any]:
-        """Return this document: OpenAPI 3.1.
+    async def list_alarms(self) -> shapes.Alarms:
+        """Return the active alarms, and what is silenced."""
+        return cast(
+            "shapes.Alarms", await self.ask(Wish("GET", "/v1/admin/alarms", (shapes.Alarms,)))
+        )
 
-        It has an `ETag`.
+    async def acknowledge_alarm(self, *, name: str, reason: str) -> None:
+        """Note that someone is working on an active alarm.
+
+        It is not sent again.
+        """
+        await self.ask(
+            Wish(
+                "POST",
+                "/v1/admin/alarms/acknowledge",
+                body=shapes.AcknowledgeRequest(name=name, reason=reason),
+                status=204,
+            )
+        )
+
+    async def silence_alarm(self, *, name: str, minutes: int, reason: str) -> None:
+        """Send no notifications of an alarm for a while, whether it is active or not.
+
+        A week at most. It may be one that is not active yet, such as `node_lost:n2` before a
+        repair.
+        """
+        await self.ask(
+            Wish(
+                "POST",
+                "/v1/admin/alarms/silence",
+                body=shapes.SilenceRequest(name=name, minutes=minutes, reason=reason),
+                status=204,
+            )
+        )
+
+    async def unsilence_alarm(self, *, name: str) -> None:
+        """Withdraw the order about an alarm."""
+        await self.ask(
+            Wish(
+                "POST",
+                "/v1/admin/alarms/unsilence",
+                body=shapes.UnsilenceRequest(name=name),
+                status=204,
+            )
+        )
+
+    async def show_history(self) -> shapes.History:
+        """Return figures of all calls for each minute of the last day."""
+        return cast(
+            "shapes.History",
+            await self.ask(Wish("GET", "/v1/admin/live-history", (shapes.History,))),
+        )
+
+    async def show_fraud(self, *, hours: int | None = None) -> shapes.FraudReport:
+        """Return which rules refused calls in the last hours, for whom, and the frozen accounts.
+
+        Refusals are written once a minute; those of rules that are not counted, such as a lack
+        of credit, are not included.
         """
         return cast(
-            "dict[str, Any]", await self.ask(Wish("GET", "/v1/openapi.json", (dict[str, Any],)))
+            "shapes.FraudReport",
+            await self.ask(
+                Wish("GET", "/v1/admin/fraud", (shapes.FraudReport,), query={"hours": hours})
+            ),
+        )
+
+    async def show_credit(self, *, hours: int | None = None) -> shapes.CreditReport:
+        """Return how long the credit of accounts with live calls lasts, and whose has run out."""
+        return cast(
+            "shapes.CreditReport",
+            await self.ask(
+                Wish("GET", "/v1/admin/credit", (shapes.CreditReport,), query={"hours": hours})
+            ),
+        )
+
+    def watch_all_live_calls(
+        self, *, call: str | None = None
+    ) -> AsyncGenerator[shapes.FeedSnapshot | shapes.FeedDelta, None]:
+        """Stream all live calls.
+
+        Server-Sent Events (WHATWG HTML, 9.2), which do not end.
+        """
+        return self.watch(
+            Wish(
+                "GET",
+                "/v1/admin/live-feed",
+                query={"call": call},
+                events={
+                    "snapshot": shapes.FeedSnapshot,
+                    "delta": shapes.FeedDelta,
+                    "end": shapes.FeedEnd,
+                },
+            )
+        )
+
+    async def supervise_any_call(self, *, call_id: str, reason: str) -> shapes.GrantView:
+        """Return the token that lets a supervisor into any live call, once.
+
+        It needs a reason, which the audit log of the call's account keeps with what they do
+        there.
+        """
+        return cast(
+            "shapes.GrantView",
+            await self.ask(
+                Wish(
+                    "POST",
+                    "/v1/admin/live-calls/{call_id}/supervision",
+                    (shapes.GrantView,),
+                    body=shapes.ActRequest(reason=reason),
+                    parts={"call_id": call_id},
+                    status=201,
+                )
+            ),
+        )
+
+    async def show_supervision(self, *, account_id: str) -> shapes.RuleView:
+        """Return what supervisors may do in the calls of an account."""
+        return cast(
+            "shapes.RuleView",
+            await self.ask(
+                Wish(
+                    "GET",
+                    "/v1/admin/accounts/{account_id}/supervision",
+                    (shapes.RuleView,),
+                    parts={"account_id": account_id},
+                )
+            ),
+        )
+
+    async def set_supervision(
+        self,
+        *,
+        account_id: str,
+        most: Literal["barge", "listen", "off", "take-over", "whisper"],
+        reason: str,
+        silent_reason: str | msgspec.UnsetType = msgspec.UNSET,
+    ) -> shapes.RuleView:
+        """Set what supervisors may do in the calls of an account that belongs to no person."""
+        return cast(
+            "shapes.RuleView",
+            await self.ask(
+                Wish(
+                    "PUT",
+                    "/v1/admin/accounts/{account_id}/supervision",
+                    (shapes.RuleView,),
+                    body=shapes.RuleRequest(most=most, silent_reason=silent_reason, reason=reason),
+                    parts={"account_id": account_id},
+                )
+            ),
         )
 
     async def search_accounts(
@@ -2597,153 +2739,11 @@ class AsyncCaller(AsyncTransport):
             )
         )
 
-    async def list_alarms(self) -> shapes.Alarms:
-        """Return the active alarms, and what is silenced."""
-        return cast(
-            "shapes.Alarms", await self.ask(Wish("GET", "/v1/admin/alarms", (shapes.Alarms,)))
-        )
+    async def show_document(self) -> dict[str, Any]:
+        """Return this document: OpenAPI 3.1.
 
-    async def acknowledge_alarm(self, *, name: str, reason: str) -> None:
-        """Note that someone is working on an active alarm.
-
-        It is not sent again.
-        """
-        await self.ask(
-            Wish(
-                "POST",
-                "/v1/admin/alarms/acknowledge",
-                body=shapes.AcknowledgeRequest(name=name, reason=reason),
-                status=204,
-            )
-        )
-
-    async def silence_alarm(self, *, name: str, minutes: int, reason: str) -> None:
-        """Send no notifications of an alarm for a while, whether it is active or not.
-
-        A week at most. It may be one that is not active yet, such as `node_lost:n2` before a
-        repair.
-        """
-        await self.ask(
-            Wish(
-                "POST",
-                "/v1/admin/alarms/silence",
-                body=shapes.SilenceRequest(name=name, minutes=minutes, reason=reason),
-                status=204,
-            )
-        )
-
-    async def unsilence_alarm(self, *, name: str) -> None:
-        """Withdraw the order about an alarm."""
-        await self.ask(
-            Wish(
-                "POST",
-                "/v1/admin/alarms/unsilence",
-                body=shapes.UnsilenceRequest(name=name),
-                status=204,
-            )
-        )
-
-    async def show_history(self) -> shapes.History:
-        """Return figures of all calls for each minute of the last day."""
-        return cast(
-            "shapes.History",
-            await self.ask(Wish("GET", "/v1/admin/live-history", (shapes.History,))),
-        )
-
-    async def show_fraud(self, *, hours: int | None = None) -> shapes.FraudReport:
-        """Return which rules refused calls in the last hours, for whom, and the frozen accounts.
-
-        Refusals are written once a minute; those of rules that are not counted, such as a lack
-        of credit, are not included.
+        It has an `ETag`.
         """
         return cast(
-            "shapes.FraudReport",
-            await self.ask(
-                Wish("GET", "/v1/admin/fraud", (shapes.FraudReport,), query={"hours": hours})
-            ),
-        )
-
-    async def show_credit(self, *, hours: int | None = None) -> shapes.CreditReport:
-        """Return how long the credit of accounts with live calls lasts, and whose has run out."""
-        return cast(
-            "shapes.CreditReport",
-            await self.ask(
-                Wish("GET", "/v1/admin/credit", (shapes.CreditReport,), query={"hours": hours})
-            ),
-        )
-
-    def watch_all_live_calls(
-        self, *, call: str | None = None
-    ) -> AsyncGenerator[shapes.FeedSnapshot | shapes.FeedDelta, None]:
-        """Stream all live calls.
-
-        Server-Sent Events (WHATWG HTML, 9.2), which do not end.
-        """
-        return self.watch(
-            Wish(
-                "GET",
-                "/v1/admin/live-feed",
-                query={"call": call},
-                events={
-                    "snapshot": shapes.FeedSnapshot,
-                    "delta": shapes.FeedDelta,
-                    "end": shapes.FeedEnd,
-                },
-            )
-        )
-
-    async def supervise_any_call(self, *, call_id: str, reason: str) -> shapes.GrantView:
-        """Return the token that lets a supervisor into any live call, once.
-
-        It needs a reason, which the audit log of the call's account keeps with what they do
-        there.
-        """
-        return cast(
-            "shapes.GrantView",
-            await self.ask(
-                Wish(
-                    "POST",
-                    "/v1/admin/live-calls/{call_id}/supervision",
-                    (shapes.GrantView,),
-                    body=shapes.ActRequest(reason=reason),
-                    parts={"call_id": call_id},
-                    status=201,
-                )
-            ),
-        )
-
-    async def show_supervision(self, *, account_id: str) -> shapes.RuleView:
-        """Return what supervisors may do in the calls of an account."""
-        return cast(
-            "shapes.RuleView",
-            await self.ask(
-                Wish(
-                    "GET",
-                    "/v1/admin/accounts/{account_id}/supervision",
-                    (shapes.RuleView,),
-                    parts={"account_id": account_id},
-                )
-            ),
-        )
-
-    async def set_supervision(
-        self,
-        *,
-        account_id: str,
-        most: Literal["barge", "listen", "off", "take-over", "whisper"],
-        reason: str,
-        silent_reason: str | msgspec.UnsetType = msgspec.UNSET,
-    ) -> shapes.RuleView:
-        """Set what supervisors may do in the calls of an account that belongs to no person."""
-        return cast(
-            "shapes.RuleView",
-            await self.ask(
-                Wish(
-                    "PUT",
-                    "/v1/admin/accounts/{account_id}/supervision",
-                    (shapes.RuleView,),
-                    body=shapes.RuleRequest(most=most, silent_reason=silent_reason, reason=reason),
-                    parts={"account_id": account_id},
-                )
-            ),
+            "dict[str, Any]", await self.ask(Wish("GET", "/v1/openapi.json", (dict[str, Any],)))
         )

@@ -57,5 +57,6 @@ BUTTONS: Final = App(
     page_types=_page_types,
     page_routes=_page_routes,
     work=_work,
+    web_work=None,
     personal_rows=_personal_rows,
 )

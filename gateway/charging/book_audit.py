@@ -14,9 +14,8 @@ from typing import Final, Protocol
 
 import structlog
 
+from gateway.charging.audited import AUDIT_LINE, Audited
 from gateway.heartbeat.periodic_task import cancelled
-from gateway.monitor.audited import Audited
-from gateway.monitor.error_lines import AUDIT_LINE
 from gateway.ports import Duties
 
 DUTY: Final = "audit of the book"

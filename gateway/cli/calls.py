@@ -37,13 +37,13 @@ from gateway.cli.command import (
 )
 from gateway.errors import EXIT_SETTINGS, EXIT_UNAVAILABLE
 from gateway.fleet.exchange import NodeSilentError
-from gateway.monitor.rows import CallRow
 from gateway.ports import LiveCall
 from gateway.roles import storage
 from gateway.roles.fleet import open_fleet
 from gateway.roles.following import away_said, open_following
 from gateway.settings import Settings
-from gateway.stores.operator_reports import SqlOperatorReports
+from gateway.watching.report_store import SqlOperatorReports
+from gateway.watching.rows import CallRow
 from gateway.words.data_map import words_in
 
 TAIL_EVERY_S: Final = 0.25

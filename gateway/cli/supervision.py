@@ -25,7 +25,7 @@ from gateway.operators import Order
 from gateway.problems import PROBLEMS
 from gateway.roles import storage
 from gateway.settings import Settings
-from gateway.stores.supervision import SqlSupervision
+from gateway.supervision.store import SqlSupervision
 
 
 class Most(StrEnum):

@@ -19,11 +19,11 @@ from gateway.cli.command import out, read_settings, run, stop_on_signal
 from gateway.cli.nodes import level_shown
 from gateway.cli.top_tables import Fitting, Part, Row
 from gateway.errors import EXIT_UNAVAILABLE
-from gateway.monitor.alarm_view import AlarmView
-from gateway.monitor.history import Minute
-from gateway.monitor.rows import LIVE, CallRow, NodeRow
-from gateway.monitor.totals import WINDOW_S, Totals
 from gateway.roles.following import Following, away_said, open_following
+from gateway.watching.alarm_view import AlarmView
+from gateway.watching.history import Minute
+from gateway.watching.rows import LIVE, CallRow, NodeRow
+from gateway.watching.totals import WINDOW_S, Totals
 
 HEARD_S: Final = 1.5
 """How long one look waits: each node reports each call once a second."""

@@ -44,5 +44,6 @@ OWN_CALLS: Final = App(
     page_types=None,
     page_routes=None,
     work=None,
+    web_work=None,
     personal_rows=None,
 )

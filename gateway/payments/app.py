@@ -44,6 +44,7 @@ PAYMENTS: Final = App(
     page_types=_page_types,
     page_routes=_page_routes,
     work=None,
+    web_work=None,
     # Payments are rows of the book of record, which outlives the account.
     personal_rows=None,
 )

@@ -30,7 +30,6 @@ from gateway.operators import Order
 from gateway.stores.accounts import close
 from gateway.stores.fraud import erase_fraud_rows
 from gateway.stores.mail_outbox import erase_mails, queue_notice
-from gateway.stores.supervision import erase_rule
 
 LEASED: Final = timedelta(minutes=5)
 """How long a step may take before another process does it too, which is harmless."""
@@ -261,7 +260,6 @@ class SqlErasing:
             await saved_cards.forget_requests(connection, account_id)
             await erase_mails(connection, account_id)
             await erase_fraud_rows(connection, account_id)
-            await erase_rule(connection, account_id)
             for rows in personal_rows().values():
                 await rows.erase(connection, account_id)
             is_own = people.account_events.c.account_id == account_id

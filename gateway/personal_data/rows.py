@@ -22,7 +22,6 @@ from gateway.apps import personal_rows
 from gateway.data_map import KINDS
 from gateway.stores import fraud
 from gateway.stores.mail_outbox import mail_outbox
-from gateway.stores.supervision import supervision_rules
 
 PAGE_ROWS: Final = 2_000
 _OF_APPS: Final = personal_rows().values()
@@ -32,7 +31,6 @@ TABLES: Final[Mapping[str, sa.Table]] = {
     **tables.metadata.tables,
     **fraud.metadata.tables,
     mail_outbox.name: mail_outbox,
-    supervision_rules.name: supervision_rules,
     **{table.name: table for rows in _OF_APPS for table in rows.tables},
 }
 """Every table that the data map may name."""

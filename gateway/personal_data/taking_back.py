@@ -39,7 +39,7 @@ from gateway.stores import departures
 from gateway.stores.card_events import forget_card
 from gateway.stores.mail_outbox import forget_strangers_mails
 from gateway.stores.people_transactions import Change
-from gateway.stores.supervision import erase_rule_since, find_rule
+from gateway.supervision.store import find_rule
 
 _MARGIN: Final = timedelta(minutes=1)
 """Nodes' clocks differ, and an addition is dated before its transaction."""
@@ -77,8 +77,6 @@ async def take_back(change: Change, since: datetime) -> Mapping[str, str]:
     app = await _take_codes_back(change, begin)
     for country in await countries.close_since(connection, account_id, begin):
         await change.record(Act.COUNTRY_CLOSED, reason=country)
-    if await erase_rule_since(connection, account_id, begin):
-        await change.record(Act.SUPERVISION_SET, reason="off")
     await devices.forget_since(connection, account_id, begin)
     await _drop_exports(change, begin)
     return {**{name: _listed(found) for name, found in names.items()}, "app": app}

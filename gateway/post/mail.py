@@ -23,6 +23,7 @@ from urllib.parse import unquote, urlsplit
 from gateway.errors import SettingsError
 from gateway.post.notices import MailText
 from gateway.secret import Secret
+from gateway.settings import Settings
 
 TIMEOUT_S: Final = 10.0
 """For each step of the conversation with the mail server."""
@@ -116,6 +117,11 @@ class MailServer:
     def domain(self) -> str:
         """Domain of the sender's address."""
         return self.sender.partition("@")[2]
+
+
+def mail_server(settings: Settings) -> MailServer | None:
+    """Return the server that mails are sent to, if one is set. Raises SettingsError."""
+    return read_server(settings.smtp_url, settings.mail_from) if settings.smtp_url else None
 
 
 def read_server(

@@ -11,7 +11,6 @@ from gateway.http.access import DeclaredRoute
 from gateway.http.api.admin import AdminApi, AdminRoutes
 from gateway.http.api.data_requests import DataRequestsApi
 from gateway.http.api.fleet import CallFinder, FleetApi
-from gateway.http.api.supervision import FleetSupervisionApi, GrantDesk, OwnSupervisionApi
 from gateway.people.administration import Administration
 from gateway.roles.access import Access
 from gateway.settings import Settings
@@ -19,7 +18,7 @@ from gateway.stores.administration import SqlAdministration
 from gateway.stores.mail_outbox import queue_notice
 from gateway.stores.opened import Stores
 from gateway.stores.register import SqlRegister
-from gateway.stores.supervision import RedisGrants, SqlSupervision
+from gateway.supervision.store import SqlSupervision
 
 
 def compose_administration(stores: Stores, sessions: Sessions) -> Administration:
@@ -51,13 +50,9 @@ def admin_routes(
     administration, auth = compose_administration(stores, sessions), access.auth
     networks = settings.admin_networks
     routing = AdminRoutes(auth, networks)
-    supervision = SqlSupervision(stores.engine)
-    finder = CallFinder(control, supervision)
-    desk = GrantDesk(settings, finder, supervision, RedisGrants(stores.redis), access.velocity)
+    finder = CallFinder(control, SqlSupervision(stores.engine))
     return [
         *AdminApi(auth, administration, networks).routes(),
         *DataRequestsApi(routing, SqlRegister(stores.engine), utc_now).routes(),
         *FleetApi(routing, control, finder, administration).routes(),
-        *OwnSupervisionApi(auth, desk).routes(),
-        *FleetSupervisionApi(routing, desk).routes(),
     ]

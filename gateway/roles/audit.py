@@ -10,12 +10,12 @@ from typing import Final
 
 from billing.stores.audit import audit
 from billing.stores.gate_audit import INCOMPARABLE, audit_gate
+from gateway.charging.audited import Audited, by_rule
 from gateway.charging.book_audit import LOOK_EVERY_S, BookAudit
 from gateway.heartbeat.periodic_task import PeriodicTask
-from gateway.monitor.audited import Audited, by_rule
-from gateway.stores.audited import RedisAudited
 from gateway.stores.duties import SqlDuties
 from gateway.stores.opened import Stores
+from gateway.watching.audited_store import RedisAudited
 
 _NAME_BYTES: Final = 8
 _NO_FAULTS: Final = frozenset({INCOMPARABLE})

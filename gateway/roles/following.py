@@ -18,18 +18,18 @@ from database import refusals
 from database.errors import StoreUnavailableError
 from gateway.fleet.roster import Roster
 from gateway.heartbeat.periodic_task import cancelled
-from gateway.monitor.alarm_view import AlarmView, alarm_views
-from gateway.monitor.board import LOST_NS, SUMMED_AT_ONCE, Board, News
-from gateway.monitor.history import Minute
-from gateway.monitor.rows import decode
-from gateway.monitor.totals import Totals
 from gateway.nanoseconds import SECOND_NS
 from gateway.roles.storage import open_redis_alone
 from gateway.settings import Settings
-from gateway.stores.alarms import RedisAlarms
-from gateway.stores.minutes import RedisMinutes
 from gateway.stores.node_facts import RedisNodeDirectory
-from gateway.stores.watch_channel import RedisWatchChannel
+from gateway.watching.alarm_store import RedisAlarms
+from gateway.watching.alarm_view import AlarmView, alarm_views
+from gateway.watching.board import LOST_NS, SUMMED_AT_ONCE, Board, News
+from gateway.watching.history import Minute
+from gateway.watching.minute_store import RedisMinutes
+from gateway.watching.rows import decode
+from gateway.watching.totals import Totals
+from gateway.watching.watch_channel import RedisWatchChannel
 
 _READER: Final = "a command"
 """A process that reads alarms without ever having the duty to send them."""

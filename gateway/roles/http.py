@@ -5,7 +5,7 @@ Reaches live calls through ports only, so that a process without media serves th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import sqlalchemy as sa
 
@@ -17,6 +17,7 @@ from gateway.calls.carrier_news import Elsewhere
 from gateway.calls.index import CallIndex
 from gateway.calls.rate_table import RateTable
 from gateway.carriers.callbacks import Callbacks
+from gateway.fleet.control import FleetControl
 from gateway.heartbeat.ticker import Ticker
 from gateway.http import pages
 from gateway.http.access import DeclaredRoute
@@ -32,9 +33,10 @@ from gateway.roles.carrier import CarrierSide
 from gateway.roles.fraud import Fraud
 from gateway.roles.periodic_tasks import Alarms
 from gateway.roles.prices import Prices
-from gateway.roles.store_rights import StoreRights
 from gateway.settings import Settings
 from gateway.stores.opened import Stores
+from gateway.stores.people_transactions import PeopleTransactions
+from gateway.stores.watched_rights import StoreRights
 
 Routes = Sequence[DeclaredRoute]
 
@@ -50,6 +52,11 @@ def compose_services(
     on_balance: Callable[[str, int], None],
     announcer: Announcer,
     refused_signatures: RefusedSignatures,
+    people: PeopleTransactions,
+    fleet: FleetControl,
+    instance: str,
+    ticker: Ticker,
+    answer_fields: Mapping[str, str],
 ) -> WebServices:
     """Return what pages and API are built from.
 
@@ -63,6 +70,11 @@ def compose_services(
         on_balance: Called with an account (id) and its balance if that does not cover a call.
         announcer: Calls a number and speaks a text.
         refused_signatures: Counts requests with a wrong signature.
+        people: Changes holders.
+        fleet: What operators see of all nodes.
+        instance: The name of this process.
+        ticker: The beat of this process.
+        answer_fields: Fields that each of its answers has.
 
     """
     settings, stores = services.settings, services.stores
@@ -96,6 +108,11 @@ def compose_services(
         announcer=announcer,
         refused_signatures=refused_signatures,
         on_visitor_refusal=fraud.visitors.note,
+        people=people,
+        fleet=fleet,
+        instance=instance,
+        ticker=ticker,
+        answer_fields=answer_fields,
     )
 
 

@@ -19,7 +19,7 @@ from billing.stores.payments import SqlPaymentStore
 from database.engine import TIMEOUT_S, reading, writing
 from gateway.heartbeat.periodic_task import PeriodicTask
 from gateway.post import sender
-from gateway.post.mail import MailServer, read_server
+from gateway.post.mail import mail_server
 from gateway.post.mail_queue import MailQueue
 from gateway.post.notices import Reader, Service
 from gateway.post.sender import MailWriter, Sender, Tidying
@@ -32,11 +32,6 @@ from gateway.words.data_map import Kept
 from gateway.words.languages import DEFAULT_LANGUAGE
 
 LINK_SECRET_BYTES = 32
-
-
-def mail_server(settings: Settings) -> MailServer | None:
-    """Return the server that mails are sent to, if one is set. Raises SettingsError."""
-    return read_server(settings.smtp_url, settings.mail_from) if settings.smtp_url else None
 
 
 def open_queue(engine: AsyncEngine) -> MailQueue:

@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from gateway.calls.live import Calls
-from gateway.calls.reporter import Reporter
 from gateway.calls.supervision import Grants
 from gateway.charging.rounds import Metering
 from gateway.heartbeat.ticker import BEATS_PER_SECOND
@@ -21,6 +20,7 @@ from gateway.roles.carrier import CarrierSide
 from gateway.roles.port import MODERATION_BEATS, Port, compose_port, new_beat
 from gateway.settings import Settings
 from gateway.stores.opened import Stores
+from gateway.watching.reporter import Reporter
 from gateway.webrtc.endpoint import EndpointLimits, WebRtcEndpoint
 from media import tones
 

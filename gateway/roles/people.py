@@ -34,7 +34,6 @@ from gateway.http.site.security import SecurityPages
 from gateway.http.site.sign_in import SignInPages
 from gateway.http.site.sign_in_code import SignInCodePages
 from gateway.http.site.sign_up import SignUpPages
-from gateway.http.site.supervision import SupervisionPages
 from gateway.people.address import Addresses
 from gateway.people.answer_moment import AnswerMoment
 from gateway.people.codes import Codes
@@ -52,7 +51,6 @@ from gateway.people.sessions import BrowserSessions
 from gateway.people.sign_in import SignIn
 from gateway.people.sign_out import SignOut
 from gateway.people.sign_up import SignUp
-from gateway.people.supervision import Supervision
 from gateway.personal_data.people import SqlPeople
 from gateway.personal_data.rows import SqlPersonalRows
 from gateway.ports import Velocity
@@ -70,7 +68,6 @@ from gateway.stores.password_process import PasswordProcess
 from gateway.stores.second_factors import SqlSecondFactors
 from gateway.stores.secret_keys import secret_keys
 from gateway.stores.sent_answers import SqlAnsweredForms
-from gateway.stores.supervision import SqlHolderSupervision
 from gateway.stores.wishes import RedisWishes
 from gateway.words.data_map import Kept
 
@@ -242,7 +239,6 @@ def people_routes(
     links = Links(people, sessions, velocity, utc_now, leaving)
     sign_outs = SignOut(people, sessions, velocity)
     rows = SqlPersonalRows(stores.engine)
-    supervision = Supervision(SqlHolderSupervision(people), velocity, utc_now)
     own_exports = OwnExports(SqlExports(stores.engine), utc_now, _new_export_id)
 
     async def is_leaving(account_id: str) -> bool:
@@ -268,7 +264,6 @@ def people_routes(
         *LeavingPages(door, leaving, how_long).routes(),
         *PrivacyPages(door, kept.privacy, documents, utc_now).routes(),
         *RestrictionPages(door, kept.privacy).routes(),
-        *SupervisionPages(door, supervision).routes(),
         *CountryPages(door, _countries(settings, stores)).routes(),
         *DataPages(door, rows, browsers, own_exports, how_long).routes(),
         *DocumentPages(door, documents, how_long).routes(),

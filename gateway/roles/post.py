@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from gateway.post.mail import mail_server
 from gateway.post.mail_queue import MailQueue
-from gateway.roles.mail import mail_server, open_queue
+from gateway.roles.mail import open_queue
 from gateway.settings import Settings
 from gateway.stores.opened import Stores
 from gateway.webhooks.queue import WebhookQueue

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 
-from gateway.app import Services
+from gateway.app import Services, WebServices, Work
+from gateway.apps import APPS
 from gateway.buttons.ended_buttons import EndedButtons
 from gateway.buttons.era_store import RedisButtonEras
 from gateway.call import number
@@ -38,7 +39,6 @@ from gateway.payments.build import PaymentServices, card_payments
 from gateway.roles import http, periodic_tasks, storage
 from gateway.roles.access import Access, compose_access
 from gateway.roles.administration import admin_routes
-from gateway.roles.alarms import Alarming
 from gateway.roles.carrier import CarrierSide, compose_carrier_side, require_carrier
 from gateway.roles.children import Child
 from gateway.roles.documents import post_documents
@@ -53,18 +53,19 @@ from gateway.roles.post import Post, open_post
 from gateway.roles.prices import Prices, load_deck, load_prices
 from gateway.roles.site import site_routes
 from gateway.roles.stopping import Stops
-from gateway.roles.supervision import compose_grants
 from gateway.roles.telemetry import Telemetry, compose_telemetry
 from gateway.roles.tracing import Tracing, compose_tracing
 from gateway.roles.unnamed_proxy import UnnamedProxy
-from gateway.roles.watching import Speaker, Watching
 from gateway.settings import Settings
 from gateway.sockets.one_port import Entrance, OnePortServer, create_server
 from gateway.sockets.tls import ServerTls
 from gateway.stores import private_files
 from gateway.stores.erasure_journal import ErasureJournal
 from gateway.stores.opened import Stores
-from gateway.stores.watch_channel import RedisWatchChannel
+from gateway.supervision.standing_grants import compose_grants
+from gateway.watching.build import watching
+from gateway.watching.speaker import Speaker
+from gateway.watching.watch_channel import RedisWatchChannel
 
 if TYPE_CHECKING:
     from gateway.calls.live import Calls
@@ -151,9 +152,10 @@ class Gateway:
         self._speaker: Speaker
         self._telemetry: Telemetry
         self._tracing: Tracing
-        self._watching: Watching | None = None
-        """None where nobody is answered, as are alarms."""
-        self._alarming: Alarming | None = None
+        self._web: WebServices | None = None
+        """None in a process without pages."""
+        self._works: Mapping[str, Work] = {}
+        """What apps do in a process with pages, by the app's name."""
         self._port: Port
         self._refused: RefusedSignatures
         self._server: OnePortServer
@@ -230,7 +232,7 @@ class Gateway:
         self._join(stops)
         alarms = periodic_tasks.new_alarms(settings, stores)
         routing = AdminRoutes(self._access.auth, settings.admin_networks)
-        people = self._routes_of_people(prices, routing) if role.answers_people else ()
+        people = self._routes_of_people(prices) if role.answers_people else ()
         self._telemetry = telemetry = compose_telemetry(
             self._port,
             self._calls,
@@ -283,8 +285,6 @@ class Gateway:
                 *periodic_tasks.of_quotes(prices, self._fraud),
                 *periodic_tasks.of_people(self._people),
             ]
-        if self._watching is not None and self._alarming is not None:
-            tasks += [*self._watching.tasks(), *self._alarming.tasks()]
         return tasks
 
     def _take_payments(self, stops: Stops) -> None:
@@ -383,11 +383,11 @@ class Gateway:
         if news.is_running:
             self._carrier_side.ghosts.found(news.carrier_call_id, news.call_id)
 
-    def _routes_of_people(self, prices: Prices, routing: AdminRoutes) -> http.Routes:
+    def _routes_of_people(self, prices: Prices) -> http.Routes:
         settings, stores, payments = self.settings, self.stores, self._payments
         access, fraud, people = self._access, self._fraud, self._people
         index = CallIndex(self._live.node, self._live, stores.records, stores.gate)
-        services = http.compose_services(
+        self._web = services = http.compose_services(
             self._services,
             access,
             prices,
@@ -397,28 +397,17 @@ class Gateway:
             on_balance=_tell_nobody if payments is None else payments.auto.consider,
             announcer=self._carrier_side.carrier,
             refused_signatures=self._refused,
-        )
-        self._watching = Watching(
-            stores,
-            self.fleet.roster,
-            self._port.ticker,
-            access.auth,
-            routing=routing,
+            people=people.people,
+            fleet=self.fleet.control,
+            instance=self._membership.instance,
+            ticker=self._port.ticker,
             answer_fields=self._port.engine.answer_fields,
         )
-        self._alarming = Alarming(
-            settings,
-            stores,
-            self._membership.instance,
-            self._watching.board,
-            events=self.post.events,
-        )
+        self._works = {app.name: app.web_work(services) for app in APPS if app.web_work is not None}
         return [
             *http.api_routes(services),
             *site_routes(services, people),
             *admin_routes(settings, stores, access, people.sessions, self.fleet.control),
-            *self._watching.routes(),
-            *self._alarming.routes(routing),
         ]
 
     def _tasks_of_books(self, alarms: periodic_tasks.Alarms) -> Sequence[PeriodicTask]:
@@ -468,10 +457,10 @@ class Gateway:
         stops.add("periodic work", stop_periodic)
         if media is not None:
             stops.add("metering", media.metering.stop)
-        if self._watching is not None and self._alarming is not None:
-            stops.add("alarms", self._alarming.stop)
-            # Once nobody can come any more: who came back would be served by nobody.
-            stops.add("viewers", self._watching.stop)
+        for name, work in self._works.items():
+            # Once the server is closed: a viewer who came back to a feed that has stopped would
+            # hear nothing.
+            stops.add(name, work.stop)
         stops.add("server", self._server.stop)
         stops.add("media sockets", port.close_sockets)
         self._on_step("numbering plans and tones")
@@ -492,8 +481,8 @@ class Gateway:
         self.fleet.exchange.start()
         self._speaker.start(port.ticker)
         self._telemetry.start()
-        if self._watching is not None:
-            self._watching.start()
+        for work in self._works.values():
+            work.start()
         if self.role is Role.ALL:
             await self._drainer.start()
         # Last, since they use everything above.
@@ -504,7 +493,7 @@ class Gateway:
         return self.fleet.has_node
 
     def _count_viewers(self) -> int:
-        return 0 if self._watching is None else self._watching.viewers
+        return 0 if self._web is None else self._web.one(watching).viewers
 
     def _owns(self, call_id: str, carrier_call_id: str) -> bool:
         return self.media is not None and self.media.calls.owns(call_id, carrier_call_id)

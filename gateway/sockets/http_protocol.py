@@ -28,7 +28,6 @@ from starlette.responses import PlainTextResponse
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gateway.limits.source import Source, source_of
-from gateway.monitor.stream import HAND_OVER
 from gateway.ports import ANSWER_FIELDS
 from gateway.sockets.closing import (
     HEAD_END,
@@ -40,6 +39,7 @@ from gateway.sockets.closing import (
 )
 from gateway.sockets.engine import MediaEngine
 from gateway.sockets.strangers import Stranger
+from gateway.sockets.stream import HAND_OVER
 
 _PREFIX: Final = b"GET /n/"
 _MEDIA: Final = b"/media/"

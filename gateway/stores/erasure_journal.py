@@ -23,7 +23,6 @@ from accounts.audit_log import Actor
 from accounts.erasure import Erasure, Unspent, must_repeat
 from database.errors import StoreUnavailableError
 from gateway import regular_files
-from gateway.monitor.error_lines import JOURNAL_LINE
 from gateway.stores import private_files
 
 COPY_INTERVAL_S: Final = 30.0
@@ -34,6 +33,8 @@ ASKED_MAX: Final = 500
 """Accounts per database query."""
 OVERLAP: Final = timedelta(hours=1)
 """How far back finished erasures are looked for again: nodes' clocks differ."""
+JOURNAL_LINE: Final = "erasures cannot be recorded"
+"""The error in the log; an alarm of its own covers it."""
 HINT: Final = "make the data folder writable on this machine: `caller check` says what is wrong"
 _BEGINNING: Final = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -30,7 +30,10 @@ from gateway.heartbeat.ticker import Ticker
 from gateway.logs.refused_signatures import RefusedSignatures
 from gateway.roles import http
 from gateway.roles.access import compose_access
+from gateway.roles.fleet import compose_fleet
 from gateway.roles.fraud import compose_fraud
+from gateway.roles.membership import new_membership
+from gateway.roles.people import compose_people
 from gateway.roles.prices import load_deck, load_prices
 from tests.calls.world import ECHO, SILENT_FRAME, Customer, Phone, World, eventually
 from tests.gateway.buttons.button_books import buttons_of
@@ -372,6 +375,16 @@ async def test_a_number_is_proven_by_a_code_that_a_call_speaks(world: World, cus
             on_balance=lambda _account_id, _micros: None,
             announcer=carrier,
             refused_signatures=RefusedSignatures(Ticker(lambda: 0)),
+            people=compose_people(world.settings, stores).people,
+            fleet=compose_fleet(
+                world.settings,
+                stores,
+                new_membership(world.settings, stores.redis, ""),
+                takes=lambda _node: True,
+            ).control,
+            instance="office",
+            ticker=Ticker(lambda: 0),
+            answer_fields={},
         )
         proofs = new_proofs(services)
         assert await proofs.start(caller, "+1 500 555 1001") is ProofStart.CALLED

@@ -11,7 +11,7 @@ import numpy as np
 
 from gateway.call.supervision import Mode, Rule
 from gateway.operators import Order
-from gateway.stores.supervision import SqlSupervision
+from gateway.supervision.store import SqlSupervision
 from media.g711 import mulaw_decode, mulaw_encode
 from tests.calls.world import Customer, Phone, World
 

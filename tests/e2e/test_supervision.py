@@ -18,7 +18,7 @@ from gateway.call.supervision import Mode, Rule
 from gateway.http.bearer import key_hash, new_api_key
 from gateway.operators import Order
 from gateway.scopes import Scope
-from gateway.stores.supervision import SqlSupervision
+from gateway.supervision.store import SqlSupervision
 from tests.calls.world import Customer, World
 from tests.e2e.phone_page import RAW, assert_heard, dial, heard_for, live_call, phone_page, status
 from tests.web.speech import Samples

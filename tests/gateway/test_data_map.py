@@ -24,32 +24,32 @@ from gateway.buttons.proof_code_store import RedisProofCodes
 from gateway.buttons.visitor_refusal_store import RedisVisitorRefusals
 from gateway.call.ghost import Ghost
 from gateway.call.supervision import GRANT_S, Grant
+from gateway.charging.audited import Audited
 from gateway.data_map import HOSTS, KINDS
 from gateway.embed.refusals import Reason
 from gateway.http.site.country_pages import CountryPages
 from gateway.limits.velocity import LIMITS, Use
 from gateway.logs.call_events import EVENTS, FIELDS
 from gateway.logs.formats import WRITER
-from gateway.monitor.alarm_desk import AlarmOrder
-from gateway.monitor.audited import Audited
-from gateway.monitor.history import Minute
 from gateway.personal_data.rows import TABLES
 from gateway.ports import CallOrder
-from gateway.stores.alarms import RedisAlarms
 from gateway.stores.aof import RedisAof
-from gateway.stores.audited import RedisAudited
 from gateway.stores.drain_mark import RedisDrainMark
 from gateway.stores.ghosts import RedisGhostStore
 from gateway.stores.key_epochs import RedisKeyEpochs
 from gateway.stores.leases import RedisNodeLeases
 from gateway.stores.mailboxes import RedisMailboxes
-from gateway.stores.minutes import RedisMinutes
 from gateway.stores.node_facts import RedisNodeDirectory
-from gateway.stores.supervision import RedisGrants
 from gateway.stores.tokens import RedisCallTokens
 from gateway.stores.unnamed_proxy import RedisUnnamedProxy
 from gateway.stores.velocity import RedisVelocity
 from gateway.stores.wishes import RedisWishes
+from gateway.supervision.store import RedisGrants
+from gateway.watching.alarm_desk import AlarmOrder
+from gateway.watching.alarm_store import RedisAlarms
+from gateway.watching.audited_store import RedisAudited
+from gateway.watching.history import Minute
+from gateway.watching.minute_store import RedisMinutes
 from tests.accounts.mapped import columns_of, unmapped
 from tests.billing.conftest import client, empty_gate, gate
 from tests.billing.spend_gate_contract import CENT, UNIT, closing, opening, tick

@@ -4,11 +4,11 @@ import re
 
 import pytest
 
-from gateway.monitor.alarm_view import AlarmView
-from gateway.monitor.feed_events import FeedDelta, FeedSnapshot
-from gateway.monitor.rows import CallRow, NodeRow, Warned
-from gateway.monitor.samples import Sample
-from gateway.monitor.totals import CountryRow, Health, PrefixRow, Totals
+from gateway.watching.alarm_view import AlarmView
+from gateway.watching.feed_events import FeedDelta, FeedSnapshot
+from gateway.watching.rows import CallRow, NodeRow, Warned
+from gateway.watching.samples import Sample
+from gateway.watching.totals import CountryRow, Health, PrefixRow, Totals
 from tests.web.conftest import WEB
 
 CONTRACT = (WEB / "src" / "live" / "contract.ts").read_text()

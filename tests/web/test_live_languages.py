@@ -11,8 +11,8 @@ import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, expect
 
-from gateway.monitor.alarms import AT_CARRIER, ERRORS, UNAUDITED
-from gateway.monitor.alarms import RULES as ALARM_RULES
+from gateway.watching.alarms import AT_CARRIER, ERRORS, UNAUDITED
+from gateway.watching.alarms import RULES as ALARM_RULES
 from gateway.words.languages import DEFAULT_LANGUAGE, LANGUAGES
 from tests.web.conftest import Faults, async_fixture
 from tests.web.design import design_served

@@ -16,9 +16,9 @@ import pytest
 from gateway.browser import messages as wire
 from gateway.call.supervision import Mode
 from gateway.cause import Cause
-from gateway.monitor.alarms import RULES
-from gateway.monitor.next_steps import NEXT_STEPS
 from gateway.problems import PROBLEMS
+from gateway.watching.alarms import RULES
+from gateway.watching.next_steps import NEXT_STEPS
 from tests.web.conftest import WEB, WORDS
 
 UNIT = Path(__file__).parent / "unit"

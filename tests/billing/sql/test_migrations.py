@@ -28,7 +28,7 @@ from gateway.stores.duties import metadata as duties
 from gateway.stores.fraud import metadata as fraud
 from gateway.stores.mail_outbox import metadata as mails
 from gateway.stores.sent_forms import metadata as forms
-from gateway.stores.supervision import metadata as supervision
+from gateway.supervision.store import metadata as supervision
 from gateway.webhooks.tables import metadata as webhooks
 from tests.billing.outbox_entries import closed, closing, opened
 

@@ -35,7 +35,7 @@ from hypothesis import strategies as st
 from gateway.cli import calls as own_calls
 from gateway.cli import nodes as own_nodes
 from gateway.fleet.roster import NodeFacts as OwnNodeFacts
-from gateway.monitor.rows import CallRow as OwnCallRow
+from gateway.watching.rows import CallRow as OwnCallRow
 
 AT = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
 

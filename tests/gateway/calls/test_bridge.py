@@ -10,13 +10,13 @@ from billing.ports import Closing
 from billing.rating import Rate
 from gateway.call.machine import Ringing, State
 from gateway.call.resume_token import generation_of
-from gateway.calls.call_row import row_of
 from gateway.calls.live_view import live_view
 from gateway.calls.polling import QUIET_NS
 from gateway.cause import CarrierRefusal, Cause
 from gateway.errors import CarrierError
 from gateway.logs import call_events
 from gateway.ports import SessionState, StreamEnd
+from gateway.watching.call_row import row_of
 from media import tones
 from media.g711 import FRAME_NS
 from media.lead_control import STREAM

@@ -7,6 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from database.errors import StoreUnavailableError
+from gateway.charging.audited import AUDIT_LINE, Audited
 from gateway.charging.book_audit import (
     AGAIN,
     CONFIRMED_AFTER_S,
@@ -15,8 +16,6 @@ from gateway.charging.book_audit import (
     RENEWED_EVERY_S,
     BookAudit,
 )
-from gateway.monitor.audited import Audited
-from gateway.monitor.error_lines import AUDIT_LINE
 from tests.gateway.virtual_time import virtual_loop
 
 FAULT = {"balance is not ledger less holds": 2}

@@ -40,7 +40,7 @@ from gateway.stores.mailboxes import RedisMailboxes
 from gateway.stores.node_facts import RedisNodeDirectory
 from tests.billing.conftest import fill
 from tests.gateway.fleet.mailboxes import facts_of
-from tests.gateway.stores.test_operator_reports import refused_call
+from tests.gateway.watching.test_report_store import refused_call
 
 BEGUN = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
 

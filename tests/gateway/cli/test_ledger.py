@@ -25,12 +25,12 @@ from billing.stores.redis import RedisSpendGate
 from billing.stores.redis_client import connect, disconnect
 from billing.stores.sql import SqlLedgerStore
 from database.engine import create_engine
+from gateway.charging.audited import Audited
 from gateway.cli import accounts, ledger
 from gateway.cli.process import main
 from gateway.errors import EXIT_CRASHED, EXIT_FINDINGS, EXIT_SETTINGS, EXIT_UNAVAILABLE
-from gateway.monitor.audited import Audited
-from gateway.stores.audited import RedisAudited
 from gateway.stores.leases import RedisNodeLeases
+from gateway.watching.audited_store import RedisAudited
 from tests.valkey import free_port, operator_of
 
 

@@ -15,19 +15,19 @@ from rich.console import Console
 
 from gateway.cli import top
 from gateway.errors import EXIT_INTERRUPTED
-from gateway.monitor.alarms import Alarm
-from gateway.monitor.history import Minute
-from gateway.monitor.rows import encode
 from gateway.roles import following
 from gateway.roles.following import open_following
 from gateway.roles.storage import open_redis_alone
 from gateway.settings_variables import from_mapping
-from gateway.stores.alarms import RedisAlarms
-from gateway.stores.minutes import RedisMinutes
 from gateway.stores.node_facts import RedisNodeDirectory
-from gateway.stores.watch_channel import RedisWatchChannel
+from gateway.watching.alarm_store import RedisAlarms
+from gateway.watching.alarms import Alarm
+from gateway.watching.history import Minute
+from gateway.watching.minute_store import RedisMinutes
+from gateway.watching.rows import encode
+from gateway.watching.watch_channel import RedisWatchChannel
 from tests.gateway.fleet.mailboxes import facts_of
-from tests.gateway.monitor.played import batch_of, ended_of, row_of
+from tests.gateway.watching.played import batch_of, ended_of, row_of
 
 PATIENCE_S = 30
 
@@ -135,7 +135,7 @@ async def test_what_is_known_stays_while_the_store_is_away_and_goes_on_when_it_i
         assert f"Valkey has not answered since {since:%H:%M:%S} UTC" in shown
         assert {"c1", "n1"} <= set(shown.split())
         # However long nobody could speak of it, and with a store that has forgotten its node.
-        monkeypatch.setattr("gateway.monitor.board.LOST_NS", 0)
+        monkeypatch.setattr("gateway.watching.board.LOST_NS", 0)
         await followed.look()
         assert followed.away_since == since
         own_valkey.start()

@@ -37,7 +37,7 @@ from gateway.stores.departures import SqlDepartures
 from gateway.stores.mail_outbox import mail_outbox, queue_notice
 from gateway.stores.passkeys import SqlPasskeys
 from gateway.stores.second_factors import SqlSecondFactors
-from gateway.stores.supervision import SqlHolderSupervision
+from gateway.supervision.store import SqlHolderSupervision
 from gateway.webhooks.endpoint_store import SqlWebhookEndpoints
 from gateway.webhooks.ports import EndpointForm
 from tests.gateway.buttons.test_store import NEW, PHONE, key

@@ -10,19 +10,18 @@ from billing.clock import utc_now
 from billing.stores import audit, gate_audit
 from billing.stores.gate_audit import INCOMPARABLE
 from gateway.charging import book_audit
+from gateway.charging.audited import AUDIT_LINE, RULES_MAX, Audited
 from gateway.charging.recovery import bring_credits
-from gateway.monitor.alarms import ALARMS_MAX, SUBJECT_MAX
-from gateway.monitor.audited import RULES_MAX, Audited
-from gateway.monitor.board import Board
-from gateway.monitor.error_lines import AUDIT_LINE
-from gateway.monitor.rows import Batch, Warned
 from gateway.roles import storage
-from gateway.roles.alarms import Alarming
 from gateway.roles.audit import audit_daily, findings_of, note_repaired
 from gateway.settings_variables import from_mapping
-from gateway.stores.audited import RedisAudited
 from gateway.stores.duties import duties
-from tests.gateway.roles.test_alarms import Events
+from gateway.watching.alarming import Alarming
+from gateway.watching.alarms import ALARMS_MAX, SUBJECT_MAX
+from gateway.watching.audited_store import RedisAudited
+from gateway.watching.board import Board
+from gateway.watching.rows import Batch, Warned
+from tests.gateway.watching.test_alarming import Events
 
 RULE = "balance is not ledger less holds"
 NAME = f"audit_failure:{RULE}"
@@ -53,8 +52,8 @@ def plant(stores):
 async def watched(stores, environ, monkeypatch):
     """Alarms that a process tells of, a minute a look."""
     board, events, now_s = Board(), Events(), [time.time()]
-    monkeypatch.setattr("gateway.roles.alarms.time.time", lambda: now_s[0])
-    alarming = Alarming(from_mapping(environ), stores, "one", board, events)
+    monkeypatch.setattr("gateway.watching.alarming.time.time", lambda: now_s[0])
+    alarming = Alarming(from_mapping(environ), stores, "one", board, events.notify)
     looking, _, left, _ = alarming.tasks()
 
     async def look(*warnings):

@@ -25,6 +25,7 @@ from gateway.payments.build import card_payments, compose_payments
 from gateway.roles import http, periodic_tasks, public_origin, storage
 from gateway.roles.access import compose_access
 from gateway.roles.carrier import compose_carrier_side
+from gateway.roles.fleet import compose_fleet
 from gateway.roles.fraud import compose_fraud
 from gateway.roles.membership import new_membership
 from gateway.roles.people import compose_people
@@ -74,6 +75,7 @@ class Office:
             *periodic_tasks.of_mails(settings, self.alarms),
             *periodic_tasks.of_payments(self.payments),
         ]
+        fleet = compose_fleet(settings, stores, self.membership, takes=lambda _node: True)
         services = http.compose_services(
             shared,
             self.access,
@@ -84,6 +86,11 @@ class Office:
             on_balance=self.payments.auto.consider,
             announcer=self.carrier_side.carrier,
             refused_signatures=RefusedSignatures(Ticker(lambda: 0)),
+            people=compose_people(settings, stores).people,
+            fleet=fleet.control,
+            instance=self.membership.instance,
+            ticker=Ticker(lambda: 0),
+            answer_fields={},
         )
         routes = [
             *http.api_routes(services),

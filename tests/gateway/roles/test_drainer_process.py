@@ -17,10 +17,10 @@ from gateway.charging.outbox_alarm import DrainerAlarm
 from gateway.roles import children, drain, storage
 from gateway.roles.children import Child
 from gateway.settings_variables import from_mapping
-from gateway.stores.audited import RedisAudited
 from gateway.stores.drain_mark import RedisDrainMark
 from gateway.stores.duties import SqlDuties
 from gateway.stores.mail_outbox import SqlMailOutbox
+from gateway.watching.audited_store import RedisAudited
 from tests.gateway.post.conftest import closed_mailbox, mailbox
 from tests.gateway.post.mailbox import SENDER
 

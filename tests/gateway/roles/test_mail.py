@@ -17,7 +17,8 @@ from billing.stores.payments import SqlPaymentStore
 from database.engine import reading, writing
 from gateway.errors import RequestRefusedError, SettingsError
 from gateway.personal_data.people import SqlPeople
-from gateway.roles.mail import MailDuty, build_writer, mail_server, open_queue
+from gateway.post.mail import mail_server
+from gateway.roles.mail import MailDuty, build_writer, open_queue
 from gateway.settings_variables import from_mapping
 from gateway.stores.mail_outbox import SqlMailOutbox, queue_notice
 from tests.gateway.payments.conftest import UNIT, shop

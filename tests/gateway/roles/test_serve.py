@@ -188,8 +188,7 @@ async def test_a_node_stops_its_sockets_first_and_its_stores_last(environ, monke
     assert order == [
         "media sockets",
         "server",
-        "viewers",
-        "alarms",
+        "watching",
         "metering",
         "periodic work",
         "ticker",

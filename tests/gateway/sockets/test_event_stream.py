@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from gateway.monitor.board import Board
-from gateway.monitor.channel import Audience
-from gateway.monitor.feed import UNREAD_NS, Feed
 from gateway.sockets.event_stream import INPUT_BYTES_MAX, PIECE_BYTES, EventStream
+from gateway.watching.board import Board
+from gateway.watching.channel import Audience
+from gateway.watching.feed import UNREAD_NS, Feed
 from tests.certificates import Authority
-from tests.gateway.monitor.played import AT
 from tests.gateway.sockets.socket_peers import Peer
+from tests.gateway.watching.played import AT
 
 Begin = Callable[[], Awaitable[tuple[EventStream, Peer]]]
 BIG = b"".join(b"%08d" % n for n in range(1_000_000))

@@ -18,12 +18,12 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from gateway.monitor.stream import HAND_OVER
 from gateway.ports import Acceptance
 from gateway.sockets.engine import MediaEngine
 from gateway.sockets.event_stream import EventStream
 from gateway.sockets.http_protocol import OnePortProtocol
 from gateway.sockets.one_port import create_server
+from gateway.sockets.stream import HAND_OVER
 from gateway.sockets.tls import ServerTls
 from tests.certificates import Authority
 from tests.gateway.sockets.framings import HELLO

@@ -11,8 +11,7 @@ from structlog.testing import capture_logs
 from accounts.audit_log import Actor
 from accounts.erasure import STEPS, Erasure, ErasureState, Unspent
 from database.errors import StoreUnavailableError
-from gateway.monitor.error_lines import JOURNAL_LINE
-from gateway.stores.erasure_journal import ASKED_MAX, ErasureJournal
+from gateway.stores.erasure_journal import ASKED_MAX, JOURNAL_LINE, ErasureJournal
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
 PAGE = 3

@@ -33,7 +33,6 @@ from gateway.people.keys import KeyForm, Keys
 from gateway.people.password import password_changed
 from gateway.people.sessions import SignedIn
 from gateway.people.sign_in import new_device
-from gateway.people.supervision import RuleChosen, RuleForm, Supervision
 from gateway.personal_data import taking_back
 from gateway.personal_data.people import SqlPeople
 from gateway.post.notices import Reader, Service
@@ -48,7 +47,8 @@ from gateway.stores.mail_outbox import SqlMailOutbox, queue_notice
 from gateway.stores.passkeys import SqlPasskeys
 from gateway.stores.people_transactions import tell_nobody
 from gateway.stores.second_factors import SqlSecondFactors
-from gateway.stores.supervision import SqlHolderSupervision
+from gateway.supervision.own_rule import RuleChosen, RuleForm, Supervision
+from gateway.supervision.store import SqlHolderSupervision
 from gateway.webhooks.endpoint_store import SqlWebhookEndpoints
 from gateway.webhooks.ports import EndpointForm
 from tests.gateway.calls.test_live import Velocity

@@ -7,8 +7,8 @@ import pytest
 from billing.stores.redis_client import connect, disconnect
 from database.errors import StoreRightError, StoreUnavailableError
 from gateway.stores import rights
-from gateway.stores.alarms import RedisAlarms
-from gateway.stores.watch_channel import RedisWatchChannel
+from gateway.watching.alarm_store import RedisAlarms
+from gateway.watching.watch_channel import RedisWatchChannel
 from tests.money.topologies import Cluster
 from tests.valkey import free_port, shipped_user
 

@@ -18,7 +18,14 @@ from gateway.stores import rights
 from tests import store_usage
 from tests.thorough import ROOT
 
-FOLDERS = ("accounts/stores", "billing/stores", "gateway/stores", "gateway/charging")
+FOLDERS = (
+    "accounts/stores",
+    "billing/stores",
+    "gateway/stores",
+    "gateway/charging",
+    "gateway/watching",
+    "gateway/supervision",
+)
 """Where every store on Valkey is tested, and the library's that counts."""
 BESIDE = {"+auth", "+hello", "+client|maint_notifications", "+sentinel"}
 """Needs no right, is not known to Valkey, or is asked of sentinels."""

@@ -41,13 +41,13 @@ from gateway.http.site.security import SecurityPages
 from gateway.http.site.sign_in import SignInPages
 from gateway.http.site.sign_in_code import SignInCodePages
 from gateway.http.site.sign_up import SignUpPages
-from gateway.http.site.supervision import SupervisionPages
 from gateway.payments.api import CardPayments
 from gateway.payments.pages import CreditPages
 from gateway.people.exports import OwnExports
 from gateway.people.keys import Keys
-from gateway.people.supervision import Supervision
 from gateway.settings import Settings
+from gateway.supervision.own_rule import Supervision
+from gateway.supervision.pages import SupervisionPages
 from gateway.webhooks.pages import WebhookPages
 from gateway.webhooks.signature import SecretMaker
 from gateway.words.data_map import Kept
@@ -59,7 +59,7 @@ from tests.gateway.http.site.books import Closed, HolderKeys, PaymentBook, Rates
 from tests.gateway.http.site.webhook_books import MemoryEndpoints
 from tests.gateway.people.memory import EMAIL, PASSWORD, World
 from tests.gateway.people.memory_exports import MemoryExports, MemoryRows
-from tests.gateway.people.test_supervision import Kept as MemorySupervision
+from tests.gateway.supervision.test_own_rule import Kept as MemorySupervision
 
 ORIGIN = "https://calls.example.com"
 

@@ -1,0 +1,4 @@
+from tests.gateway.http.site.conftest import site
+from tests.gateway.people.conftest import world
+
+__all__ = ["site", "world"]
