@@ -12,7 +12,9 @@ export PYTHON VENV
 
 RUN := requirements/env.sh run
 DEV := requirements/env.sh dev
-TEST := requirements/env.sh test
+# Browsers, servers and proxies are installed once thorough tests are asked for.
+TEST := requirements/env.sh $(if $(findstring --thorough,$(ARGS)),test-all,test)
+TEST_ALL := requirements/env.sh test-all
 # More workers than cores: half of what tests do is to wait. The last takes those that only compute,
 # and gives way to the others (tests/sharing_out.py).
 PYTEST := python -m pytest --numprocesses=4 --dist=loadfile --no-loadscope-reorder
@@ -31,7 +33,7 @@ test: ## Pass the tests that tell whether a change is right: minutes
 
 test-all: ## Pass all tests: also real servers, browsers, faults, compiled modules
 	@$(RUN) true
-	@exec $(TEST) python -m tests.wheel_tree $(PYTEST) --thorough $(ARGS)
+	@exec $(TEST_ALL) python -m tests.wheel_tree $(PYTEST) --thorough $(ARGS)
 
 coverage: ## Show what the tests of each module leave bare; fail below the floor
 	@exec $(TEST) python -m tests.own_coverage --numprocesses=2 --dist=loadfile --no-loadscope-reorder $(ARGS)

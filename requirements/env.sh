@@ -1,13 +1,15 @@
 #!/bin/sh
 # Runs a command in the project's environment, and makes that environment first where it is missing.
 #
-#   requirements/env.sh run|dev|test COMMAND [ARGUMENT...]
+#   requirements/env.sh LEVEL COMMAND [ARGUMENT...]
+#   requirements/env.sh plan LEVEL       prints the steps of a level instead of taking them
 #
-#   run   the gateway as it is installed: its pages built, its frame path compiled
-#   dev   the same packages and pages, with the tools of requirements/dev.txt and web/
-#   test  the same, with the browser, the servers and the compiler that tests use
+#   run       the gateway as it is installed: its pages built, its frame path compiled
+#   dev       the same packages and pages, with the tools of requirements/dev.txt and web/
+#   test      the same, with a C compiler
+#   test-all  the same, with the browsers, the servers and the packages of the thorough tests
 #
-# What is installed is what the tree held at the last `run`; `dev` and `test` use the tree itself.
+# What is installed is what the tree held at the last `run`; the other levels use the tree itself.
 #
 # VENV    where the environment lies (default .venv)
 # PYTHON  the interpreter to make it from (default: the first one on PATH that is new enough)
@@ -188,70 +190,98 @@ install_browser() { # Ubuntu's chromium package is a snap, of no use in a contai
     playwright install $with_deps chromium >/dev/null && stamp browser playwright
 }
 
-ensure_servers() { # what cannot be had is left to the tests: they skip, and under CI they fail
+has_program() { have "$1" || [ -x "/usr/sbin/$1" ]; }
+
+# What cannot be had is left to the tests: they skip, and under CI they fail.
+
+ensure_compiler() {
+    have cc || { is_apt_root && install_packages gcc libc6-dev; } ||
+        say "A C compiler is missing: tests of what is written in C will not run."
+}
+
+ensure_postgresql() {
     has_postgres || { is_apt_root && install_packages postgresql; } ||
         say "PostgreSQL is missing: its tests will not run (Debian: apt install postgresql)."
-    have haproxy || [ -x /usr/sbin/haproxy ] || { is_apt_root && install_packages haproxy; } ||
+}
+
+ensure_haproxy() {
+    has_program haproxy || { is_apt_root && install_packages haproxy; } ||
         say "HAProxy is missing: its tests will not run (Debian: apt install haproxy)."
-    have nginx || [ -x /usr/sbin/nginx ] || { is_apt_root && install_packages nginx; } ||
+}
+
+ensure_nginx() {
+    has_program nginx || { is_apt_root && install_packages nginx; } ||
         say "nginx is missing: its tests will not run (Debian: apt install nginx)."
-    # Go's example is tested where Go is: it would be the largest of all that is installed here.
+}
+
+ensure_php() { # Go's example is tested where Go is: it would be the largest of all
     have php || { is_apt_root && install_packages php-cli; } ||
         say "PHP is missing: the test of its example will not run (Debian: apt install php-cli)."
-    have cc || { is_apt_root && install_packages gcc libc6-dev; } ||
-        say "A C compiler is missing: tests of the load generator will not run."
+}
+
+ensure_chromium() {
     has_browser || install_browser ||
         say "Chromium is missing: its tests will not run (Debian: apt install chromium)."
     has_headless || { is_apt_root && install_packages chromium-headless-shell; } ||
         say "The tests of pages are slower without chromium-headless-shell."
+}
+
+ensure_firefox() {
     has_firefox || { is_apt_root && install_packages $FIREFOX_PACKAGES; } ||
         say "Firefox is missing: its tests will not run (Debian: apt install $FIREFOX_PACKAGES)."
 }
 
 # ----------------------------------------------------------------------------------------------
 
-ensure() {
+plan() { # the steps of a level, in order: each has a function named ensure_STEP
     case $1 in
-    packages)
-        ensure_venv
-        enter_venv
-        ensure_locked run "Python packages"
-        ;;
-    run)
-        ensure packages
-        ensure_gateway
-        ;;
-    dev)
-        ensure packages
-        ensure_locked dev "development tools"
-        ensure_pages
-        ;;
-    test)
-        ensure dev
-        # Twilio's OpenAPI documents: data, of which nothing is run
-        ensure_npm tests/contract @twilio/cli-core/src/services/twilio-api
-        ensure_servers
-        # Without what Python keeps beside its sources, each worker would compile every test anew,
-        # and a hundred processes the gateway: half a minute of CPU.
-        unset PYTHONDONTWRITEBYTECODE
-        ;;
-    *) die "usage: requirements/env.sh run|dev|test COMMAND [ARGUMENT...]" ;;
+    run) echo venv packages gateway ;;
+    dev) echo venv packages tools pages ;;
+    test) echo "$(plan dev)" compiler ;;
+    test-all) echo "$(plan test)" caddy contract postgresql haproxy nginx php chromium firefox ;;
+    *) return 1 ;;
     esac
+}
+
+ensure_packages() {
+    enter_venv
+    ensure_locked run "Python packages"
+}
+ensure_tools() { ensure_locked dev "development tools"; }
+ensure_caddy() { ensure_locked test-all "Caddy"; }
+ensure_contract() { # Twilio's OpenAPI documents: data, of which nothing is run
+    ensure_npm tests/contract @twilio/cli-core/src/services/twilio-api
+}
+
+ensure() {
+    for step in $1; do
+        "ensure_$step"
+    done
 }
 
 cd "$(dirname "$0")/.."
 VENV=${VENV:-.venv}
 case $VENV in /*) ;; *) VENV=$PWD/$VENV ;; esac
 
-level=${1:-}
-[ $# -eq 0 ] || shift
+usage="usage: requirements/env.sh [plan] run|dev|test|test-all COMMAND [ARGUMENT...]"
+if [ "${1:-}" = plan ]; then
+    plan "${2:-}" || die "$usage"
+    exit
+fi
+steps=$(plan "${1:-}") || die "$usage"
+case $1 in
+# Without what Python keeps beside its sources, each worker would compile every test anew, and a
+# hundred processes the gateway: half a minute of CPU.
+test*) unset PYTHONDONTWRITEBYTECODE ;;
+esac
+shift
 if have flock; then # two commands started at once make the environment one after the other
     mkdir -p "$VENV"
     exec 9>"$VENV/.lock"
     flock 9
-    ensure "$level"
+    ensure "$steps"
     exec 9>&-
 else
-    ensure "$level"
+    ensure "$steps"
 fi
 [ $# -eq 0 ] || exec "$@"

@@ -243,8 +243,8 @@ def _set_nodelay(connection: socket.socket) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
-def _is_thorough(item: pytest.Item) -> bool:
-    if item.get_closest_marker("thorough"):
+def _is_thorough(item: Any) -> bool:
+    if item.get_closest_marker("thorough") or "postgres_server" in item.fixturenames:
         return True
     callspec = getattr(item, "callspec", None)
     return callspec is not None and "postgres" in callspec.id.split("-")

@@ -7,6 +7,7 @@ that a rule which catches nothing fails by itself.
 from __future__ import annotations
 
 import ast
+import itertools
 import os
 import re
 import subprocess
@@ -329,7 +330,7 @@ def test_each_direct_dependency_is_explained() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     requirements = [
         *project["project"]["dependencies"],
-        *project["dependency-groups"]["dev"],
+        *itertools.chain.from_iterable(project["dependency-groups"].values()),
         *project["build-system"]["requires"],
     ]
     declared = {re.split(r"[^\w.-]", requirement, maxsplit=1)[0] for requirement in requirements}

@@ -26,6 +26,7 @@ from tests.certificates import Authority
 from tests.valkey import free_port
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(HAPROXY is None, reason="haproxy is not installed")
 def test_haproxy_accepts_its_file_without_a_warning(tmp_path: Path) -> None:
     pair = tmp_path / "pair.pem"
@@ -45,6 +46,7 @@ def test_haproxy_accepts_its_file_without_a_warning(tmp_path: Path) -> None:
     assert "WARNING" not in done.stderr
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(HAPROXY is None, reason="haproxy is not installed")
 @pytest.mark.parametrize(("descriptors", "least", "most"), [(1024, 400, 512), (16384, 8000, 8192)])
 def test_haproxy_takes_as_many_connections_as_its_descriptors_allow(
@@ -82,6 +84,7 @@ def _asked(path: Path, command: str) -> str:
     return ""
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(CADDY is None, reason="caddy is not installed")
 def test_caddy_understands_its_file_of_several_nodes(tmp_path: Path) -> None:
     command = [str(CADDY), "adapt", "--adapter", "caddyfile", "--config"]
@@ -97,6 +100,7 @@ def test_caddy_understands_its_file_of_several_nodes(tmp_path: Path) -> None:
     assert "/readyz" in done.stdout
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(CADDY is None, reason="caddy is not installed")
 def test_caddy_is_the_release_whose_image_is_shipped() -> None:
     pinned = re.search(r"^CADDY_IMAGE=caddy:(\S+)$", (DEPLOY / "pin_images.sh").read_text(), re.M)

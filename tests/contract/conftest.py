@@ -1,6 +1,6 @@
 """Twilio's documents, from the npm package that carries them, and a simulated carrier.
 
-`requirements/env.sh` installs the package; nothing of it is run.
+`requirements/env.sh test-all` installs the package; nothing of it is run.
 """
 
 from __future__ import annotations
