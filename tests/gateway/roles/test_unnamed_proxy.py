@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,21 @@ from tests.valkey import free_port
 
 SAID = "all requests come from one address"
 ORIGIN = "https://calls.example.com"
-NAMES = [name for name, program in INSTALLED.items() if program is not None]
+NONE = "no proxy"
+"""Requests that come straight from one address: to the gateway that is the same."""
+
+
+@contextmanager
+def proxied(name: str, folder: Path, node: Gateway) -> Iterator[int]:
+    """Put a proxy in front of a gateway; yield the port where visitors come."""
+    if name == NONE:
+        yield node.port
+        return
+    if INSTALLED[name] is None:
+        pytest.skip(f"{name} is not installed")
+    port = free_port()
+    with proxy_of(name, folder, port, {"n1": node.port, "n2": node.port}):
+        yield port
 
 
 @asynccontextmanager
@@ -63,14 +77,13 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unnamed_proxy, "INTERVAL_S", 0.05)
 
 
-@pytest.mark.parametrize("name", first_of(NAMES))
+@pytest.mark.parametrize("name", first_of([NONE, *INSTALLED]))
 async def test_a_real_proxy_that_is_not_trusted_is_said_once_and_to_check(
     name: str, environ: dict[str, str], tmp_path: Path
 ) -> None:
-    port = free_port()
     with capture_logs() as logs:
         async with served(environ, PUBLIC_ORIGIN=ORIGIN) as node:
-            with proxy_of(name, tmp_path, port, {"n1": node.port, "n2": node.port}):
+            with proxied(name, tmp_path, node) as port:
                 await eventually(lambda: _answers(port))
                 assert await proxies_found(node) == []
                 await visit(port)
@@ -101,11 +114,13 @@ async def _answers(port: int) -> bool:
     return True
 
 
-async def test_a_proxy_that_is_trusted_is_none(environ: dict[str, str], tmp_path: Path) -> None:
-    port = free_port()
+@pytest.mark.parametrize("name", first_of([NONE, *INSTALLED]))
+async def test_a_proxy_that_is_trusted_is_none(
+    name: str, environ: dict[str, str], tmp_path: Path
+) -> None:
     with capture_logs() as logs:
         async with served(environ, PUBLIC_ORIGIN=ORIGIN, TRUSTED_PROXIES="127.0.0.1") as node:
-            with proxy_of(NAMES[0], tmp_path, port, {"n1": node.port, "n2": node.port}):
+            with proxied(name, tmp_path, node) as port:
                 await eventually(lambda: _answers(port))
                 await visit(port, count=2 * REQUESTS_MIN)
                 await asyncio.sleep(0.2)
