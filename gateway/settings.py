@@ -36,7 +36,7 @@ class Settings:
     )
     public_origin: str = knobs.origin_knob(
         "",
-        "Origin under which carrier and browsers reach this gateway. Twilio needs https. "
+        "Origin under which carrier and browsers reach this gateway; both need https. "
         "Default: http, or https with TLS, on the host and port above.",
     )
     sign_up: str = knobs.choice(
@@ -80,7 +80,7 @@ class Settings:
     )
     carrier_url: str = knobs.origin_knob(
         "https://api.twilio.com",
-        "Origin of the carrier's REST API, which must be Twilio's or compatible.",
+        "Origin of the carrier's REST API, or of a simulator of it.",
     )
     twilio_account_sid: str = knobs.text(
         "", "Twilio account that pays for the phone legs.", setting_forms.ACCOUNT
@@ -117,7 +117,7 @@ class Settings:
     )
     caller_id: str = knobs.text(
         "",
-        "Number shown to the callee: one of yours at Twilio, or verified there.",
+        "Number shown to the callee: one of yours at the carrier, or verified there.",
         setting_forms.NUMBER,
     )
     carrier_timeout_ms: int = knobs.number(

@@ -76,7 +76,11 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
         "tests/gateway/carriers/twilio/test_account.py",
     ),
     "gateway.roles.probe": ("tests/gateway/roles/test_reach.py",),
-    "gateway.roles.setup": ("tests/gateway/cli/test_setup.py",),
+    "gateway.roles.setup": (
+        "tests/gateway/cli/test_setup.py",
+        "tests/gateway/cli/test_another_carrier.py",
+    ),
+    "gateway.setup_steps": ("tests/gateway/roles/test_answers.py",),
     "gateway.call.carrier_status": ("tests/gateway/carriers/twilio/test_status.py",),
     "gateway.call.ghost": (
         "tests/gateway/calls/test_ghosts.py",

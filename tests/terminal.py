@@ -16,7 +16,7 @@ _CONTROLLED = """
 import fcntl, os, sys, termios
 # `getpass` asks the controlling terminal, not standard input.
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-os.execv(sys.executable, [sys.executable, "-m", "gateway", *sys.argv[1:]])
+os.execv(sys.executable, [sys.executable, "-m", *sys.argv[1:]])
 """
 
 PATIENCE_S = 30.0
@@ -28,12 +28,18 @@ PRESS_AGAIN_S = 3.0
 class Terminal:
     """Runs `caller` on a pseudo-terminal that is its controlling one; a context manager."""
 
-    def __init__(self, arguments: Sequence[str], environ: Mapping[str, str], folder: Path) -> None:
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        environ: Mapping[str, str],
+        folder: Path,
+        module: str = "gateway",
+    ) -> None:
         self._ours, theirs = pty.openpty()
         search = os.pathsep.join(filter(None, sys.path))
         plain = {name: v for name, v in os.environ.items() if not name.startswith("CALLER_")}
         self.process = subprocess.Popen(
-            [sys.executable, "-c", _CONTROLLED, *arguments],
+            [sys.executable, "-c", _CONTROLLED, module, *arguments],
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,

@@ -13,10 +13,11 @@ from gateway.settings import Settings
 CARRIERS: Final[tuple[CarrierAdapter, ...]] = (TWILIO,)
 
 
-def chosen(settings: Settings, carriers: Sequence[CarrierAdapter] = CARRIERS) -> CarrierAdapter:
+def chosen(settings: Settings, carriers: Sequence[CarrierAdapter] | None = None) -> CarrierAdapter:
     """Return the carrier that CALLER_CARRIER names. Raises SettingsError if there is none."""
-    for carrier in carriers:
+    known = CARRIERS if carriers is None else carriers
+    for carrier in known:
         if carrier.name == settings.carrier:
             return carrier
-    names = ", ".join(carrier.name for carrier in carriers)
+    names = ", ".join(carrier.name for carrier in known)
     raise SettingsError(f"CALLER_CARRIER names no carrier. There is: {names}.")

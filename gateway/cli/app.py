@@ -45,7 +45,7 @@ COMMANDS: Final = {
     ),
     "check": Command(
         "gateway.cli.check",
-        "Check the settings, connect to Redis, SQL and Twilio, and report weaknesses.",
+        "Check the settings, connect to Redis, SQL and the carrier, and report weaknesses.",
     ),
     "drain": Command(
         "gateway.cli.drain",

@@ -16,7 +16,8 @@ from billing.cdr import CallClosed, CallRecord, shown_in
 from billing.figures import Shown
 from billing.money import format_money
 from gateway.calls.shown_figures import measured, text_of
-from gateway.carriers.twilio.refusals import meaning_of
+from gateway.carriers.known import chosen
+from gateway.carriers.port import CarrierAdapter
 from gateway.cli.administration import (
     As,
     AsJson,
@@ -91,17 +92,17 @@ def show_call(
     Its number is shown: it is personal data.
     """
 
-    async def work(book: storage.Book, _: Settings) -> None:
+    async def work(book: storage.Book, settings: Settings) -> None:
         record = await SqlOperatorReports(book.engine).call(call_id)
         if record is None or record.closed is None:
             hint = "`caller calls list` shows the live ones; old ones are deleted."
             fail("No call with this id has ended.", hint, EXIT_SETTINGS)
-        out.print(_record(record, record.closed))
+        out.print(_record(record, record.closed, chosen(settings)))
 
     run_with(context, storage.open_book, work)
 
 
-def _record(record: CallRecord, closed: CallClosed) -> Table:
+def _record(record: CallRecord, closed: CallClosed, carrier: CarrierAdapter) -> Table:
     opened, words = record.opened, words_in("en")
     table = Table("", "", show_header=False, show_edge=False)
     lines = [
@@ -121,7 +122,7 @@ def _record(record: CallRecord, closed: CallClosed) -> Table:
         ),
     ]
     if closed.carrier_code is not None:
-        meaning = meaning_of(closed.carrier_code)
+        meaning = carrier.explain(closed.carrier_code)
         lines += [
             ("carrier's code", str(closed.carrier_code or "none")),
             ("carrier's words", closed.carrier_text or ""),

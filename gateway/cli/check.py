@@ -21,7 +21,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the findings as JSON
 
 @app.command("check")
 def check_command(context: typer.Context, as_json: AsJson = False) -> None:
-    """Check the settings, connect to Redis, SQL and Twilio, and report weaknesses."""
+    """Check the settings, connect to Redis, SQL and the carrier, and report weaknesses."""
     examine(context, as_json=as_json)
 
 

@@ -29,8 +29,8 @@ def demo(
 ) -> None:
     """Run everything at once, with a simulated phone network and an account with credit.
 
-    With Twilio's credentials, a caller id and a public origin in the environment, the same command
-    calls real phones.
+    With a carrier's credentials, a caller id and a public origin in the environment, it calls real
+    phones.
     """
 
     async def work() -> None:

@@ -1,22 +1,21 @@
 """Implements `caller rates sync-high-risk`: installs the carrier's list of high-risk prefixes.
 
-Thin: `twilio.dialing` reads the list, `call.high_risk` applies it.
+Thin: the carrier's adapter reads the list, `call.high_risk` applies it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
 from rich.progress import Progress
 from rich.text import Text
 
-from gateway.call.high_risk import PREFIXES_MAX, ClosedList
-from gateway.carriers.twilio.dialing import HIGH_RISK_LIST, Country, TwilioDialing
-from gateway.carriers.twilio.lists import build_reader
+from gateway.call.high_risk import HIGH_RISK, PREFIXES_MAX, ClosedList
+from gateway.carriers.known import chosen
 from gateway.cli.command import Yes, confirm, err, fail, out, read_settings, run
-from gateway.errors import EXIT_UNAVAILABLE
+from gateway.errors import EXIT_SETTINGS, EXIT_UNAVAILABLE
 from gateway.roles import storage
 from gateway.settings import Settings
 from gateway.stores.high_risk import SqlHighRiskLists
@@ -32,7 +31,7 @@ def sync_high_risk(
     ] = False,
     yes: Yes = False,
 ) -> None:
-    """Close the prefixes that Twilio lists as high-risk special services, on every node.
+    """Close the prefixes that the carrier lists as high risk, on every node.
 
     The list is read as a whole; if any part of it cannot be read, the current list stays in force.
     Run this regularly: `caller check` shows the age of the list.
@@ -41,7 +40,7 @@ def sync_high_risk(
 
     async def work() -> None:
         # Read completely before SQL is opened: it takes some 250 requests.
-        countries, found = await _listed(settings)
+        found, warning = await _listed(settings)
         async with storage.migrated_database(settings) as engine:
             lists = SqlHighRiskLists(engine)
             before = await lists.newest()
@@ -49,7 +48,8 @@ def sync_high_risk(
                 ClosedList(settings.open_high_risk, found),
                 {} if before is None else before.prefixes,
             )
-            _warn_of_toll_fraud(countries)
+            if warning:
+                out.print(Text.assemble(("Warning:", "yellow"), f" {warning}"))
             if dry_run:
                 return
             confirm("Put this list in force?", yes=yes)
@@ -66,26 +66,30 @@ async def closed_list(settings: Settings) -> ClosedList:
     return ClosedList(settings.open_high_risk, None if found is None else found.prefixes)
 
 
-async def _listed(settings: Settings) -> tuple[list[Country], dict[str, str]]:
-    """Return the carrier's countries, and its prefixes with the first country of each."""
+async def _listed(settings: Settings) -> tuple[dict[str, str], str]:
+    """Return the carrier's prefixes with the first country of each, and what it warns of."""
+    adapter = chosen(settings)
+    if adapter.high_risk_list is None:
+        hint = f"The {len(HIGH_RISK)} prefixes that this version closes stay closed."
+        fail(f"{adapter.title} publishes no list of high-risk prefixes.", hint, EXIT_SETTINGS)
     found: dict[str, str] = {}
-    async with build_reader(settings, "voice", HIGH_RISK_LIST) as reader:
-        dialing = TwilioDialing(reader)
-        countries = list(await dialing.countries())
+    async with adapter.high_risk_list(settings) as listed:
+        countries = await listed.countries()
         with Progress(console=err, transient=True) as progress:
-            task = progress.add_task("Twilio's prefixes", total=len(countries))
+            task = progress.add_task(f"{adapter.title}'s prefixes", total=len(countries))
             for country in countries:
                 # A failing country ends the command: a prefix missing from the list would be open.
-                for prefix in await dialing.prefixes(country):
+                for prefix in await listed.prefixes(country):
                     # Countries may share a prefix; the first one is shown, which changes no
                     # refusal.
-                    found.setdefault(prefix, country.iso_code)
+                    found.setdefault(prefix, country)
                 progress.advance(task)
+        warning = listed.warning()
     # An empty list would open everything that the current one closes.
     if not 0 < len(found) <= PREFIXES_MAX:
         hint = f"It lists {len(found)} prefixes; the current list stays in force."
         fail("The carrier's list is empty, or longer than any can be.", hint, EXIT_UNAVAILABLE)
-    return countries, found
+    return found, warning
 
 
 def _show(closed: ClosedList, before: Mapping[str, str]) -> None:
@@ -103,19 +107,6 @@ def _show(closed: ClosedList, before: Mapping[str, str]) -> None:
             out.print(f"{len(prefixes)} {word}: {_named(sorted(prefixes))}")
     if found.keys() == before.keys():
         out.print("Nothing changes.")
-
-
-def _warn_of_toll_fraud(countries: Iterable[Country]) -> None:
-    # Twilio only tells whether an account may call these ranges, not what they are.
-    opened = [c.iso_code for c in countries if c.high_risk_tollfraud_numbers_enabled]
-    if opened:
-        named = ", ".join(opened[:SHOWN_MAX]) + (", …" if len(opened) > SHOWN_MAX else "")
-        warning = (
-            " Twilio's ranges of toll fraud, which it does not publish, may be called in"
-            f" {len(opened)} countries ({named}). Close them in Twilio's console (Voice, Geographic"
-            " Permissions)."
-        )
-        out.print(Text.assemble(("Warning:", "yellow"), warning))
 
 
 def _named(prefixes: list[str]) -> str:

@@ -28,8 +28,8 @@ from billing.rating import SECONDS_MAX
 from billing.stores.rate_decks import PAGE_ROWS_MAX, DeckVersion, SqlRateDeckStore
 from gateway.call.high_risk import ClosedList
 from gateway.call.number import destination
-from gateway.carriers.twilio.lists import build_reader
-from gateway.carriers.twilio.pricing import PRICE_LIST, PrefixPrice, TwilioPricing
+from gateway.carriers.known import chosen
+from gateway.carriers.port import CarrierAdapter, PrefixPrice
 from gateway.cli import rate_tables
 from gateway.cli.command import Yes, confirm, err, fail, out, read_amount, read_settings, run
 from gateway.cli.high_risk import closed_list, sync_high_risk
@@ -209,30 +209,32 @@ def quote(
     run(work(), settings)
 
 
-@app.command("sync-twilio")
-def sync_twilio(  # noqa: PLR0917
+@app.command("sync-twilio", hidden=True)  # Its former name, which scripts may use.
+@app.command("sync-prices")
+def sync_prices(  # noqa: PLR0917
     context: typer.Context,
-    margin: Annotated[str, typer.Option(help="Earned on top of Twilio's price, such as 30%.")],
+    margin: Annotated[str, typer.Option(help="Earned on top of the carrier's price, such as 30%.")],
     increment: Annotated[
-        str, typer.Option(help="First and next seconds billed. Twilio bills whole minutes.")
+        str, typer.Option(help="First and next seconds billed. Carriers bill whole minutes.")
     ] = "60/60",
     countries: Annotated[
         str, typer.Option(help="ISO codes, separated by commas. Default: all.")
     ] = "",
     stream_price: Annotated[
-        str, typer.Option(help="What Twilio charges for a minute of media stream, on top.")
+        str, typer.Option(help="What the carrier charges for a minute of media stream, on top.")
     ] = "0",
     file: Annotated[
         Path | None, typer.Option("--out", help="Write the deck there; import nothing.")
     ] = None,
     costs_file: Annotated[
-        Path | None, typer.Option("--costs-out", help="Write Twilio's prices there, for --costs.")
+        Path | None,
+        typer.Option("--costs-out", help="Write the carrier's prices there, for --costs."),
     ] = None,
     activate: Activate = "now",
     dry_run: DryRun = False,
     yes: Yes = False,
 ) -> None:
-    """Make a deck from Twilio's own price list plus a margin, and write or import it.
+    """Make a deck from the carrier's own price list plus a margin, and write or import it.
 
     Countries that share a country code with the chosen ones are denied by their own prefixes.
     """
@@ -240,10 +242,11 @@ def sync_twilio(  # noqa: PLR0917
     permille, (first_s, next_s) = _margin(margin), _increment(increment)
     stream_micros = read_amount(stream_price)
     at = _activation(activate)
-    chosen = frozenset(filter(None, (name.strip().upper() for name in countries.split(","))))
+    wanted = frozenset(filter(None, (name.strip().upper() for name in countries.split(","))))
 
     async def work() -> None:
-        costs = await _twilio_costs(settings, chosen, stream_micros)
+        carrier = chosen(settings)
+        costs = await _carrier_costs(carrier, settings, wanted, stream_micros)
         # As CSV, so that it is checked and stored like a deck from a file.
         content = at_margin(costs, permille, first_s, next_s).to_csv()
         if costs_file is not None:
@@ -252,7 +255,7 @@ def sync_twilio(  # noqa: PLR0917
             file.write_text(content, encoding="utf-8")
             out.print(f"{len(costs)} prefixes written.")
             return
-        source = f"Twilio + {permille / 10:g} %"
+        source = f"{carrier.title} + {permille / 10:g} %"
         await _import(settings, content, source, at, costs, dry_run=dry_run, yes=yes)
 
     run(work(), settings)
@@ -361,36 +364,39 @@ def _print(parts: Iterable[Table | Text]) -> None:
         out.print(part)
 
 
-# -- Twilio --------------------------------------------------------------------------------------
+# -- the carrier's prices ------------------------------------------------------------------------
 
 
-async def _twilio_costs(settings: Settings, chosen: frozenset[str], stream_micros: int) -> RateDeck:
-    """Return Twilio's prices for the chosen countries, and denials for their neighbours.
+async def _carrier_costs(
+    carrier: CarrierAdapter, settings: Settings, only: frozenset[str], stream_micros: int
+) -> RateDeck:
+    """Return the carrier's prices for some countries, and denials for their neighbours.
 
-    The price of a minute of media stream is added to each.
-
-    A neighbour shares the country code: +1 alone is two dozen countries.
+    Without countries it returns those of all. The price of a minute of media stream is added to
+    each. A neighbour shares the country code: +1 alone is two dozen countries.
     """
-    async with build_reader(settings, "pricing", PRICE_LIST) as reader:
-        pricing = TwilioPricing(reader)
-        known = [country.iso_country for country in await pricing.countries()]
+    if carrier.price_list is None:
+        hint = "Write a deck yourself, and import it with `caller rates import`."
+        fail(f"{carrier.title} publishes no price list.", hint, EXIT_SETTINGS)
+    async with carrier.price_list(settings) as listed:
+        known = await listed.countries()
         # A mistyped country would otherwise be denied silently.
-        if chosen - set(known):
-            hint = "Twilio has no prices for: " + ", ".join(sorted(chosen - set(known)))
+        if only - set(known):
+            hint = f"{carrier.title} has no prices for: " + ", ".join(sorted(only - set(known)))
             fail("A country is unknown.", hint, EXIT_SETTINGS)
-        wanted = chosen or frozenset(known)
+        wanted = only or frozenset(known)
         # Neighbours are read in order to be denied: otherwise the price of `1` holds for all of +1.
         asked = [iso for iso in known if iso in wanted or iso in _neighbours(wanted)]
         prices: list[PrefixPrice] = []
         with Progress(console=err, transient=True) as progress:
-            task = progress.add_task("Twilio's prices", total=len(asked))
+            task = progress.add_task(f"{carrier.title}'s prices", total=len(asked))
             for iso in asked:
-                prices += await pricing.prices(iso, settings.caller_id)
+                prices += await listed.prices(iso, settings.caller_id)
                 progress.advance(task)
-    # Twilio's billing currency need not be the one that calls are sold in.
+    # The carrier's billing currency need not be the one that calls are sold in.
     if any(price.currency != settings.currency for price in prices):
         hint = f"No exchange rates are known here: CALLER_CURRENCY is {settings.currency}."
-        fail("Twilio's prices are in another currency.", hint, EXIT_SETTINGS)
+        fail(f"{carrier.title}'s prices are in another currency.", hint, EXIT_SETTINGS)
     return _costs(prices, wanted, stream_micros)
 
 
@@ -415,7 +421,7 @@ def _costs(prices: Iterable[PrefixPrice], wanted: frozenset[str], stream_micros:
         held, micros = entries.get(price.prefix), price.per_minute_micros + stream_micros
         # Countries may share a prefix: the highest price, so that none is sold below cost.
         if held is None or held.rate.per_minute_micros < micros:
-            # Twilio's text goes into CSV files and terminals.
+            # Foreign text goes into CSV files and terminals.
             shown = "".join(filter(str.isprintable, price.description))
             entries[price.prefix] = DeckEntry(
                 price.prefix,
@@ -424,7 +430,7 @@ def _costs(prices: Iterable[PrefixPrice], wanted: frozenset[str], stream_micros:
                 carrier_rate(micros),
             )
     if not entries:
-        raise RateDeckError("Twilio has no prices for these countries")
+        raise RateDeckError("the carrier has no prices for these countries")
     return RateDeck(entries)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ import typer
 from rich.text import Text
 
 from gateway import settings_file
+from gateway.carriers.port import CarrierAdapter
 from gateway.cli.check import AsJson, examine
 from gateway.cli.command import (
     confirm,
@@ -25,13 +27,15 @@ from gateway.errors import EXIT_FINDINGS, EXIT_SETTINGS, SettingsError
 from gateway.finding import Finding, wrong
 from gateway.logs import formats
 from gateway.roles import process
-from gateway.roles.answers import Answers, Question
-from gateway.roles.setup import STEPS, Step
+from gateway.roles.answers import Answers
+from gateway.roles.setup import carrier_of, questions, steps
 from gateway.settings import SETTINGS_FILE
+from gateway.setup_steps import Question, Step
 from gateway.stores import settings_files
 
 app = typer.Typer(add_completion=False)
 
+_CORRECT_THERE = "It is in the file or the environment: correct it there."
 _BY_HAND = "Write the file by hand (docs/configuration.md); `caller check` judges it."
 
 
@@ -52,9 +56,10 @@ def setup(
 ) -> None:
     """Prepare the first real call: ask, try every answer, write the settings file.
 
-    Asks for Twilio's credentials, the number to show, the stores and the public origin, and tries
-    each at once: nothing is changed there, no call is placed. Enter keeps what is shown or set, a
-    dash clears it. The file, which only its owner may read, is written at the end and not before.
+    Asks for the carrier's credentials, the number to show, the stores and the public origin, and
+    tries each at once: this changes nothing there and places no call. Enter keeps what is shown or
+    set, a dash clears it. The file, which only its owner may read, is written at the end and not
+    before.
     """
     if file is not None:
         context.obj[SETTINGS_FILE] = str(file)
@@ -83,14 +88,15 @@ def setup(
 def _interview(context: typer.Context, path: Path) -> tuple[Answers, list[str]]:
     """Ask and check step by step; return the answers, and which were kept despite a failure."""
     written = settings_file.parse(_read(path))
-    answers = Answers(written, context.obj, Path.cwd())
+    carrier = _carrier(written, context)
+    answers = Answers(questions(carrier), written, context.obj, Path.cwd())
     _require_readable(answers)
     if written:
         out.print(f"{path.absolute()} gives the defaults.", soft_wrap=True)
     if text := settings_files.exposure(path):
         out.print(f"{text} At the end it is written so.", soft_wrap=True)
     kept: list[str] = []
-    for step in STEPS:
+    for step in steps(carrier):
         kept += _take(step, answers)
     return answers, kept
 
@@ -103,12 +109,20 @@ def _read(path: Path) -> str:
         fail(str(error), "Correct it, or choose another file with --file.", EXIT_SETTINGS)
 
 
+def _carrier(written: Mapping[str, str], context: typer.Context) -> CarrierAdapter:
+    """Return the carrier whose questions are asked."""
+    try:
+        return carrier_of(written, context.obj)
+    except SettingsError as error:
+        fail(str(error), _CORRECT_THERE, EXIT_SETTINGS)
+
+
 def _require_readable(answers: Answers) -> None:
     """Refuse settings that no answer could fix."""
     try:
         answers.unasked()
     except SettingsError as error:
-        fail(str(error), "It is in the file or the environment: correct it there.", EXIT_SETTINGS)
+        fail(str(error), _CORRECT_THERE, EXIT_SETTINGS)
 
 
 def _take(step: Step, answers: Answers) -> list[str]:

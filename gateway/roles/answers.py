@@ -1,22 +1,22 @@
 """Collects an operator's answers to `caller setup`, on top of what was set before.
 
-Reads no files except those that hold one secret each. It knows the questions; asking them and
-checking the answers happens elsewhere.
+Reads no files except those that hold one secret each. Asking the questions and checking the answers
+happens elsewhere.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Final
 
 from gateway import settings_file
 from gateway.errors import SettingsError
-from gateway.secret import Secret
 from gateway.settings import PREFIX, SECRET_FILES, Settings
 from gateway.settings_variables import from_mapping
+from gateway.setup_steps import Question
 from gateway.stores import secret_files
 
 CLEARED: Final = "-"
@@ -26,68 +26,18 @@ _FOLDER: Final = f"{PREFIX}DATA_DIR"
 _FIELDS: Final = {knob.name: knob for knob in fields(Settings)}
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A question for one setting."""
-
-    field: str
-    """Its name in `Settings`."""
-    words: str
-    is_needed: bool = False
-    """Whether it must have a value; others may be left out for their default."""
-    only_with: str = ""
-    """The setting without which this one has no effect."""
-
-    @property
-    def name(self) -> str:
-        """The setting's variable."""
-        return PREFIX + self.field.upper()
-
-    @property
-    def is_secret(self) -> bool:
-        """Whether its value is never shown."""
-        return isinstance(_FIELDS[self.field].default, Secret)
-
-    @property
-    def default(self) -> str:
-        """The value that applies if nothing is set; empty for a secret."""
-        return "" if self.is_secret else str(_FIELDS[self.field].default)
-
-
-ACCOUNT: Final = (
-    Question("twilio_account_sid", "Twilio's Account SID (AC…)", is_needed=True),
-    Question("twilio_auth_token", "Its auth token", is_needed=True),
-    Question("twilio_region", "Region of the account, if not us1: ie1 or au1"),
-    Question("twilio_api_key_sid", "SID of an API key (SK…), to place calls without the token"),
-    Question(
-        "twilio_api_key_secret",
-        "Secret of that API key",
-        is_needed=True,
-        only_with="twilio_api_key_sid",
-    ),
-)
-NUMBER: Final = (
-    Question("caller_id", "Number that phones show, such as +15551234567", is_needed=True),
-)
-ORIGIN: Final = (
-    Question("public_origin", "Public origin, such as https://calls.example.com", is_needed=True),
-    Question("port", "TCP port here that the origin leads to"),
-)
-STORES: Final = (
-    Question("data_dir", "Folder for what is kept on this machine"),
-    Question("database_url", "URL of PostgreSQL; nothing for SQLite in that folder"),
-    Question("redis_url", "URL of Redis or Valkey; nothing for the bundled one in that folder"),
-)
-QUESTIONS: Final = (*ACCOUNT, *NUMBER, *ORIGIN, *STORES)
-
-
 class Answers:
     """The settings so far: the file, overridden by the environment, overridden by the answers."""
 
     def __init__(
-        self, written: Mapping[str, str], environ: Mapping[str, str], folder: Path
+        self,
+        questions: Sequence[Question],
+        written: Mapping[str, str],
+        environ: Mapping[str, str],
+        folder: Path,
     ) -> None:
         """Take the settings of the file and of the environment, and the working folder."""
+        self._questions = questions
         self._folder = folder
         self._written = self._placed(written)
         self._environ = self._placed(
@@ -146,7 +96,7 @@ class Answers:
 
     def unasked(self) -> Settings:
         """Return the settings that no question is about. Raises SettingsError."""
-        asked = {question.name for question in QUESTIONS}
+        asked = {question.name for question in self._questions}
         known = secret_files.filled({**self._written, **self._environ})
         return from_mapping({name: value for name, value in known.items() if name not in asked})
 
@@ -157,7 +107,7 @@ class Answers:
 
     def changes(self) -> dict[str, str]:
         """Return what to write to the file: name -> value, empty to remove it."""
-        defaults = {question.name: question.default for question in QUESTIONS}
+        defaults = {question.name: question.default for question in self._questions}
         return {
             name: value
             for name, value in self._answered().items()
@@ -173,6 +123,6 @@ class Answers:
     def _answered(self) -> dict[str, str]:
         return {
             question.name: self._given[question.name] if self.is_asked(question) else ""
-            for question in QUESTIONS
+            for question in self._questions
             if question.name in self._given or not self.is_asked(question)
         }

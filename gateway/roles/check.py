@@ -124,18 +124,22 @@ def high_risk_finding(
     """Assess what is closed: the age of the carrier's list, and what the operator opens."""
     # The class that admission uses, so that the report matches what is refused.
     closed = ClosedList(settings.open_high_risk, None if synced is None else synced.prefixes)
-    title = chosen(settings).title
+    adapter = chosen(settings)
     texts, is_weak = [f"{len(HIGH_RISK)} prefixes are closed by this version."], bool(unknown)
     if synced is not None:
         age_days = (now - synced.synced_at).days
-        texts.append(f"{len(synced.prefixes)} of {title}'s list, synced {age_days} days ago.")
+        texts.append(
+            f"{len(synced.prefixes)} of {adapter.title}'s list, synced {age_days} days ago."
+        )
         if age_days > SYNCED_DAYS_MAX:
             texts.append("Run `caller rates sync-high-risk` again.")
             is_weak = True
     elif unknown:
         texts.append(unknown)
+    elif adapter.high_risk_list is None:
+        texts.append(f"{adapter.title} publishes no list of its own.")
     elif not preflight.carrier_account(settings):
-        texts.append(f"{title}'s list was never synced: run `caller rates sync-high-risk`.")
+        texts.append(f"{adapter.title}'s list was never synced: run `caller rates sync-high-risk`.")
         is_weak = True
     opened = [(prefix, closed.opens(prefix)) for prefix in settings.open_high_risk]
     if named := ", ".join(f"+{prefix} ({whose})" for prefix, whose in opened if whose):
@@ -202,15 +206,16 @@ def drainer_finding(age_s: float | None, waiting_count: int, *, is_served: bool)
 
 
 async def carrier(settings: Settings) -> list[Finding]:
-    """Check everything about the carrier's account; stop if the carrier cannot be reached."""
+    """Check everything about the carrier's account; stop at the first step that fails."""
     # The preflight has already reported missing credentials.
     if preflight.carrier_account(settings):
         return []
-    adapter = chosen(settings)
-    found = await adapter.check_account(settings)
-    if any(finding.is_fatal for finding in found):
-        return found
-    return [*found, *await adapter.check_number(settings)]
+    found: list[Finding] = []
+    for step in chosen(settings).steps:
+        found += await step.check(settings)
+        if any(finding.is_fatal for finding in found):
+            break
+    return found
 
 
 async def _payments(settings: Settings) -> list[Finding]:

@@ -25,6 +25,7 @@ from rich.text import Text
 from accounts.link import LIFETIMES, Purpose
 from gateway import settings
 from gateway.buttons.store import SqlButtons
+from gateway.carriers.known import chosen
 from gateway.charging.recovery import bring_credits
 from gateway.embed.keys import Mode
 from gateway.errors import EXIT_UNAVAILABLE, SettingsError
@@ -287,7 +288,7 @@ class Demo:
             heard = f"{self._environ['CALLER_CARRIER_URL']}/said"
             lines.append(Text.assemble("Codes that calls speak: ", (heard, f"link {heard}")))
         else:
-            said = " calls go through your Twilio account."
+            said = f" calls go through your {chosen(self._settings).title} account."
             lines.append(Text.assemble(("Real phones:", "bold yellow"), said))
         if self._pays_in_play:
             lines.append(Text("\nTop-ups are simulated too: no money moves."))

@@ -19,6 +19,7 @@ from billing.stores.call_forgetting import forget_older
 from billing.stores.sql import SqlCdrStore
 from docs import generate
 from gateway.calls.call_view import ended_view
+from gateway.carriers.twilio.carrier import CARRIER
 from gateway.cli.calls import _record
 from gateway.data_map import KINDS
 from gateway.personal_data.rows import SqlPersonalRows
@@ -104,7 +105,7 @@ async def test_the_pages_and_the_csv_have_it(book):
 async def test_the_operator_is_shown_it(book):
     console = Console(width=200, record=True, file=io.StringIO())
     record = await SqlCdrStore(book).get("alice", "c1")
-    console.print(_record(record, record.closed))
+    console.print(_record(record, record.closed, CARRIER))
     said = console.export_text()
     for unit, new in NEW.items():
         assert [new.said] == [

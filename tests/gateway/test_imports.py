@@ -57,7 +57,7 @@ USED = {
     "serve": SERVER | {"typer"},
     "check": CHECKS | {"typer"},
     "setup": CHECKS | {"typer"},
-    "rates": STORES | {"aiohttp", "phonenumbers", "typer"},
+    "rates": STORES | {"phonenumbers", "typer"},
     "ledger": STORES | {"typer"},
 }
 """Command -> the heavy packages that it imports before it does anything; a role is a child."""

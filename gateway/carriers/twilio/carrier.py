@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Final
 
-from gateway.carriers.port import CarrierAdapter, CarrierClient
+from gateway.carriers.port import (
+    CarrierAdapter,
+    CarrierClient,
+    Explanation,
+    HighRiskList,
+    PriceList,
+)
 from gateway.carriers.twilio.configuration import (
     api_origin,
     credentials,
     is_genuine,
     require,
 )
+from gateway.setup_steps import Question, Step
 
 if TYPE_CHECKING:
     from gateway.carriers.callbacks import Callbacks
@@ -25,6 +33,23 @@ if TYPE_CHECKING:
 
 QUEUE_S_MAX: Final = 86_400
 """How long Twilio may queue a call before it dials or cancels it."""
+
+
+ACCOUNT: Final = (
+    Question("twilio_account_sid", "Twilio's Account SID (AC…)", is_needed=True),
+    Question("twilio_auth_token", "Its auth token", is_needed=True),
+    Question("twilio_region", "Region of the account, if not us1: ie1 or au1"),
+    Question("twilio_api_key_sid", "SID of an API key (SK…), to place calls without the token"),
+    Question(
+        "twilio_api_key_secret",
+        "Secret of that API key",
+        is_needed=True,
+        only_with="twilio_api_key_sid",
+    ),
+)
+NUMBER: Final = (
+    Question("caller_id", "Number that phones show, such as +15551234567", is_needed=True),
+)
 
 
 def _client(settings: Settings) -> CarrierClient:
@@ -80,6 +105,24 @@ async def _check_number(settings: Settings) -> list[Finding]:
     return [await check.caller_id(settings), await check.permissions(settings)]
 
 
+def _price_list(settings: Settings) -> AbstractAsyncContextManager[PriceList]:
+    from gateway.carriers.twilio.lists import open_price_list
+
+    return open_price_list(settings)
+
+
+def _high_risk_list(settings: Settings) -> AbstractAsyncContextManager[HighRiskList]:
+    from gateway.carriers.twilio.lists import open_high_risk_list
+
+    return open_high_risk_list(settings)
+
+
+def _explain(code: int) -> Explanation:
+    from gateway.carriers.twilio.refusals import meaning_of
+
+    return meaning_of(code)
+
+
 def _hooks(settings: Settings) -> NodeHooks:
     """Return the addresses for callbacks and media streams that Twilio is given."""
     from gateway.carriers.twilio.hooks import NodeHooks
@@ -114,6 +157,11 @@ CARRIER: Final = CarrierAdapter(
     api_origin=api_origin,
     origin_fault=_origin_fault,
     needs_https=is_genuine,
-    check_account=_check_account,
-    check_number=_check_number,
+    steps=(
+        Step("The carrier", ACCOUNT, _check_account),
+        Step("The number", NUMBER, _check_number),
+    ),
+    price_list=_price_list,
+    high_risk_list=_high_risk_list,
+    explain=_explain,
 )

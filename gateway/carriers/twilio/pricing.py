@@ -13,6 +13,7 @@ import msgspec
 
 from billing.money import MICROS_PER_UNIT
 from billing.rating import RATE_MICROS_MAX
+from gateway.carriers.port import PrefixPrice
 from gateway.carriers.twilio.reader import Meta, TwilioReader
 
 PRICE_LIST = "price list"
@@ -24,29 +25,13 @@ _ANY_ORIGIN = frozenset({"ALL", "ROW"})
 """All caller numbers, and those of the rest of the world, which no listed prefix matches."""
 
 
-class Country(msgspec.Struct, frozen=True):
-    """A country that Twilio has prices for."""
-
+class _Country(msgspec.Struct):
     iso_country: str
     """ISO 3166 alpha-2."""
-    country: str
-    """Its name in English."""
-
-
-class PrefixPrice(msgspec.Struct, frozen=True):
-    """The price of a minute to the numbers of a prefix."""
-
-    prefix: str
-    description: str
-    country: str
-    per_minute_micros: int
-    """The account's own price, discounts included, rounded up."""
-    currency: str
-    """ISO 4217."""
 
 
 class _CountriesPage(msgspec.Struct):
-    countries: list[Country]
+    countries: list[_Country]
     meta: Meta
 
 
@@ -70,11 +55,11 @@ class TwilioPricing:
         """Take the reader of the Pricing API."""
         self._reader = reader
 
-    async def countries(self) -> Sequence[Country]:
+    async def countries(self) -> Sequence[str]:
         """Return all countries that have prices, in Twilio's order. Raises CarrierError."""
         pages = self._reader.pages("/v2/Voice/Countries?PageSize=500", _CountriesPage)
         return [
-            country
+            country.iso_country
             async for page in pages
             for country in page.countries
             # The code becomes part of a URL.

@@ -6,6 +6,7 @@ import asyncio
 import hmac
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 from websockets.asyncio.client import connect
@@ -28,6 +29,7 @@ from gateway.ports import (
     StreamEnd,
 )
 from gateway.settings import Settings
+from gateway.setup_steps import Question, Step
 
 PATIENCE: Final = {"+15005551007": 25}
 """Number -> messages after which its phone hangs up."""
@@ -150,8 +152,14 @@ class Streams:
         return Acceptance(lambda socket: Leg(socket, call_id, bind) and None, is_authenticated=True)
 
 
-async def _nothing_to_check(_settings: Settings) -> list[Finding]:
-    return []
+@dataclass(frozen=True)
+class _Explained:
+    what: str
+    do: str
+
+
+async def _check_secret(settings: Settings) -> list[Finding]:
+    return [Finding("carrier", f"Plays back on port {settings.port}.")]
 
 
 CARRIER: Final = CarrierAdapter(
@@ -165,6 +173,14 @@ CARRIER: Final = CarrierAdapter(
     api_origin=lambda settings: settings.origin,
     origin_fault=lambda _settings: "",
     needs_https=lambda _settings: False,
-    check_account=_nothing_to_check,
-    check_number=_nothing_to_check,
+    steps=(
+        Step(
+            "The carrier",
+            (Question("fleet_secret", "Text that signs its streams", is_needed=True),),
+            _check_secret,
+        ),
+    ),
+    price_list=None,
+    high_risk_list=None,
+    explain=lambda code: _Explained(f"Loopback has no code {code}.", "Call again."),
 )

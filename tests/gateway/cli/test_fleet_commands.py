@@ -16,6 +16,7 @@ from billing.stores.sql import SqlLedgerStore
 from database.engine import create_engine
 from database.errors import StoreUnavailableError
 from gateway.calls import answers
+from gateway.carriers import known
 from gateway.cause import Cause
 from gateway.cli import app as app_module
 from gateway.cli import calls, nodes
@@ -39,6 +40,7 @@ from gateway.stores.accounts import SqlAccountStore
 from gateway.stores.mailboxes import RedisMailboxes
 from gateway.stores.node_facts import RedisNodeDirectory
 from tests.billing.conftest import fill
+from tests.calls.loopback.carrier import CARRIER as LOOPBACK
 from tests.gateway.fleet.mailboxes import facts_of
 from tests.gateway.watching.test_report_store import refused_call
 
@@ -407,7 +409,7 @@ async def test_a_store_that_is_away_is_said_to_be(house):
         assert code == EXIT_UNAVAILABLE, said
 
 
-async def test_how_a_call_has_ended_is_shown_with_what_the_carrier_answered(house, tmp_path):
+async def test_how_a_call_has_ended_is_shown_with_what_the_carrier_answered(house, monkeypatch):
     unknown = await house.run("calls", "show", "c1")
     assert unknown[0] == EXIT_SETTINGS
     assert "No call with this id has ended." in unknown[1]
@@ -421,3 +423,8 @@ async def test_how_a_call_has_ended_is_shown_with_what_the_carrier_answered(hous
     assert code == 0
     for words in ("alice", "10004", "Call concurrency limit exceeded", "Trust Hub"):
         assert words in said
+    monkeypatch.setattr(known, "CARRIERS", (LOOPBACK,))
+    house.environ["CALLER_CARRIER"] = "loopback"
+    code, said = await house.run("calls", "show", "c1")
+    assert (code, "Loopback has no code 10004." in said) == (0, True), said
+    assert "Twilio" not in said

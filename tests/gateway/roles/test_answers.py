@@ -6,11 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.carriers.twilio.carrier import ACCOUNT, CARRIER, NUMBER
 from gateway.errors import SettingsError
-from gateway.roles.answers import ACCOUNT, NUMBER, QUESTIONS, Answers
+from gateway.roles.answers import Answers
+from gateway.roles.setup import questions
 from gateway.settings import PREFIX
 from gateway.settings_file import parse, updated
 
+QUESTIONS = questions(CARRIER)
 ASKED = {question.field: question for question in QUESTIONS}
 SID, TOKEN, REGION, KEY, KEY_SECRET = ACCOUNT
 FOLDER = Path("/srv/gateway")
@@ -18,7 +21,7 @@ ACCOUNT_SID = "AC" + "0" * 32
 
 
 def answers(written=None, environ=None):
-    return Answers(written or {}, environ or {}, FOLDER)
+    return Answers(QUESTIONS, written or {}, environ or {}, FOLDER)
 
 
 def test_the_environment_goes_before_the_file_and_an_answer_before_both():
@@ -113,7 +116,9 @@ def test_an_odd_token_comes_back_from_the_file(typed):
         assert typed.strip() in ("", "-")
         return
     read = parse(updated("", some.changes()))
-    assert Answers(read, {}, FOLDER).settings().twilio_auth_token.reveal() == typed.strip()
+    assert (
+        Answers(QUESTIONS, read, {}, FOLDER).settings().twilio_auth_token.reveal() == typed.strip()
+    )
     assert set(read) == {f"{PREFIX}TWILIO_AUTH_TOKEN"}
 
 
