@@ -16,12 +16,13 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CACHE_DIR=/cache/pip NPM_CONFIG_CACHE=/c
 COPY requirements/run.txt requirements/run.txt
 RUN --mount=type=cache,target=/cache \
     /opt/caller/bin/pip install --require-hashes -r requirements/run.txt
-# The build hook fetches Node.js and mypyc from PyPI into its own passing environment, builds the
-# pages and compiles the frame path.
+# The API's document is made by the packages that are there now. The build hook fetches Node.js and
+# mypyc from PyPI into its own passing environment, builds the pages and compiles the frame path.
 COPY . .
 ENV COMPILE_CALLER=1
 RUN --mount=type=cache,target=/cache \
-    /opt/caller/bin/pip install --no-deps .
+    /opt/caller/bin/python deploy/build_api.py \
+    && /opt/caller/bin/pip install --no-deps .
 
 FROM ${PYTHON_IMAGE}
 RUN groupadd --system --gid 10001 caller \

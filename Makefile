@@ -59,5 +59,6 @@ clean: ## Remove all that these commands made, except call data
 	rm -rf .venv .venv-* web/node_modules tests/contract/node_modules
 	rm -rf tests/e2e/bundlers/node_modules tests/e2e/bundlers/build tests/e2e/bundlers/.parcel-cache
 	rm -rf gateway/http/static web/dist build dist
+	rm -f gateway/http/openapi.* client/caller_client/operations.py client/caller_client/shapes.py
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find gateway media billing accounts database simulators tests benchmarks web -name __pycache__ -prune -exec rm -rf {} +

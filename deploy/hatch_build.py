@@ -1,6 +1,6 @@
-"""What a build adds to the package: the pages, and in a wheel the compiled frame path.
+"""What a build adds to the package: pages, the API's document, and in a wheel the compiled path.
 
-An sdist and an editable install carry the pages only.
+An sdist and an editable install carry pages and document only.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ class PackageBuildHook(BuildHookInterface[Any]):
     def dependencies(self) -> list[str]:
         """Return what the build needs besides hatchling."""
         compiler = self._compiled.dependencies() if self.target_name == "wheel" else []
-        return [*self._pages.dependencies(), *compiler]
+        return [*self._pages.dependencies(), *self._document.dependencies(), *compiler]
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Build both, and name the compiled files for the wheel."""
+        """Build all of them, and name the compiled files for the wheel."""
         self._pages.build()
+        self._document.build()
         if self.target_name == "wheel" and version == "standard":
             extensions = self._compiled.build()
             if extensions:
@@ -35,6 +36,10 @@ class PackageBuildHook(BuildHookInterface[Any]):
     @cached_property
     def _pages(self) -> Any:
         return self._load("web/build_pages.py").Pages(Path(self.root))
+
+    @cached_property
+    def _document(self) -> Any:
+        return self._load("deploy/build_api.py").ApiDocument(Path(self.root))
 
     @cached_property
     def _compiled(self) -> Any:

@@ -13,8 +13,7 @@ import msgspec
 
 from accounts.not_personal import NOT_PERSONAL
 from accounts.personal_data import KindOfData
-from docs import button_limits
-from docs.client import Client
+from docs import api_summary, button_limits
 from gateway import settings_table
 from gateway.browser import messages
 from gateway.carriers.twilio import refusals
@@ -31,10 +30,6 @@ from gateway.words.data_map import Kept, list_in, row_in, words_in
 from gateway.words.languages import LANGUAGES, read_part
 
 DOCS = Path(__file__).parent
-
-OPENAPI = DOCS.parent / "gateway/http/openapi.json"
-
-CLIENT = DOCS.parent / "client/caller_client"
 
 SDK = DOCS.parent / "web/src/sdk"
 """The browser SDK; `errors.json` there has the errors that begin on the page."""
@@ -223,11 +218,6 @@ def _held(seconds: float) -> str:
     return f", for {seconds:g} s" if seconds else ""
 
 
-def openapi() -> str:
-    """Return the document of the API, as it is shipped."""
-    return json.dumps(document(), indent=1, ensure_ascii=False) + "\n"
-
-
 def operations_and_codes() -> str:
     """Return the tables of all operations, by group, and that of all refusals."""
     parts = []
@@ -242,12 +232,6 @@ def _operation_row(operation: Operation) -> str:
     scope = f"`{operation.needs}`" if isinstance(operation.needs, Scope) else ""
     words = " ".join(operation.text.split()).replace("|", "\\|")
     return f"| `{operation.method} {operation.path}` | {scope} | {words} |"
-
-
-def client_modules() -> dict[str, str]:
-    """Return the modules of the client that follow from the document of the API."""
-    client = Client(json.loads(openapi()))
-    return {"shapes.py": client.shapes(), "operations.py": client.operations()}
 
 
 def languages() -> str:
@@ -270,9 +254,7 @@ def main() -> None:
     """Write them all."""
     schema = json.dumps(messages.schema(), indent=2)
     (DOCS / "wire" / "browser-v1.schema.json").write_text(schema + "\n")
-    OPENAPI.write_text(openapi())
-    for name, text in client_modules().items():
-        (CLIENT / name).write_text(text)
+    (DOCS / "wire" / "api-v1.txt").write_text(api_summary.text(document()))
     replace_after(DOCS / "api.md", "## Operations", operations_and_codes())
     replace_after(DOCS / "sdk.md", "## Errors", sdk_errors())
     (SDK / "error-words.ts").write_text(sdk_error_words())

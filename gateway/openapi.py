@@ -1,12 +1,14 @@
 """Makes the OpenAPI 3.1 document of `/v1` from what its operations declare.
 
 Shapes are those that msgspec decodes and encodes by: their JSON Schema is of OpenAPI's own dialect.
-Reads docstrings from the sources, so that it runs where documents are generated and not in a node.
+Reads docstrings from the sources, so that it runs where the package is built and not in a node:
+`python -m gateway.openapi` writes it to standard output.
 """
 
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from inspect import cleandoc, getsource
@@ -355,3 +357,7 @@ def _field_words(cls: type) -> Mapping[str, str]:
 
 def _in_one_line(text: str) -> str:
     return " ".join(text.split())
+
+
+if __name__ == "__main__":
+    sys.stdout.buffer.write(msgspec.json.encode(document()))

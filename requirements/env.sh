@@ -5,7 +5,7 @@
 #   requirements/env.sh plan LEVEL       prints the steps of a level instead of taking them
 #
 #   run       the gateway as it is installed: its pages built, its frame path compiled
-#   dev       the same packages and pages, with the tools of requirements/dev.txt and web/
+#   dev       the same packages, pages and API, with the tools of requirements/dev.txt and web/
 #   test      the same, with a C compiler
 #   test-all  the same, with the browsers, the servers and the packages of the thorough tests
 #
@@ -37,8 +37,8 @@ is_apt_root() { [ "$(id -u)" -eq 0 ] && have apt-get; }
 
 checksum() { cksum "$@" | cksum; }
 tree_checksum() { # tree_checksum FOLDER...
-    find "$@" \( -name node_modules -o -name __pycache__ -o -name static \) -prune \
-        -o -type f -exec cksum {} + | LC_ALL=C sort | cksum
+    find "$@" \( -name node_modules -o -name __pycache__ -o -name static -o -name openapi.\* \) \
+        -prune -o -type f -exec cksum {} + | LC_ALL=C sort | cksum
     cksum <pyproject.toml
 }
 is_stamped() { [ -f "$VENV/stamps/$1" ] && [ "$(cat "$VENV/stamps/$1")" = "$2" ]; }
@@ -129,6 +129,8 @@ ensure_gateway() { # the build hook in pyproject.toml builds the pages and compi
     sum=$(tree_checksum gateway media billing accounts database simulators web deploy)
     is_stamped gateway "$sum" && return
     say "Building the gateway, its pages and its frame path…"
+    # Here, where its packages are: the build would fetch them all for itself.
+    "$VENV/bin/python" deploy/build_api.py
     install --no-deps .
     "$VENV/bin/python" -P -c 'import media.playout; exit(".so" not in media.playout.__file__)' ||
         say "There is no C compiler: the frame path is interpreted, and takes a quarter more CPU."
@@ -156,6 +158,10 @@ ensure_npm() { # ensure_npm FOLDER PROOF: a file that is there when development 
 ensure_pages() { # in the tree, where tests and tools look
     ensure_npm web .bin/tsc
     "$VENV/bin/python" web/build_pages.py
+}
+
+ensure_api() { # the same: the API's document, and the client that follows from it
+    "$VENV/bin/python" client/build_client.py
 }
 
 install_packages() { # a server that apt starts must not inherit the lock
@@ -236,7 +242,7 @@ ensure_firefox() {
 plan() { # the steps of a level, in order: each has a function named ensure_STEP
     case $1 in
     run) echo venv packages gateway ;;
-    dev) echo venv packages tools pages ;;
+    dev) echo venv packages tools pages api ;;
     test) echo "$(plan dev)" compiler ;;
     test-all) echo "$(plan test)" caddy contract postgresql haproxy nginx php chromium firefox ;;
     *) return 1 ;;

@@ -1,6 +1,6 @@
-"""Serves `GET /v1/openapi.json`: the API's document, as it was generated and shipped.
+"""Serves `GET /v1/openapi.json`: the API's document, as it was built and shipped.
 
-`python -m docs.generate` writes the file from what the operations declare.
+`deploy/build_api.py` writes the file from what the operations declare.
 """
 
 from __future__ import annotations
@@ -34,9 +34,8 @@ class _File:
 
 @lru_cache(maxsize=1)
 def _file() -> _File:
-    """Return the document without its line breaks; read on first use."""
-    text = resources.files("gateway.http").joinpath(FILE).read_bytes()
-    content = msgspec.json.format(text, indent=-1)
+    """Return the document; read on first use."""
+    content = resources.files("gateway.http").joinpath(FILE).read_bytes()
     return _File(content, f'"{hashlib.sha256(content).hexdigest()[:16]}"')
 
 

@@ -1,19 +1,29 @@
-"""Writes the generated half of the client from the API's document: its shapes and operations.
+"""Builds the client's shapes and operations from the API's document.
 
 Answers may have words that the document does not know yet, so that theirs are plain text; those of
 requests are literals.
+
+The document is that of the gateway's source tree around this folder; as a program this builds from
+it into its own tree. An sdist of the client has no such tree around it, and carries what was built.
 """
 
 from __future__ import annotations
 
+import hashlib
+import importlib.util
+import json
 import keyword
 import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
-_NOTE: Final = '"""{}\n\nWritten by `python -m docs.generate` from the document of the API.\n"""\n'
+RUFF: Final = "ruff>=0.14,<0.18"
+"""Formats what is written, and leaves out imports that nothing needs."""
+
+_NOTE: Final = '"""{}\n\nBuilt from the document of the API: `client/build_client.py`.\n"""\n'
 _UNSET: Final = "msgspec.UNSET"
 _PLAIN: Final = {
     "integer": "int",
@@ -27,6 +37,62 @@ _WIDTH: Final = 96
 _STREAM: Final = "text/event-stream"
 _END: Final = "end"
 """Event that ends a stream."""
+
+
+class ClientModules:
+    """The modules of one source tree that follow from the document."""
+
+    def __init__(self, folder: Path) -> None:
+        self._package = folder / "caller_client"
+        self._document = _document_of(folder.parent)
+
+    def dependencies(self) -> list[str]:
+        """Return what this build needs besides hatchling."""
+        if self._document is None:
+            return []
+        # Of a document that is still to be made nobody knows yet whether the client fits it.
+        if needed := self._document.dependencies():
+            return [*needed, RUFF]
+        return [] if self._is_fresh() else [RUFF]
+
+    def build(self) -> None:
+        """Write the modules, unless those that are there came from this very document."""
+        if self._document is None:
+            return
+        self._document.build()
+        if self._is_fresh():
+            return
+        client = Client(json.loads(self._document.path.read_bytes()))
+        mark = self._mark()
+        for name, source in (("shapes", client.shapes()), ("operations", client.operations())):
+            (self._package / f"{name}.py").write_text(f"{mark}\n{source}", encoding="utf-8")
+
+    def _is_fresh(self) -> bool:
+        mark = self._mark()
+        files = [self._package / f"{name}.py" for name in ("shapes", "operations")]
+        return all(file.exists() and _first_line(file) == mark for file in files)
+
+    def _mark(self) -> str:
+        """Return the first line of each module: what it was made from, and by what."""
+        assert self._document is not None
+        made_from = self._document.path.read_bytes() + Path(__file__).read_bytes()
+        return f"# Made from sha256 {hashlib.sha256(made_from).hexdigest()}."
+
+
+def _first_line(file: Path) -> str:
+    with file.open(encoding="utf-8") as text:
+        return text.readline().rstrip("\n")
+
+
+def _document_of(root: Path) -> Any:
+    """Return the build of the document of the gateway's tree, None where there is none."""
+    path = root / "deploy/build_api.py"
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if not path.exists() or spec is None or spec.loader is None:
+        return None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.ApiDocument(root)
 
 
 def formatted(source: str) -> str:
@@ -282,3 +348,7 @@ def _docstring(text: str, indent: int) -> str:
     lines = [f'"""{summary}.', ""]
     lines += textwrap.wrap(rest, _WIDTH - indent, break_long_words=False, break_on_hyphens=False)
     return f"\n{' ' * indent}".join([*lines, '"""'])
+
+
+if __name__ == "__main__":
+    ClientModules(Path(__file__).parent).build()
