@@ -43,7 +43,7 @@ class Form:
 ANY: Final = Form("text", r"(?s:.*)")
 
 
-def text(default: str, doc: str, form: Form = ANY) -> Any:
+def text(doc: str, form: Form = ANY, *, default: str = "") -> Any:
     """Return a setting that is text of a given form."""
     return _knob(default, doc, lambda value: form.matching(value) or default, form.words)
 
@@ -280,7 +280,7 @@ def network(value: str) -> str:
         raise ValueError("must be IP addresses or networks such as 10.0.0.0/8") from None
 
 
-def origin_knob(default: str, doc: str) -> Any:
+def origin_knob(doc: str, *, default: str = "") -> Any:
     """Return a setting that is an http(s) origin."""
     return _knob(default, doc, lambda v: origin(v) if v else "", "an http(s) origin, no path")
 

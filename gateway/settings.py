@@ -24,20 +24,19 @@ class Settings:
     """All settings, parsed."""
 
     host: str = knobs.text(
-        "127.0.0.1",
         "Address to listen on; 0.0.0.0 for every interface by IPv4, :: by IPv6. Never both: put a "
         "proxy in front for that.",
+        default="127.0.0.1",
     )
     port: int = knobs.number(8080, "Port for pages, API, webhooks and media alike.", 0, 65535, "")
     node: str = knobs.text(
-        "n1",
         "This process's id in a cluster; part of the paths of its media and webhooks.",
         setting_forms.NODE,
+        default="n1",
     )
     public_origin: str = knobs.origin_knob(
-        "",
         "Origin under which carrier and browsers reach this gateway; both need https. "
-        "Default: http, or https with TLS, on the host and port above.",
+        "Default: http, or https with TLS, on the host and port above."
     )
     sign_up: str = knobs.choice(
         "closed",
@@ -47,11 +46,10 @@ class Settings:
         "open",
     )
     tls_certificate: str = knobs.text(
-        "",
         "PEM file with the certificate and its chain; the port then speaks TLS. Empty: no TLS, for "
-        "this machine or behind a proxy with TLS.",
+        "this machine or behind a proxy with TLS."
     )
-    tls_key: str = knobs.text("", "PEM file with the certificate's private key, not encrypted.")
+    tls_key: str = knobs.text("PEM file with the certificate's private key, not encrypted.")
     trusted_proxies: tuple[str, ...] = knobs.names(
         "Addresses or networks, separated by commas, whose X-Forwarded-For and X-Forwarded-Proto "
         "are trusted. Empty: none.",
@@ -76,14 +74,14 @@ class Settings:
         setting_forms.DATABASE,
     )
     carrier: str = knobs.text(
-        "twilio", "The carrier that calls go through, by its name.", setting_forms.CARRIER
+        "The carrier that calls go through, by its name.", setting_forms.CARRIER, default="twilio"
     )
     carrier_url: str = knobs.origin_knob(
-        "https://api.twilio.com",
         "Origin of the carrier's REST API, or of a simulator of it.",
+        default="https://api.twilio.com",
     )
     twilio_account_sid: str = knobs.text(
-        "", "Twilio account that pays for the phone legs.", setting_forms.ACCOUNT
+        "Twilio account that pays for the phone legs.", setting_forms.ACCOUNT
     )
     twilio_auth_token: Secret = knobs.secret(
         "Its auth token; also signs webhooks and media handshakes."
@@ -93,13 +91,11 @@ class Settings:
         "docs/carrier.md has the steps of a rotation."
     )
     twilio_region: str = knobs.text(
-        "",
         "Twilio region that handles the calls, one of those with media streams; its credentials "
         "and numbers are its own. Empty: us1.",
         setting_forms.REGION,
     )
     twilio_edge: str = knobs.text(
-        "",
         "Edge by which requests enter Twilio, such as frankfurt. Empty: the region's own.",
         setting_forms.EDGE,
     )
@@ -108,7 +104,7 @@ class Settings:
         "origin; both the new and the old one during a rotation."
     )
     twilio_api_key_sid: str = knobs.text(
-        "", "API key for REST instead of the auth token.", setting_forms.KEY
+        "API key for REST instead of the auth token.", setting_forms.KEY
     )
     twilio_api_key_secret: Secret = knobs.secret("Secret of that API key.")
     fleet_secret: Secret = knobs.secret(
@@ -116,7 +112,6 @@ class Settings:
         "under it. Empty: the auth token above."
     )
     caller_id: str = knobs.text(
-        "",
         "Number shown to the callee: one of yours at the carrier, or verified there.",
         setting_forms.NUMBER,
     )
@@ -125,9 +120,8 @@ class Settings:
     )
     currency: str = knobs.currency("USD", "Currency of accounts and rates, ISO 4217.")
     rate_deck: str = knobs.text(
-        "",
         "CSV file with the rates, used until a deck is imported by `caller rates`. "
-        "Empty: the bundled deck of EXAMPLE prices.",
+        "Empty: the bundled deck of EXAMPLE prices."
     )
     phonebook: tuple[str, ...] = knobs.names(
         "Suggestions on the phone page: +number=label, separated by commas.",
@@ -153,13 +147,11 @@ class Settings:
         "leading digits such as 53",
     )
     landing_button: str = knobs.text(
-        "",
         "Test key of a button that newcomers may try at /welcome: it reaches the gateway's own "
         "echo and costs nothing. Empty: none.",
         setting_forms.TEST_KEY,
     )
     human_check: str = knobs.text(
-        "",
         "Async function that tells whether a visitor who calls by a button is a person, as "
         "package.module:function; docs/buttons.md has an example. Empty: none.",
         setting_forms.FUNCTION,
@@ -178,9 +170,8 @@ class Settings:
         key=lambda country: country,
     )
     address_countries: str = knobs.text(
-        "",
         "Country database in MaxMind's format (.mmdb), which tells the country of a sign-in by "
-        "its address; read again when it changes. No data are sent. Empty: no country is shown.",
+        "its address; read again when it changes. No data are sent. Empty: no country is shown."
     )
     countries_opened_day_max: int = knobs.number(
         3, "Most countries that a person may open within 24 hours.", 0, 300, ""
@@ -229,16 +220,15 @@ class Settings:
         6, "Unpaid seconds a call may last while the credit store is away.", 0, 30, "s"
     )
     stripe_api_key: Secret = knobs.secret(
-        "Stripe's secret or restricted key; empty: no top-ups by card.",
-        setting_forms.STRIPE,
+        "Stripe's secret or restricted key; empty: no top-ups by card.", setting_forms.STRIPE
     )
     stripe_webhook_secrets: tuple[Secret, ...] = knobs.secrets(
         "Signing secrets of the webhook endpoint /stripe/webhook; both the new and the old one "
         "during a rotation."
     )
     stripe_url: str = knobs.origin_knob(
-        "https://api.stripe.com",
         "Origin of the payment service's API, which must be Stripe's or compatible.",
+        default="https://api.stripe.com",
     )
     top_up_amounts: tuple[int, ...] = knobs.names(
         "Amounts offered on the top-up page.",
@@ -284,20 +274,12 @@ class Settings:
         setting_forms.SMTP,
         is_url=True,
     )
-    mail_from: str = knobs.text(
-        "",
-        "Sender address of that mail.",
-        setting_forms.EMAIL,
-    )
+    mail_from: str = knobs.text("Sender address of that mail.", setting_forms.EMAIL)
     service_name: str = knobs.text(
-        "Caller",
-        "What this service is called in mails and on pages.",
-        setting_forms.NAME,
+        "What this service is called in mails and on pages.", setting_forms.NAME, default="Caller"
     )
     alarm_email: str = knobs.text(
-        "",
-        "Where alarms are mailed; needs CALLER_SMTP_URL. Empty: nowhere.",
-        setting_forms.EMAIL,
+        "Where alarms are mailed; needs CALLER_SMTP_URL. Empty: nowhere.", setting_forms.EMAIL
     )
     alarm_spend_per_minute: int = knobs.number(
         0,
@@ -308,7 +290,6 @@ class Settings:
         "",
     )
     contact_email: str = knobs.text(
-        "",
         "Address for questions, shown in each mail, and where answers to it go. Empty: none.",
         setting_forms.EMAIL,
     )
@@ -329,34 +310,27 @@ class Settings:
         "years",
     )
     operator: str = knobs.text(
-        "",
         "The company or person who runs this service, shown on each page and in each mail.",
         setting_forms.OPERATOR,
     )
-    operator_address: str = knobs.text(
-        "",
-        "Their postal address, on one line.",
-        setting_forms.ADDRESS,
-    )
+    operator_address: str = knobs.text("Their postal address, on one line.", setting_forms.ADDRESS)
     logo: str = knobs.text(
-        "", "PNG or SVG file of at most 64 KiB, shown beside the service's name on each page."
+        "PNG or SVG file of at most 64 KiB, shown beside the service's name on each page."
     )
     accent_colours: tuple[str, ...] = knobs.colours(
         "Colours of links: for light pages, and for dark ones. Empty: those of the phone page."
     )
     terms_file: str = knobs.text(
-        "",
         "Text file with terms of your own, shown in place of the built-in ones. One such as "
-        "terms.de.txt beside terms.txt is shown to readers of German.",
+        "terms.de.txt beside terms.txt is shown to readers of German."
     )
     terms_versions: tuple[str, ...] = knobs.versions(
         "All versions of that text, separated by commas, the oldest first: the days they were "
         "posted on. People accept a new one before they go on; with :minor they are only notified."
     )
     privacy_file: str = knobs.text(
-        "",
         "Text file with your own words about personal data, shown before the built-in policy "
-        "and its tables, which always stay.",
+        "and its tables, which always stay."
     )
     privacy_versions: tuple[str, ...] = knobs.versions(
         "All versions of that text, as with CALLER_TERMS_VERSIONS."
@@ -369,10 +343,7 @@ class Settings:
         "entries",
     )
     webrtc: str = knobs.choice(
-        "on",
-        "Whether browsers may use WebRTC for audio; the socket always works.",
-        "on",
-        "off",
+        "on", "Whether browsers may use WebRTC for audio; the socket always works.", "on", "off"
     )
     udp_port: int = knobs.number(
         0, "UDP port of all WebRTC audio. 0: the same number as CALLER_PORT.", 0, 65535, ""
