@@ -26,10 +26,10 @@ from billing.stores import tables
 from database.engine import create_engine
 from database.migrations import migrate
 from gateway.data_map import KINDS
+from gateway.people.export_store import SqlExports
 from gateway.personal_data.retention import SqlRetention
 from gateway.personal_data.rows import SqlPersonalRows
 from gateway.privacy.export_maker import ExportMaker
-from gateway.stores.exports import SqlExports
 
 EXPORTED = 100_000
 FORGOTTEN = 1_000_000

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
     from sqlalchemy.ext.asyncio import AsyncConnection
 
+    from accounts.holder import Holder
+    from accounts.ports import PersonalRows as RowsOfPeople
     from gateway.calls.admission import Admission
     from gateway.calls.closed_destinations import ClosedDestinations
     from gateway.calls.index import CallIndex
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from gateway.ports import Announcer, Velocity
     from gateway.settings import Settings
     from gateway.stores.opened import Stores
-    from gateway.stores.people_transactions import Change, PeopleTransactions
+    from gateway.stores.people_transactions import Change
 
 _Part = TypeVar("_Part")
 
@@ -62,7 +64,30 @@ class Services:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WebServices(Services):
+class TakingBack:
+    """Removes from an account what an intruder has added to it, in all features.
+
+    Every function may raise StoreUnavailableError, and runs in the caller's transaction.
+    """
+
+    since: Callable[[Change, datetime], Awaitable[Mapping[str, str]]]
+    """Removes what was added since a time; returns names for the notice `locked`."""
+    everything: Callable[[Change, str], Awaitable[Holder]]
+    """Removes what was ever added, chosen or requested; returns the holder as then, in this
+    language (BCP 47) unless it is empty."""
+    what_stays: Callable[[AsyncConnection, str, datetime], Awaitable[Mapping[str, str]]]
+    """Returns names of what goes on using an account (id, now), for the notice of a reset."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeopleServices(Services):
+    """What they are built from in a process that recognises people: one with calls or pages."""
+
+    taking_back: TakingBack
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebServices(PeopleServices):
     """What they are built from in a process that has pages and API."""
 
     auth: Authenticator
@@ -77,13 +102,17 @@ class WebServices(Services):
     refused_signatures: RefusedSignatures
     on_visitor_refusal: Callable[[str, str], None]
     """Called with a button (id) and the code of a visitor's refusal."""
-    people: PeopleTransactions
     fleet: FleetControl
     instance: str
     """The name of this process, unique among all."""
     ticker: Ticker
     answer_fields: Mapping[str, str]
     """Fields that each answer of this process has."""
+    rows_of_people: RowsOfPeople
+    """What is stored about a person, of all features."""
+    refundable_of: Callable[[str], Awaitable[int]] | None
+    """Returns how much of an account's credit (id) can go back to cards, in micros; None if no
+    cards are taken. May raise StoreUnavailableError."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

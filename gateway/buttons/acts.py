@@ -19,9 +19,8 @@ from gateway.editors import Editor
 from gateway.embed.keys import Mode, publishable_key
 from gateway.embed.rules import Rules, faults, tidied
 from gateway.errors import RequestRefusedError
+from gateway.http.outcomes import Faults, SessionOver
 from gateway.limits.velocity import button_making_uses, refuse
-from gateway.people.sessions import SessionOver
-from gateway.people.sign_up import Faults
 from gateway.ports import Velocity
 from gateway.shown_name import NameFault, fault_of
 

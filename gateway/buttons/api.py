@@ -34,10 +34,9 @@ from gateway.http.bearer import Authenticator
 from gateway.http.body import read_json
 from gateway.http.idempotency import needed_idempotency_key
 from gateway.http.operation import Once, operation
+from gateway.http.outcomes import Faults, SessionOver
 from gateway.http.principal import Principal
 from gateway.http.problems import Json
-from gateway.people.sessions import SessionOver
-from gateway.people.sign_up import Faults
 from gateway.scopes import Scope
 
 ONE: Final = "/v1/buttons/{button_id}"

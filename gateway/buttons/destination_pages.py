@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -24,12 +25,12 @@ from gateway.buttons.ports import (
 )
 from gateway.errors import RequestRefusedError
 from gateway.http.access import DeclaredRoute
+from gateway.http.outcomes import SessionOver, StepUpNeeded
+from gateway.http.sessions import SignedIn
 from gateway.http.site.door import CONFIRM, DESTINATIONS, Door, language_of, said_in, see
-from gateway.http.site.forms import CodeOfNumberFields, NumberFields, read_form
+from gateway.http.site.forms import Line, NumberFields, read_form
 from gateway.http.site.words import WORDS
 from gateway.http.velocity import address_of
-from gateway.people.password import StepUpNeeded
-from gateway.people.sessions import SessionOver, SignedIn
 from gateway.words.languages import DEFAULT_LANGUAGE
 
 CODE, TAKE_BACK = f"{DESTINATIONS}/code", f"{DESTINATIONS}/take-back"
@@ -43,6 +44,13 @@ _TRIES = {
     CodeTry.OVER: "number_code_over",
     CodeTry.TOO_MANY: "destinations_too_many",
 }
+
+
+class CodeOfNumberFields(msgspec.Struct):
+    """A code that was spoken to a phone number."""
+
+    number: Line = ""
+    code: Line = ""
 
 
 @dataclass(frozen=True, slots=True)

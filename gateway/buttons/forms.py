@@ -19,7 +19,7 @@ from gateway.embed.hours import ALWAYS, Hours, Span
 from gateway.embed.origins import OriginError, parse_origin
 from gateway.embed.rules import DAY_CAP_DEFAULT, MONTH_CAP_DEFAULT, Rules
 from gateway.http.site.amounts import parse_amount, typed
-from gateway.http.site.forms import ButtonFields
+from gateway.http.site.forms import Line, Lines
 
 SIGNED: Final = "signed"
 """Instead of a number: the owner's back end names it for each call."""
@@ -39,6 +39,46 @@ NEW: Final = Rules(
     title="", day_cap_micros=DAY_CAP_DEFAULT * _UNIT, month_cap_micros=MONTH_CAP_DEFAULT * _UNIT
 )
 """The defaults of a form, the same as of a button that a program creates."""
+
+
+class ButtonFields(msgspec.Struct):
+    """The form of a button; `button_forms` converts the fields that are not text."""
+
+    once: Line = ""
+    """Created with the form: the same form sent twice creates one button."""
+    label: Line = ""
+    title: Line = ""
+    origins: Lines = ""
+    """One per line."""
+    destination: Line = ""
+    """E.164, or `SIGNED`."""
+    opens: Line = "always"
+    """`always` or `week`."""
+    zone: Line = ""
+    monday: Line = ""
+    tuesday: Line = ""
+    wednesday: Line = ""
+    thursday: Line = ""
+    friday: Line = ""
+    saturday: Line = ""
+    sunday: Line = ""
+    holidays: Lines = ""
+    """One per line."""
+    seconds_max: Line = ""
+    calls_at_once: Line = ""
+    visitor_hour: Line = ""
+    visitor_day: Line = ""
+    button_hour: Line = ""
+    button_day: Line = ""
+    day_cap: Line = ""
+    month_cap: Line = ""
+
+
+class TurnFields(msgspec.Struct):
+    """The form that replaces a button's live key."""
+
+    once: Line = ""
+    days: Line = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from accounts.session import is_stepped_up
 from gateway.buttons.acts import ButtonActs, ButtonForm, Outcome, Seed, Whose
 from gateway.buttons.ports import Button, ButtonRefusals, DayUsage, ProvenDestination, TakenBack
 from gateway.embed.refusals import Reason
-from gateway.people.password import StepUpNeeded
-from gateway.people.sessions import SessionOver, SignedIn
+from gateway.http.outcomes import SessionOver, StepUpNeeded
+from gateway.http.sessions import SignedIn
 
 USAGE_DAYS: Final = 31
 

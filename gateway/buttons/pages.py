@@ -21,7 +21,7 @@ from billing.money import format_money
 from database.errors import StoreUnavailableError
 from gateway.buttons.acts import ButtonForm, NotFound, Outcome
 from gateway.buttons.forms import NEW as NEW_RULES
-from gateway.buttons.forms import ReadForm, read, written
+from gateway.buttons.forms import ButtonFields, ReadForm, TurnFields, read, written
 from gateway.buttons.own_buttons import OwnButtons
 from gateway.buttons.ports import BUTTONS_MAX, Button, DayUsage
 from gateway.embed.keys import Mode
@@ -29,12 +29,11 @@ from gateway.embed.refusals import Reason
 from gateway.embed.rules import Rules, tidied
 from gateway.errors import RequestRefusedError
 from gateway.http.access import DeclaredRoute
+from gateway.http.outcomes import Faults, SessionOver, StepUpNeeded
+from gateway.http.sessions import SignedIn
 from gateway.http.site.bars import Bar, bars
 from gateway.http.site.door import ACCOUNT, BUTTONS, CONFIRM, Door, said_in, see
-from gateway.http.site.forms import ButtonFields, Nothing, TurnFields, read_form
-from gateway.people.password import StepUpNeeded
-from gateway.people.sessions import SessionOver, SignedIn
-from gateway.people.sign_up import Faults
+from gateway.http.site.forms import Nothing, read_form
 from gateway.ports import Account
 
 NEW, ONE = f"{BUTTONS}/new", f"{BUTTONS}/{{button_id}}"

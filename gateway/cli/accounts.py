@@ -17,6 +17,7 @@ from accounts.audit_log import Actor
 from accounts.erasure import Erasure, ErasureState, Unspent
 from billing.money import format_money
 from database.errors import StoreUnavailableError
+from gateway.administration.store import SqlAdministration
 from gateway.app import Services
 from gateway.charging.account_erasure import AccountDeletion, Deletion, DeletionOutcome
 from gateway.charging.grants import book_grant
@@ -40,7 +41,6 @@ from gateway.scopes import LEAST, Scope, are_apart
 from gateway.settings import Settings
 from gateway.stores import private_files
 from gateway.stores.accounts import KeyRow, SqlAccountStore
-from gateway.stores.administration import SqlAdministration
 from gateway.stores.erasure_journal import COPY_INTERVAL_S
 from gateway.stores.mail_outbox import queue_notice
 from gateway.stores.opened import Stores

@@ -22,12 +22,13 @@ from accounts.stores.sessions import RedisSessions
 from billing.money import format_money
 from billing.stores.redis import RedisSpendGate
 from database.errors import StoreUnavailableError
+from gateway.administration.ports import FOUND_MAX, LINES_MAX, QUERY_MIN, AccountState, FoundAccount
+from gateway.administration.store import SqlAdministration
 from gateway.cli.command import fail, out, run_with
 from gateway.errors import EXIT_SETTINGS
-from gateway.operators import FOUND_MAX, LINES_MAX, QUERY_MIN, AccountState, FoundAccount, Order
+from gateway.operators import Order
 from gateway.roles import storage
 from gateway.settings import Settings
-from gateway.stores.administration import SqlAdministration
 from gateway.stores.mail_outbox import queue_notice
 
 AccountId = Annotated[str, typer.Argument(help="Id of the account.")]

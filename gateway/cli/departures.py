@@ -21,9 +21,9 @@ from billing.money import format_exact, in_units
 from database.engine import TIMEOUT_S, reading
 from gateway.cli.administration import AsJson, print_json
 from gateway.cli.command import out, run_with
+from gateway.people.leaving_accounts import LeavingAccount, leaving_accounts
 from gateway.roles import storage
 from gateway.settings import Settings
-from gateway.stores.leaving_accounts import LeavingAccount, leaving_accounts
 
 LISTED_MAX = 1_000
 """Accounts shown of each kind."""

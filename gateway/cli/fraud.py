@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from gateway.administration.ports import LIFTED_MAX
 from gateway.cli.administration import AccountId, As, Reason, administration, order_of
 from gateway.cli.command import fail, out, read_moment, run_with
 from gateway.errors import EXIT_SETTINGS
 from gateway.limits.fraud import RULES, Allowance
-from gateway.operators import LIFTED_MAX
 from gateway.roles import storage
 from gateway.settings import Settings
 

@@ -17,6 +17,7 @@ from rich.text import Text
 from billing.money import format_money
 from billing.stores.payments import SqlPaymentStore
 from database.errors import StoreUnavailableError
+from gateway.administration.store import SqlAdministration
 from gateway.app import Services
 from gateway.cli.administration import As, Reason, order_of
 from gateway.cli.command import (
@@ -48,7 +49,6 @@ from gateway.problems import PROBLEMS
 from gateway.roles import storage
 from gateway.roles.post import open_post
 from gateway.settings import Settings
-from gateway.stores.administration import SqlAdministration
 from gateway.stores.mail_outbox import queue_notice
 from gateway.stores.opened import Stores
 

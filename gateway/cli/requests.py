@@ -16,12 +16,12 @@ from accounts.data_request import NOTE_MAX, DataRequest, Right
 from accounts.stores import data_requests
 from billing.clock import utc_now
 from database.engine import TIMEOUT_S, reading
+from gateway.administration.register import SqlRegister
 from gateway.cli.administration import As, order_of
 from gateway.cli.command import fail, out, run_with
 from gateway.errors import EXIT_SETTINGS
 from gateway.roles import storage
 from gateway.settings import Settings
-from gateway.stores.register import SqlRegister
 
 app = typer.Typer(
     add_completion=False,

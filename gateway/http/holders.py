@@ -13,7 +13,7 @@ from gateway.errors import RequestRefusedError
 from gateway.http.cookies import Cookies
 from gateway.http.csrf import is_from_us
 from gateway.http.principal import Principal
-from gateway.people.sessions import BrowserSessions
+from gateway.http.sessions import BrowserSessions
 from gateway.ports import Account
 from gateway.scopes import PAGE
 

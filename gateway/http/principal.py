@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from accounts.session import is_stepped_up
-from gateway.people.sessions import SignedIn
+from gateway.http.sessions import SignedIn
 from gateway.ports import Account
 from gateway.scopes import Scope
 

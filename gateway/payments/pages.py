@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import ClassVar, Final, TypeVar
 from urllib.parse import urlencode, urlsplit
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -34,10 +35,11 @@ from gateway.calls.rate_table import Countries, RateTable
 from gateway.errors import RequestRefusedError
 from gateway.http.access import DeclaredRoute
 from gateway.http.problems import payment_errors
+from gateway.http.sessions import SignedIn
 from gateway.http.site.amounts import parse_amount, typed
 from gateway.http.site.countries import in_words, sort_key
 from gateway.http.site.door import ACCOUNT, CREDIT, Door, cursor_in, language_of, said_in, see
-from gateway.http.site.forms import AutoTopUpFields, Nothing, TopUpFields, read_form
+from gateway.http.site.forms import Line, Nothing, read_form
 from gateway.http.site.rendering import CONTENT_SECURITY_POLICY, HEADERS
 from gateway.http.site.words import WORDS, best_country
 from gateway.http.velocity import address_of
@@ -46,7 +48,6 @@ from gateway.payments.api import CardPayments
 from gateway.payments.ports import PaymentStore
 from gateway.payments.service import ReturnPaths
 from gateway.payments.starts import count_start
-from gateway.people.sessions import SignedIn
 from gateway.ports import Account, Velocity
 from gateway.settings import Settings
 
@@ -68,6 +69,25 @@ _HOW: Final = {reason: f"top_up_{kind}" for kind, reason in TOP_UP_REASONS.items
 CreditOf = Callable[[str], Awaitable[int]]
 """Returns the micros that an account has left. Raises StoreUnavailableError."""
 _T = TypeVar("_T")
+
+
+class TopUpFields(msgspec.Struct):
+    """The form that begins a payment, on a page or with the saved card."""
+
+    once: Line = ""
+    """Created with the form: the same form sent twice begins one payment."""
+    amount: Line = ""
+    """Of the button that was pressed; empty for the field beside it."""
+    other: Line = ""
+    save_card: bool = False
+
+
+class AutoTopUpFields(msgspec.Struct):
+    """The form of automatic top-ups."""
+
+    enabled: bool = False
+    threshold: Line = ""
+    amount: Line = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,13 +17,14 @@ from accounts.ports import AddressTakenError, People
 from accounts.session import is_of_epoch, is_stepped_up
 from accounts.sign_in import SignInAnswer, SignInEvent
 from billing.clock import Clock
+from gateway.http.outcomes import Faults, SessionOver, StepUpNeeded
+from gateway.http.sessions import SignedIn
+from gateway.http.visitor import Visitor
 from gateway.limits.velocity import proof_mail_uses, refuse
 from gateway.people.links import LinkUsed
-from gateway.people.password import LinkDead, StepUpNeeded
-from gateway.people.sessions import SessionOver, SignedIn
+from gateway.people.password import LinkDead
 from gateway.people.sign_in import NotYet, SignIn
-from gateway.people.sign_up import Faults, LookIntoMail, address_known, verify_email
-from gateway.people.visitor import Visitor
+from gateway.people.sign_up import LookIntoMail, address_known, verify_email
 from gateway.ports import Velocity
 
 ADDRESS_SAME = "address_same"

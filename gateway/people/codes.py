@@ -15,8 +15,8 @@ from accounts.notice import Notice
 from accounts.ports import People, SecondFactors
 from accounts.sign_in import SignInEvent
 from billing.clock import Clock
+from gateway.http.visitor import Visitor, recognised
 from gateway.limits.velocity import code_uses, refuse
-from gateway.people.visitor import Visitor, recognised
 from gateway.ports import Velocity
 
 

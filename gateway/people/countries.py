@@ -14,9 +14,8 @@ from accounts.link import Purpose
 from accounts.notice import Notice
 from accounts.session import is_stepped_up
 from billing.clock import Clock
-from gateway.people.password import StepUpNeeded
-from gateway.people.sessions import SessionOver, SignedIn
-from gateway.people.sign_up import Faults
+from gateway.http.outcomes import Faults, SessionOver, StepUpNeeded
+from gateway.http.sessions import SignedIn
 
 COUNTRY_UNKNOWN, COUNTRIES_USED_UP = "country_unknown", "countries_used_up"
 

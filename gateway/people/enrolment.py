@@ -21,12 +21,11 @@ from accounts.second_factor import SecondFactor
 from accounts.session import is_stepped_up
 from accounts.sign_in import METHODS, SignInEvent
 from billing.clock import Clock
+from gateway.http.outcomes import Faults, SessionOver, StepUpNeeded
+from gateway.http.sessions import SignedIn, go_on
+from gateway.http.visitor import Visitor
 from gateway.limits.velocity import epoch_uses, refuse
 from gateway.people.codes import Codes
-from gateway.people.password import StepUpNeeded
-from gateway.people.sessions import SessionOver, SignedIn, go_on
-from gateway.people.sign_up import Faults
-from gateway.people.visitor import Visitor
 from gateway.ports import Velocity
 
 CODE_WRONG, CODE_CLOCK_OFF = "code_wrong", "code_clock_off"

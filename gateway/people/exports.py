@@ -12,9 +12,9 @@ from accounts.export import Export, ExportRefusal
 from accounts.ports import Exports
 from accounts.session import is_stepped_up, name_of
 from billing.clock import Clock
-from gateway.people.password import StepUpNeeded
-from gateway.people.sessions import SessionOver, SignedIn
-from gateway.people.visitor import NewSecret
+from gateway.http.outcomes import SessionOver, StepUpNeeded
+from gateway.http.sessions import SignedIn
+from gateway.http.visitor import NewSecret
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,10 @@ from accounts.link import Purpose
 from accounts.notice import Notice
 from accounts.session import is_stepped_up
 from billing.clock import Clock
+from gateway.http.outcomes import Faults, SessionOver, StepUpNeeded
+from gateway.http.sessions import SignedIn
 from gateway.limits.velocity import key_uses, refuse
 from gateway.own_keys import HolderKeys, KeyMaking, NewKey, OwnKey
-from gateway.people.password import StepUpNeeded
-from gateway.people.sessions import SessionOver, SignedIn
-from gateway.people.sign_up import Faults
 from gateway.ports import Velocity
 from gateway.scopes import PAGE, Scope, to_text
 from gateway.shown_name import NameFault, fault_of

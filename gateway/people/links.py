@@ -13,11 +13,11 @@ from accounts.link import Link, Purpose, digest
 from accounts.notice import Notice
 from accounts.ports import People, Sessions
 from billing.clock import Clock
+from gateway.http.sessions import forget_sessions
+from gateway.http.visitor import Visitor
 from gateway.limits.velocity import refuse, wrong_link_uses
 from gateway.people.leaving import Leaving, Stays
 from gateway.people.password import LinkDead
-from gateway.people.sessions import forget_sessions
-from gateway.people.visitor import Visitor
 from gateway.ports import Velocity
 
 

@@ -25,6 +25,9 @@ from accounts.ports import Passkeys as PasskeyStore
 from accounts.session import is_stepped_up
 from accounts.sign_in import SignInAnswer, SignInAttempt, SignInEvent, advance
 from billing.clock import Clock
+from gateway.http.outcomes import Faults, SessionOver, StepUpNeeded
+from gateway.http.sessions import SignedIn, go_on
+from gateway.http.visitor import Visitor, families_of
 from gateway.limits.velocity import challenge_uses, epoch_uses, refuse
 from gateway.people.enrolment import Changed
 from gateway.people.passkey_proofs import (
@@ -34,11 +37,7 @@ from gateway.people.passkey_proofs import (
     creation_options,
     request_options,
 )
-from gateway.people.password import StepUpNeeded
-from gateway.people.sessions import SessionOver, SignedIn, go_on
 from gateway.people.sign_in import NotYet, SignIn, Welcome
-from gateway.people.sign_up import Faults
-from gateway.people.visitor import Visitor, families_of
 from gateway.ports import Velocity
 
 PASSKEY_WRONG: Final = "passkey_new_wrong"

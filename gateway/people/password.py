@@ -16,12 +16,13 @@ from accounts.notice import Notice
 from accounts.ports import NOBODY, PasswordHasher, People, Sessions
 from accounts.session import is_stepped_up
 from billing.clock import Clock
+from gateway.http.outcomes import Faults, SessionOver, StepUpNeeded
+from gateway.http.sessions import SignedIn, forget_sessions, go_on
+from gateway.http.visitor import Visitor, recognised
 from gateway.limits.velocity import epoch_uses, refuse, reset_uses
 from gateway.people.answer_moment import AnswerMoment
 from gateway.people.password_policy import PasswordPolicy
-from gateway.people.sessions import SessionOver, SignedIn, forget_sessions, go_on
-from gateway.people.sign_up import Faults, LookIntoMail
-from gateway.people.visitor import Visitor, recognised
+from gateway.people.sign_up import LookIntoMail
 from gateway.ports import Velocity
 
 
@@ -36,11 +37,6 @@ class PasswordSet:
 @dataclass(frozen=True, slots=True)
 class LinkDead:
     """The link was used, has expired, or never existed."""
-
-
-@dataclass(frozen=True, slots=True)
-class StepUpNeeded:
-    """The person must prove again who they are."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from accounts.consent import Document, History, Version, current, missing
 from accounts.data_request import DataRequest
 from accounts.ports import DataChoices, Departures, People
-from gateway.people.sessions import SessionOver, SignedIn
+from gateway.http.outcomes import SessionOver
+from gateway.http.sessions import SignedIn
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,12 +26,12 @@ from accounts.sign_in import (
     advance,
 )
 from billing.clock import Clock
+from gateway.http.outcomes import Faults
+from gateway.http.sessions import SignedIn, forget_sessions
+from gateway.http.visitor import NewSecret, Visitor, device_id, families_of, recognised
 from gateway.limits.velocity import refuse, sign_in_uses, step_up_uses
 from gateway.people.codes import Codes
 from gateway.people.password import LinkDead
-from gateway.people.sessions import SignedIn, forget_sessions
-from gateway.people.sign_up import Faults
-from gateway.people.visitor import NewSecret, Visitor, device_id, families_of, recognised
 from gateway.ports import Velocity
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from accounts.ports import People, Sessions
+from gateway.http.outcomes import SessionOver
+from gateway.http.sessions import SignedIn, forget_sessions, go_on
 from gateway.limits.velocity import epoch_uses, refuse
-from gateway.people.sessions import SessionOver, SignedIn, forget_sessions, go_on
 from gateway.ports import Velocity
 
 

@@ -5,7 +5,6 @@ A known address gets the same outcome after the same work, and a different mail.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from accounts.address import EmailAddress, parse_address
@@ -14,10 +13,11 @@ from accounts.errors import AddressError
 from accounts.link import Purpose
 from accounts.notice import Notice
 from accounts.ports import NOBODY, NewHolder, PasswordHasher, People
+from gateway.http.outcomes import Faults
+from gateway.http.visitor import NewSecret, Visitor
 from gateway.limits.velocity import proof_mail_uses, refuse, sign_up_uses
 from gateway.people.answer_moment import AnswerMoment
 from gateway.people.password_policy import PasswordPolicy
-from gateway.people.visitor import NewSecret, Visitor
 from gateway.ports import Velocity
 
 ADULT_NEEDED = "adult_needed"
@@ -40,13 +40,6 @@ class LookIntoMail:
     """A mail says what to do next."""
 
     email: str
-
-
-@dataclass(frozen=True, slots=True)
-class Faults:
-    """The errors of a form: field -> code."""
-
-    by_field: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)

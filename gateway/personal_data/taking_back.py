@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -33,9 +33,11 @@ from accounts.stores import (
 )
 from accounts.stores import tables as people
 from billing.stores import tables
+from gateway.app import TakingBack
 from gateway.apps import personal_rows
+from gateway.people import departure_store as departures
+from gateway.people.store import EVER
 from gateway.scopes import Scope
-from gateway.stores import departures
 from gateway.stores.card_events import forget_card
 from gateway.stores.mail_outbox import forget_strangers_mails
 from gateway.stores.people_transactions import Change
@@ -43,8 +45,6 @@ from gateway.supervision.store import find_rule
 
 _MARGIN: Final = timedelta(minutes=1)
 """Nodes' clocks differ, and an addition is dated before its transaction."""
-EVER: Final = datetime(2000, 1, 1, tzinfo=UTC)
-"""Before the first account: nodes' clocks may differ by any amount."""
 _NAMED_MAX: Final = 10
 _ADDRESS: Final = re.compile(r"\w\.[^\W\d]|:/|@")
 """How a mail program recognises an address, and turns it into a link."""
@@ -82,7 +82,7 @@ async def take_back(change: Change, since: datetime) -> Mapping[str, str]:
     return {**{name: _listed(found) for name, found in names.items()}, "app": app}
 
 
-async def take_all_back(change: Change, language: str = "") -> Holder:
+async def take_all_back(change: Change, language: str) -> Holder:
     """Remove everything that was ever added, chosen or requested in the account, by anyone.
 
     In addition to what `take_back` removes: the saved card with automatic top-ups, all links, a
@@ -215,3 +215,6 @@ def _quotable(name: str) -> str:
     # A passkey may have no name, and a name that a thief chose must not write into the mail.
     whole = _PLAIN.sub(" ", name) if _ADDRESS.search(name) else _QUOTES.sub("'", name)
     return whole.strip() if re.search(r"\w", whole) else "?"
+
+
+TAKING_BACK: Final = TakingBack(since=take_back, everything=take_all_back, what_stays=what_stays)

@@ -30,13 +30,13 @@ from gateway.charging.recovery import bring_credits
 from gateway.embed.keys import Mode
 from gateway.errors import EXIT_UNAVAILABLE, SettingsError
 from gateway.http.bearer import key_hash, new_api_key
+from gateway.people.versions import read_history
 from gateway.roles import newcomer, storage
 from gateway.roles.children import Child
 from gateway.roles.history import History
 from gateway.roles.prices import load_deck, load_prices
 from gateway.roles.process import EndedError
 from gateway.roles.serve import Gateway
-from gateway.roles.versions import read_history
 from gateway.scopes import PAGE
 from gateway.settings import Settings
 from gateway.settings_variables import from_mapping

@@ -18,55 +18,14 @@ from billing.clock import Clock, utc_now
 from database.engine import create_engine
 from database.errors import StoreUnavailableError
 from database.url import UrlError
-from gateway import regular_files
 from gateway.errors import SettingsError
-from gateway.http.site.own_documents import EVERYBODY, OwnDocuments, Texts
-from gateway.http.site.own_text import BYTES_MAX, OwnText, OwnTextError, read_own_text
-from gateway.http.site.words import WORDS
+from gateway.people import posted_texts
+from gateway.people.own_documents import OwnDocuments, name_of
+from gateway.people.posted_texts import Other, Posted
 from gateway.roles import storage
-from gateway.roles.versions import read_history
-from gateway.settings import PREFIX, Settings
-from gateway.stores import posted_texts
-from gateway.stores.posted_texts import Other, Posted
+from gateway.settings import Settings
 
 _DAY_CHARS: Final = len("2026-12-01")
-
-
-def load_documents(settings: Settings) -> OwnDocuments:
-    """Return the documents that people accept.
-
-    Raises SettingsError for a text that cannot be shown, and for impossible versions.
-    """
-    files = {Document.TERMS: settings.terms_file, Document.PRIVACY: settings.privacy_file}
-    texts = {document: _texts(_name(document), file) for document, file in files.items() if file}
-    return OwnDocuments(read_history(settings), texts)
-
-
-def _name(document: Document, what: str = "FILE") -> str:
-    return f"{PREFIX}{document.upper()}_{what}"
-
-
-def _texts(name: str, file: str) -> Texts:
-    """Return language -> text of a file, and of files beside it that name a language."""
-    base = Path(file)
-    texts = {EVERYBODY: _text(name, base)}
-    for language in WORDS:
-        other = base.with_name(f"{base.stem}.{language}{base.suffix}")
-        if other.exists():
-            texts[language] = _text(name, other)
-    return texts
-
-
-def _text(name: str, file: Path) -> OwnText:
-    try:
-        return read_own_text(regular_files.read(file, BYTES_MAX))
-    except regular_files.NotRegularError:
-        fault = "is not a regular file"
-    except OwnTextError as error:
-        fault = str(error)
-    except OSError:
-        fault = "cannot be read"
-    raise SettingsError(f"{name}: {file} {fault}.")
 
 
 async def post_documents(
@@ -97,10 +56,10 @@ def _differs(other: Other) -> str:
     text = other.text
     which = f" ({text.language})" if text.language else ""
     return (
-        f"{_name(text.document)}{which} is not the text that was posted as version {text.version}"
-        f" on {other.posted_at:%Y-%m-%d}, and that people have accepted. Put that text back, or add"
-        f" a version to {_name(text.document, 'VERSIONS')}: the day of today, with :minor behind it"
-        " where people need not accept it."
+        f"{name_of(text.document)}{which} is not the text that was posted as version"
+        f" {text.version} on {other.posted_at:%Y-%m-%d}, and that people have accepted. Put that"
+        f" text back, or add a version to {name_of(text.document, 'VERSIONS')}: the day of today,"
+        " with :minor behind it where people need not accept it."
     )
 
 
@@ -136,7 +95,7 @@ def _is_file(name: str | None) -> bool:
 def early(documents: OwnDocuments, now: datetime) -> Sequence[str]:
     """Return which settings end with a future date."""
     return [
-        _name(document, "VERSIONS")
+        name_of(document, "VERSIONS")
         for document in documents.texts
         if documents.version(document)[:_DAY_CHARS] > f"{now:%Y-%m-%d}"
     ]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 import sqlalchemy as sa
 
 from database import refusals
-from gateway.app import Services, WebServices
+from gateway.app import PeopleServices, WebServices
 from gateway.apps import APPS
 from gateway.calls.admission import Admission
 from gateway.calls.carrier_news import Elsewhere
@@ -21,28 +21,29 @@ from gateway.fleet.control import FleetControl
 from gateway.heartbeat.ticker import Ticker
 from gateway.http import pages
 from gateway.http.access import DeclaredRoute
-from gateway.http.api.admin import AdminRoutes
+from gateway.http.admin_routes import AdminRoutes
 from gateway.http.api.document import DocumentApi
-from gateway.http.api.keys import KeysApi
 from gateway.http.api.rates import RatesApi
 from gateway.http.health import Health
 from gateway.logs.refused_signatures import RefusedSignatures
+from gateway.payments.build import card_payments
+from gateway.personal_data.rows import SqlPersonalRows
 from gateway.ports import Announcer, CarrierCallbacks, NodeLoad
 from gateway.roles.access import Access
 from gateway.roles.carrier import CarrierSide
+from gateway.roles.erasure import credit_return
 from gateway.roles.fraud import Fraud
 from gateway.roles.periodic_tasks import Alarms
 from gateway.roles.prices import Prices
 from gateway.settings import Settings
 from gateway.stores.opened import Stores
-from gateway.stores.people_transactions import PeopleTransactions
 from gateway.stores.watched_rights import StoreRights
 
 Routes = Sequence[DeclaredRoute]
 
 
 def compose_services(
-    services: Services,
+    services: PeopleServices,
     access: Access,
     prices: Prices,
     fraud: Fraud,
@@ -52,7 +53,6 @@ def compose_services(
     on_balance: Callable[[str, int], None],
     announcer: Announcer,
     refused_signatures: RefusedSignatures,
-    people: PeopleTransactions,
     fleet: FleetControl,
     instance: str,
     ticker: Ticker,
@@ -61,7 +61,7 @@ def compose_services(
     """Return what pages and API are built from.
 
     Args:
-        services: What every process has.
+        services: What every process has that recognises people.
         access: Who may send requests, and how often.
         prices: What calls are quoted from.
         fraud: What admission asks about accounts, and the counts it reports.
@@ -70,7 +70,6 @@ def compose_services(
         on_balance: Called with an account (id) and its balance if that does not cover a call.
         announcer: Calls a number and speaks a text.
         refused_signatures: Counts requests with a wrong signature.
-        people: Changes holders.
         fleet: What operators see of all nodes.
         instance: The name of this process.
         ticker: The beat of this process.
@@ -78,6 +77,7 @@ def compose_services(
 
     """
     settings, stores = services.settings, services.stores
+    payments = services.one(card_payments)
     admission = Admission(
         settings,
         tokens=access.tokens,
@@ -97,6 +97,7 @@ def compose_services(
         notify=services.notify,
         on_credit=services.on_credit,
         parts=services.parts,
+        taking_back=services.taking_back,
         auth=access.auth,
         velocity=access.velocity,
         admission=admission,
@@ -108,11 +109,12 @@ def compose_services(
         announcer=announcer,
         refused_signatures=refused_signatures,
         on_visitor_refusal=fraud.visitors.note,
-        people=people,
         fleet=fleet,
         instance=instance,
         ticker=ticker,
         answer_fields=answer_fields,
+        rows_of_people=SqlPersonalRows(stores.engine),
+        refundable_of=None if payments is None else credit_return(stores, payments).refundable,
     )
 
 
@@ -131,7 +133,6 @@ def api_routes(services: WebServices) -> Routes:
     )
     return [
         *rates.routes(),
-        *KeysApi(services.auth).routes(),
         *DocumentApi().routes(),
         *(route for app in APPS for route in app.routes(services)),
     ]

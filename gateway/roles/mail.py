@@ -23,11 +23,8 @@ from gateway.post.mail import mail_server
 from gateway.post.mail_queue import MailQueue
 from gateway.post.notices import Reader, Service
 from gateway.post.sender import MailWriter, Sender, Tidying
-from gateway.roles.versions import read_history
 from gateway.settings import Settings
-from gateway.stores import policy_notices
 from gateway.stores.mail_outbox import SqlMailOutbox
-from gateway.stores.policy_notices import PolicyNotices
 from gateway.words.data_map import Kept
 from gateway.words.languages import DEFAULT_LANGUAGE
 
@@ -91,9 +88,7 @@ class MailDuty:
         tidying = PeriodicTask(
             "tidy the mail outbox", Tidying(outbox).round, sender.TIDY_INTERVAL_S
         )
-        notices = PolicyNotices(engine, read_history(settings))
-        announcing = PeriodicTask("tell of new terms", notices.round, policy_notices.INTERVAL_S)
-        self._tasks = [tidying, announcing]
+        self._tasks = [tidying]
         self._sender: Sender | None = None
         if server := mail_server(settings):
             self._sender = Sender(outbox, build_writer(settings, engine), server)

@@ -27,7 +27,7 @@ from gateway.buttons.store import SqlButtons
 from gateway.embed.keys import Mode, publishable_key
 from gateway.embed.origins import LOOPBACK
 from gateway.embed.rules import Amounts, Rules
-from gateway.stores.password_hashes import Argon2Hashes
+from gateway.people.password_hashes import Argon2Hashes
 from gateway.stores.people_transactions import locked
 
 HOST_ORIGINS: Final = tuple(f"http://{host}:8000" for host in sorted(LOOPBACK))

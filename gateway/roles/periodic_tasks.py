@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from billing.ports import PARTITIONS
 from billing.stores.refill import SqlPositions
+from gateway.app import PeopleServices
 from gateway.buttons import ended_buttons, visitor_refusals
 from gateway.buttons.ended_buttons import EndedButtons
 from gateway.calls import ghosts, refusal_counts
@@ -25,18 +26,18 @@ from gateway.fleet.roster import Roster
 from gateway.heartbeat.periodic_task import PeriodicTask
 from gateway.payments.build import PaymentServices
 from gateway.payments.reconciler import PERIOD_S
+from gateway.people import address_countries
+from gateway.people.build import new_address_countries
 from gateway.post import mail_alarm
 from gateway.post.mail_alarm import MailAlarm
 from gateway.roles import unnamed_proxy
 from gateway.roles.carrier import CarrierSide
 from gateway.roles.fraud import Fraud
 from gateway.roles.membership import Membership
-from gateway.roles.people import People
 from gateway.roles.prices import Prices
 from gateway.roles.unnamed_proxy import UnnamedProxy
 from gateway.settings import Settings
 from gateway.sockets.tls import CERTIFICATE_INTERVAL_S, ServerTls
-from gateway.stores import address_countries
 from gateway.stores.drain_mark import RedisDrainMark
 from gateway.stores.mail_outbox import SqlMailOutbox
 from gateway.stores.opened import Stores
@@ -75,14 +76,15 @@ def of_proxy(proxy: UnnamedProxy) -> Sequence[PeriodicTask]:
     return (PeriodicTask("look for a proxy", proxy.look, unnamed_proxy.INTERVAL_S),)
 
 
-def of_people(people: People) -> Sequence[PeriodicTask]:
+def of_people(services: PeopleServices) -> Sequence[PeriodicTask]:
     """Return the tasks of a process that lets people in."""
-    if people.countries is None:
+    countries = services.one(new_address_countries)
+    if countries is None:
         return ()
     return (
         PeriodicTask(
             "look for new countries of addresses",
-            people.countries.refresh,
+            countries.refresh,
             address_countries.INTERVAL_S,
         ),
     )

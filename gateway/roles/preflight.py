@@ -36,6 +36,8 @@ from gateway.call import number
 from gateway.carriers.known import chosen
 from gateway.errors import EXIT_SETTINGS, EXIT_UNAVAILABLE, GatewayError, SettingsError
 from gateway.finding import Finding, away, wrong
+from gateway.people.address_countries import read_countries
+from gateway.people.own_documents import load_documents
 from gateway.roles import documents, listening, public_origin, storage
 from gateway.roles.branding import load_branding
 from gateway.roles.carrier import require_carrier
@@ -44,7 +46,6 @@ from gateway.roles.tracing import compose_tracing
 from gateway.settings import Settings
 from gateway.sockets import tls
 from gateway.stores import append_only, embedded, private_files, rights
-from gateway.stores.address_countries import read_countries
 from gateway.stores.leases import RedisNodeLeases
 
 CERTIFICATE_DAYS_LEFT_MIN = 14
@@ -118,7 +119,7 @@ def branding(settings: Settings) -> list[Finding]:
 async def own_documents(settings: Settings) -> list[Finding]:
     """Read the operator's documents, and compare them with what was posted."""
     try:
-        own = documents.load_documents(settings)
+        own = load_documents(settings)
     except SettingsError as error:
         return [wrong("documents", str(error))]
     if not own.texts:

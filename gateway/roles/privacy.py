@@ -16,6 +16,7 @@ from billing.clock import utc_now
 from database.engine import TIMEOUT_S, empty_log
 from database.errors import StoreUnavailableError
 from gateway.heartbeat.periodic_task import PeriodicTask
+from gateway.people.export_store import SqlExports
 from gateway.personal_data.retention import SqlRetention
 from gateway.personal_data.rows import SqlPersonalRows
 from gateway.privacy import export_maker, retention
@@ -23,7 +24,6 @@ from gateway.privacy.export_maker import ExportMaker
 from gateway.privacy.retention import Retention
 from gateway.settings import Settings
 from gateway.stores.duties import SqlDuties
-from gateway.stores.exports import SqlExports
 from gateway.stores.opened import Stores
 
 LOG_EMPTIED_EVERY_S: Final = 600.0

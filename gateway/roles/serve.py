@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 
-from gateway.app import Services, WebServices, Work
+from gateway.app import PeopleServices, WebServices, Work
 from gateway.apps import APPS
 from gateway.buttons.ended_buttons import EndedButtons
 from gateway.buttons.era_store import RedisButtonEras
@@ -32,10 +32,12 @@ from gateway.charging import recovery
 from gateway.charging.rounds import Metering
 from gateway.fleet.messages import CarrierNews, NotStartedAgain, Reply
 from gateway.heartbeat.periodic_task import PeriodicTask
-from gateway.http.api.admin import AdminRoutes
+from gateway.http.admin_routes import AdminRoutes
 from gateway.http.app import create_app
 from gateway.logs.refused_signatures import RefusedSignatures
 from gateway.payments.build import PaymentServices, card_payments
+from gateway.people.build import new_documents, new_hasher, new_holders
+from gateway.personal_data.taking_back import TAKING_BACK
 from gateway.roles import http, periodic_tasks, storage
 from gateway.roles.access import Access, compose_access
 from gateway.roles.administration import admin_routes
@@ -47,7 +49,7 @@ from gateway.roles.fleet import Fleet, compose_fleet, new_log_level, of_node, of
 from gateway.roles.fraud import Fraud, compose_fraud
 from gateway.roles.journal import of_journal, open_journal
 from gateway.roles.membership import Membership, new_membership
-from gateway.roles.people import People, compose_people, new_door
+from gateway.roles.pages import new_door
 from gateway.roles.port import Port, compose_port, new_beat, serve_no_media
 from gateway.roles.post import Post, open_post
 from gateway.roles.prices import Prices, load_deck, load_prices
@@ -132,7 +134,7 @@ class Gateway:
         self._stops = Stops()
         self.stores: Stores
         self.post: Post
-        self._services: Services
+        self._services: PeopleServices
         self.media: Media | None = None
         """None where the process holds no calls."""
         self.fleet: Fleet
@@ -142,7 +144,6 @@ class Gateway:
         self._carrier_side: CarrierSide
         self._access: Access
         self._fraud: Fraud
-        self._people: People
         self._payments: PaymentServices | None = None
         self._journal: ErasureJournal
         self._calls: Calls | NoCalls = NoCalls()
@@ -213,8 +214,12 @@ class Gateway:
         )
         stops.add("ending of lost carrier calls", side.ghosts.stop)
         stops.add("events", post.events.stop)
-        self._services = Services(
-            settings=settings, stores=stores, notify=post.notify, on_credit=self._charge_now
+        self._services = PeopleServices(
+            settings=settings,
+            stores=stores,
+            notify=post.notify,
+            on_credit=self._charge_now,
+            taking_back=TAKING_BACK,
         )
         self._take_payments(stops)
         self._on_step("documents and passwords")
@@ -259,7 +264,7 @@ class Gateway:
         ]
         self.app = create_app(
             routes,
-            show_missing=new_door(self._people, self._access.velocity).show_missing,
+            show_missing=new_door(self._services, self._access.velocity).show_missing,
             meter=telemetry.requests,
             tracer=tracing.tracer,
         )
@@ -283,7 +288,7 @@ class Gateway:
                 *periodic_tasks.of_payments(self._payments),
                 *of_erasure(settings, self.stores, self._payments, self._journal),
                 *periodic_tasks.of_quotes(prices, self._fraud),
-                *periodic_tasks.of_people(self._people),
+                *periodic_tasks.of_people(self._services),
             ]
         return tasks
 
@@ -297,16 +302,18 @@ class Gateway:
 
     async def _let_people_in(self, stops: Stops) -> None:
         """Compose access control, the rules of people's calls, and where people are kept."""
-        settings, stores = self.settings, self.stores
-        self._people = people = compose_people(settings, stores, self._charge_now)
-        stops.add("password hasher", people.close)
+        settings, stores, services = self.settings, self.stores, self._services
         if self.role.answers_people:
-            await people.hasher.start()
-        await post_documents(people.documents, settings, stores.engine)
+            hasher = services.one(new_hasher)
+            stops.add("password hasher", hasher.close)
+            await hasher.start()
+        await post_documents(services.one(new_documents), settings, stores.engine)
         self._fraud = fraud = compose_fraud(settings, stores)
         stops.add("counts of refused calls", fraud.refusals.close)
         stops.add("counts of refused visitors", fraud.visitors.close)
-        self._access = self._tracing.follow(compose_access(settings, stores, people.holders))
+        self._access = self._tracing.follow(
+            compose_access(settings, stores, services.one(new_holders))
+        )
 
     async def _hold_calls(self, stops: Stops) -> None:
         """Become a node: own the calls under its id, and settle those of an earlier run."""
@@ -326,7 +333,7 @@ class Gateway:
             metering,
             notify=self.post.notify,
             probe=self._membership.look_at_origin,
-            grants=compose_grants(stores, self._people.holders),
+            grants=compose_grants(stores, self._services.one(new_holders)),
             turned_away=self._fraud.visitors.note,
         )
         self._calls, self._port = media.calls, media.port
@@ -384,8 +391,8 @@ class Gateway:
             self._carrier_side.ghosts.found(news.carrier_call_id, news.call_id)
 
     def _routes_of_people(self, prices: Prices) -> http.Routes:
-        settings, stores, payments = self.settings, self.stores, self._payments
-        access, fraud, people = self._access, self._fraud, self._people
+        stores, payments = self.stores, self._payments
+        access, fraud = self._access, self._fraud
         index = CallIndex(self._live.node, self._live, stores.records, stores.gate)
         self._web = services = http.compose_services(
             self._services,
@@ -397,7 +404,6 @@ class Gateway:
             on_balance=_tell_nobody if payments is None else payments.auto.consider,
             announcer=self._carrier_side.carrier,
             refused_signatures=self._refused,
-            people=people.people,
             fleet=self.fleet.control,
             instance=self._membership.instance,
             ticker=self._port.ticker,
@@ -406,8 +412,8 @@ class Gateway:
         self._works = {app.name: app.web_work(services) for app in APPS if app.web_work is not None}
         return [
             *http.api_routes(services),
-            *site_routes(services, people),
-            *admin_routes(settings, stores, access, people.sessions, self.fleet.control),
+            *site_routes(services),
+            *admin_routes(services),
         ]
 
     def _tasks_of_books(self, alarms: periodic_tasks.Alarms) -> Sequence[PeriodicTask]:

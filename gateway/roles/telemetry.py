@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, disable_created_metrics
 
 from gateway.heartbeat.ticker import Ticker
 from gateway.http.access import DeclaredRoute
-from gateway.http.api.admin import AdminRoutes
+from gateway.http.admin_routes import AdminRoutes
 from gateway.http.metrics import RequestMeter, metrics_routes
 from gateway.logs import call_events
 from gateway.ports import NodeLoad

@@ -16,7 +16,7 @@ from gateway.call.supervision import GRANT_S, SILENT_REASON_MAX, Grant, Mode, Ru
 from gateway.calls.media_address import media_url
 from gateway.errors import RequestRefusedError
 from gateway.http.access import DeclaredRoute
-from gateway.http.api.admin import ACCOUNT, ActRequest, AdminRoutes, Reason, account_in, order_of
+from gateway.http.admin_routes import ACCOUNT, ActRequest, AdminRoutes, Reason, account_in, order_of
 from gateway.http.api.fleet import CALLS, CallFinder
 from gateway.http.bearer import Authenticator
 from gateway.http.body import read_json

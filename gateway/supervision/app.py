@@ -19,7 +19,7 @@ def _apis() -> Mapping[str, Sequence[type]]:
 
 
 def _routes(services: WebServices) -> Sequence[DeclaredRoute]:
-    from gateway.http.api.admin import AdminRoutes
+    from gateway.http.admin_routes import AdminRoutes
     from gateway.http.api.fleet import CallFinder
     from gateway.supervision.api import FleetSupervisionApi, GrantDesk, OwnSupervisionApi
     from gateway.supervision.store import RedisGrants, SqlSupervision
@@ -46,11 +46,12 @@ def _page_types() -> Sequence[type]:
 
 def _page_routes(services: WebServices, door: Door) -> Sequence[DeclaredRoute]:
     from billing.clock import utc_now
+    from gateway.people.build import new_store
     from gateway.supervision.own_rule import Supervision
     from gateway.supervision.pages import SupervisionPages
     from gateway.supervision.store import SqlHolderSupervision
 
-    rules = SqlHolderSupervision(services.people)
+    rules = SqlHolderSupervision(services.one(new_store))
     return SupervisionPages(door, Supervision(rules, services.velocity, utc_now)).routes()
 
 

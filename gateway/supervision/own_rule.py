@@ -14,10 +14,9 @@ from accounts.notice import Notice
 from accounts.session import is_stepped_up
 from billing.clock import Clock
 from gateway.call.supervision import SILENT_REASON_MAX, Deed, Mode, Rule, readable
+from gateway.http.outcomes import Faults, SessionOver, StepUpNeeded
+from gateway.http.sessions import SignedIn
 from gateway.limits.velocity import refuse, supervision_uses
-from gateway.people.password import StepUpNeeded
-from gateway.people.sessions import SessionOver, SignedIn
-from gateway.people.sign_up import Faults
 from gateway.ports import Velocity
 
 OFF = "off"

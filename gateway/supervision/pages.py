@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Final
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.call.supervision import SILENT_REASON_MAX, Deed, Mode
 from gateway.http.access import DeclaredRoute
+from gateway.http.outcomes import Faults, SessionOver, StepUpNeeded
+from gateway.http.sessions import SignedIn
 from gateway.http.site.door import SUPERVISION, Door, said_in, see
-from gateway.http.site.forms import SupervisionFields, read_form
-from gateway.people.password import StepUpNeeded
-from gateway.people.sessions import SessionOver, SignedIn
-from gateway.people.sign_up import Faults
+from gateway.http.site.forms import Line, read_form
 from gateway.supervision.own_rule import OFF, RuleChosen, RuleForm, Supervision
 
 DEEDS_SHOWN: Final = 20
@@ -41,6 +41,14 @@ class SupervisionPage:
 
 
 PAGES: Final = (SupervisionPage,)
+
+
+class SupervisionFields(msgspec.Struct):
+    """The form of `/account/supervision`."""
+
+    most: Line = ""
+    silent: bool = False
+    silent_reason: Line = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from gateway.errors import RequestRefusedError
 from gateway.http.access import DeclaredRoute
-from gateway.http.api.admin import ADMIN, AdminRoutes, Reason, order_of
+from gateway.http.admin_routes import ADMIN, AdminRoutes, Reason, order_of
 from gateway.http.body import read_json
 from gateway.http.operation import operation
 from gateway.http.principal import Principal

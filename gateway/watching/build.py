@@ -10,7 +10,7 @@ from functools import partial
 from billing.clock import utc_now
 from gateway.app import WebServices
 from gateway.http.access import DeclaredRoute
-from gateway.http.api.admin import AdminRoutes
+from gateway.http.admin_routes import AdminRoutes
 from gateway.watching.alarm_store import RedisAlarms
 from gateway.watching.alarming import Alarming
 from gateway.watching.alarms_api import AlarmsApi

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.http.access import DeclaredRoute
-from gateway.http.api.admin import ADMIN, AdminRoutes
+from gateway.http.admin_routes import ADMIN, AdminRoutes
 from gateway.http.operation import operation
 from gateway.http.principal import Principal
 from gateway.http.problems import Json

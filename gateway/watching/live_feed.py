@@ -22,7 +22,7 @@ from database.errors import StoreUnavailableError
 from gateway.errors import RequestRefusedError
 from gateway.http import problems
 from gateway.http.access import DeclaredRoute
-from gateway.http.api.admin import ADMIN, AdminRoutes
+from gateway.http.admin_routes import ADMIN, AdminRoutes
 from gateway.http.bearer import Authenticator
 from gateway.http.operation import EVENT_STREAM, operation
 from gateway.http.principal import Principal

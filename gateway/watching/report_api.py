@@ -19,7 +19,7 @@ from gateway.browser import messages as wire
 from gateway.browser.reports import money
 from gateway.errors import RequestRefusedError
 from gateway.http.access import DeclaredRoute
-from gateway.http.api.admin import ADMIN, AdminRoutes
+from gateway.http.admin_routes import ADMIN, AdminRoutes
 from gateway.http.operation import operation
 from gateway.http.principal import Principal
 from gateway.http.problems import Json

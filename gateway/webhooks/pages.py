@@ -14,10 +14,10 @@ from starlette.responses import Response
 
 from gateway.errors import RequestRefusedError
 from gateway.http.access import DeclaredRoute
+from gateway.http.sessions import SignedIn
 from gateway.http.site.door import ACCOUNT, Door, said_in, see
 from gateway.http.site.forms import Line, Lines, new_once, read_form
 from gateway.limits.velocity import refuse, webhook_setting_uses
-from gateway.people.sessions import SignedIn
 from gateway.shown_name import NameFault, fault_of
 from gateway.webhooks.acts import known_id, seed_of
 from gateway.webhooks.events import endpoint_id

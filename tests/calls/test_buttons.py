@@ -17,7 +17,7 @@ import msgspec
 import pytest
 from altcha import v1 as altcha
 
-from gateway.app import Services
+from gateway.app import PeopleServices
 from gateway.buttons.build import new_proofs
 from gateway.buttons.ports import Change, CodeTry, NewButton, ProofCaller, ProofStart
 from gateway.calls.index import CallIndex
@@ -28,12 +28,12 @@ from gateway.embed.keys import Mode, publishable_key
 from gateway.embed.rules import Rules
 from gateway.heartbeat.ticker import Ticker
 from gateway.logs.refused_signatures import RefusedSignatures
+from gateway.personal_data.taking_back import TAKING_BACK
 from gateway.roles import http
 from gateway.roles.access import compose_access
 from gateway.roles.fleet import compose_fleet
 from gateway.roles.fraud import compose_fraud
 from gateway.roles.membership import new_membership
-from gateway.roles.people import compose_people
 from gateway.roles.prices import load_deck, load_prices
 from tests.calls.world import ECHO, SILENT_FRAME, Customer, Phone, World, eventually
 from tests.gateway.buttons.button_books import buttons_of
@@ -366,7 +366,7 @@ async def test_a_number_is_proven_by_a_code_that_a_call_speaks(world: World, cus
         prices = await load_prices(world.settings, stores.engine, deck)
         fraud = compose_fraud(world.settings, stores)
         services = http.compose_services(
-            Services(settings=world.settings, stores=stores),
+            PeopleServices(settings=world.settings, stores=stores, taking_back=TAKING_BACK),
             compose_access(world.settings, stores),
             prices,
             fraud,
@@ -375,7 +375,6 @@ async def test_a_number_is_proven_by_a_code_that_a_call_speaks(world: World, cus
             on_balance=lambda _account_id, _micros: None,
             announcer=carrier,
             refused_signatures=RefusedSignatures(Ticker(lambda: 0)),
-            people=compose_people(world.settings, stores).people,
             fleet=compose_fleet(
                 world.settings,
                 stores,

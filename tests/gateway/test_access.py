@@ -21,15 +21,17 @@ from accounts.stores.links import make_link
 from billing.rating import Rate
 from billing.stores import tables
 from database.engine import TIMEOUT_S, writing
+from gateway.app import PeopleServices
 from gateway.buttons.ports import NewButton
 from gateway.charging.recovery import bring_credits
 from gateway.embed.keys import Mode, publishable_key
 from gateway.embed.rules import Rules
 from gateway.http.access import Access, DeclaredRoute
 from gateway.http.bearer import key_hash, new_api_key
+from gateway.people.build import new_hasher, new_sessions, new_store
 from gateway.people.sign_up import verify_email
+from gateway.personal_data.taking_back import TAKING_BACK
 from gateway.roles import storage
-from gateway.roles.people import People, compose_people
 from gateway.roles.serve import Gateway
 from gateway.scopes import PAGE, Scope
 from gateway.settings_variables import from_mapping
@@ -94,7 +96,7 @@ class Site:
 
     nodes: list[Gateway]
     stores: Stores
-    people: People
+    services: PeopleServices
     http: aiohttp.ClientSession
 
     async def new_key(self, account_id="alice", scopes=PAGE, expires_at=None):
@@ -113,18 +115,20 @@ class Site:
     async def new_holder(self, account_id, *, proven=True):
         """Let somebody sign up, by mail and form; return their address."""
         email = f"{account_id}@example.com"
-        password_hash = await self.people.hasher.hash(PASSWORD)
+        password_hash = await self.services.one(new_hasher).hash(PASSWORD)
         new = NewHolder(account_id, "USD", email, email, password_hash, "en", current())
-        await self.people.people.sign_up(new, verify_email(email))
+        await self.services.one(new_store).sign_up(new, verify_email(email))
         if proven:
             link = await self.new_link(account_id, Purpose.PROVE_ADDRESS)
-            assert await self.people.people.prove_address(link, password_hash)
+            assert await self.services.one(new_store).prove_address(link, password_hash)
         return email
 
     async def new_link(self, account_id, purpose):
         """Return the digest of a link as a mail brings it."""
         email, secret = f"{account_id}@example.com", f"{purpose} of {account_id}"
-        await self.people.people.tell(account_id, Notice("verify_email", email, link=purpose))
+        await self.services.one(new_store).tell(
+            account_id, Notice("verify_email", email, link=purpose)
+        )
         async with writing(self.stores.engine, TIMEOUT_S) as connection:
             at = datetime.now(UTC)
             assert await make_link(connection, purpose, account_id, email, at=at, secret=secret)
@@ -193,11 +197,13 @@ async def running(folder, redis_url, **more):
             stack.push_async_callback(nodes[-1].stop, at_once)
         stores = await storage.open_stores(nodes[0].settings, is_child=True)
         stack.push_async_callback(stores.close)
-        people = compose_people(nodes[0].settings, stores)
-        stack.push_async_callback(people.close)
+        services = PeopleServices(
+            settings=nodes[0].settings, stores=stores, taking_back=TAKING_BACK
+        )
+        stack.push_async_callback(services.one(new_hasher).close)
         # Each request says itself whose it is.
         client = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
-        yield Site(nodes, stores, people, await stack.enter_async_context(client))
+        yield Site(nodes, stores, services, await stack.enter_async_context(client))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -375,12 +381,12 @@ async def test_every_route_lets_in_people_as_it_says(site, who):
     source = FROM_ELSEWHERE if who == "elsewhere" else FROM_US
     if who == "locked":
         link = await site.new_link(account_id, Purpose.NOT_ME)
-        assert await site.people.people.lock(link, verify_email(email))
+        assert await site.services.one(new_store).lock(link, verify_email(email))
     for needs, method, path in requests(node):
         # Anew each time: some routes end the session.
         cookie = await _session_of(site, account_id)
         if who == "ended":
-            await site.people.sessions.end_all(account_id)
+            await site.services.one(new_sessions).end_all(account_id)
         options = {"json": {}} if method in ("POST", "PUT") and path.startswith("/v1/") else {}
         headers = {**source, "cookie": cookie}
         status, body = await site.ask(node, method, path, headers=headers, **options)
@@ -393,9 +399,9 @@ async def test_every_route_lets_in_people_as_it_says(site, who):
 async def _session_of(site, account_id):
     """Return the cookie of a new session, without the work of a password."""
     at = datetime.now(UTC)
-    epoch = (await site.people.people.holder(account_id)).credentials_epoch
+    epoch = (await site.services.one(new_store).holder(account_id)).credentials_epoch
     session = Session(account_id, "device", frozenset({"pwd"}), epoch, at, at, at)
-    return f"caller={await site.people.sessions.begin(session)}"
+    return f"caller={await site.services.one(new_sessions).begin(session)}"
 
 
 async def test_people_reach_only_their_own_account(site):
@@ -456,9 +462,9 @@ async def test_a_person_calls_and_a_token_is_worth_no_more_than_they(site):
     assert (await asked("/v1/call-tokens", destination=ECHO))[1]["code"] == "insufficient_credit"
     tokens = [(await asked())[1]["token"] for _ in range(2)]
     assert await site.start(first, tokens.pop()) == "check-ready"
-    epoch = (await site.people.people.holder("dora")).credentials_epoch
-    password_hash = await site.people.hasher.hash("another of mine 99")
-    changed = await site.people.people.set_password(
+    epoch = (await site.services.one(new_store).holder("dora")).credentials_epoch
+    password_hash = await site.services.one(new_hasher).hash("another of mine 99")
+    changed = await site.services.one(new_store).set_password(
         "dora", epoch, password_hash, verify_email(email)
     )
     assert changed.credentials_epoch == epoch + 1
@@ -505,7 +511,7 @@ async def test_another_credentials_epoch_holds_at_once_everywhere(site, act):
     headers = {**FROM_US, "cookie": await site.sign_in(email)}
     for node in site.nodes:
         assert (await site.ask(node, "GET", "/v1/key", headers=headers))[0] == 200
-    people, notice = site.people.people, Notice("password_changed", email)
+    people, notice = site.services.one(new_store), Notice("password_changed", email)
     epoch = (await people.holder(name)).credentials_epoch
     # The session itself is left as it is: that it is found does not say that it stands.
     if act == "set":

@@ -23,19 +23,13 @@ def test_an_app_is_a_folder_that_is_named_like_it(app):
 @each_app
 def test_operations_are_in_the_document_under_the_apps_heading(app):
     for heading, apis in app.apis().items():
-        # Those of apps that are listed before it come first, classes of no app last.
-        earlier = APPS[: APPS.index(app)]
-        begin = sum(len(each.apis().get(heading, ())) for each in earlier)
-        assert GROUPS[heading][begin : begin + len(apis)] == tuple(apis)
-        own = [each.name for api in apis for each in operations_of(api)]
-        assert own
-        before = sum(
-            len(list(operations_of(api)))
-            for each in earlier
-            for api in each.apis().get(heading, ())
-        )
+        before = [api for each in APPS[: APPS.index(app)] for api in each.apis().get(heading, ())]
+        # Apps come in their order, and classes of no app follow.
+        assert GROUPS[heading][: len(before) + len(apis)] == (*before, *apis)
+        assert all(list(operations_of(api)) for api in apis)
+        own = [each.name for api in (*before, *apis) for each in operations_of(api)]
         listed = [each.name for group, each in operations() if group == heading]
-        assert listed[before : before + len(own)] == own
+        assert listed[: len(own)] == own
 
 
 @pytest.mark.parametrize(
@@ -66,6 +60,6 @@ def test_what_is_stored_of_people_is_mapped_exported_and_forgotten_in_time(app):
 def test_names_are_not_shared():
     assert list(personal_rows()) == [app.name for app in APPS if app.personal_rows is not None]
     assert len({app.name for app in APPS}) == len(APPS)
-    classes = [api for app in APPS for apis in app.apis().values() for api in apis]
+    classes = [api for apis in GROUPS.values() for api in apis]
     assert len(set(classes)) == len(classes)
     assert {heading for app in APPS for heading in app.apis()} <= GROUPS.keys()

@@ -27,10 +27,10 @@ from gateway.call.supervision import GRANT_S, Grant
 from gateway.charging.audited import Audited
 from gateway.data_map import HOSTS, KINDS
 from gateway.embed.refusals import Reason
-from gateway.http.site.country_pages import CountryPages
 from gateway.limits.velocity import LIMITS, Use
 from gateway.logs.call_events import EVENTS, FIELDS
 from gateway.logs.formats import WRITER
+from gateway.people.country_pages import CountryPages
 from gateway.personal_data.rows import TABLES
 from gateway.ports import CallOrder
 from gateway.stores.aof import RedisAof

@@ -45,7 +45,7 @@ HEAVY = {
 
 STORES = {"redis", "sqlalchemy"}
 CHECKS = STORES | {"aiohttp", "cryptography.hazmat", "phonenumbers", "smtplib", "uvicorn"}
-SERVER = CHECKS | {"email_validator", "jinja2", "limits", "starlette", "websockets"}
+SERVER = CHECKS | {"jinja2", "limits", "starlette", "websockets"}
 USED = {
     "drain": STORES | {"smtplib"},
     "media": SERVER,

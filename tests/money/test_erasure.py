@@ -28,13 +28,14 @@ from database.engine import TIMEOUT_S, reading, writing
 from database.errors import StoreUnavailableError
 from gateway.charging.account_erasure import REST, AccountErasure
 from gateway.charging.recovery import fill_gate
+from gateway.people.departure_store import SqlDepartures
+from gateway.people.store import SqlPeople
 from gateway.personal_data.erasing import LEASED, SqlErasing
-from gateway.personal_data.people import SqlPeople
 from gateway.personal_data.retention import SqlRetention
+from gateway.personal_data.taking_back import TAKING_BACK
 from gateway.post import outbox_rules
 from gateway.stores.accounts import SqlAccountStore
 from gateway.stores.aof import RedisAof
-from gateway.stores.departures import SqlDepartures
 from gateway.stores.erasure_journal import ErasureJournal
 from gateway.stores.mail_outbox import SqlMailOutbox, queue_notice
 from tests.money.ledger_world import UNIT
@@ -79,7 +80,11 @@ class House:
         self.erasures = Mortal(self.kept)
         self.journal = ErasureJournal(folder / "erased.log", self.kept, self.accounts.mark_deleted)
         self.people = SqlPeople(
-            self.engine, queue_notice, clock=self.clock, on_freeze=world.gate.freeze
+            self.engine,
+            queue_notice,
+            clock=self.clock,
+            on_freeze=world.gate.freeze,
+            taking_back=TAKING_BACK,
         )
         self.departures = SqlDepartures(self.people)
         self.mails = SqlMailOutbox(self.engine, clock=self.clock)

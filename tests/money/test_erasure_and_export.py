@@ -15,9 +15,9 @@ from accounts.erasure import GRACE
 from accounts.export import Export, ExportState
 from accounts.stores import tables as people
 from database.engine import TIMEOUT_S, reading
+from gateway.people.export_store import SqlExports
 from gateway.personal_data.rows import SqlPersonalRows
 from gateway.privacy.export_maker import ExportMaker
-from gateway.stores.exports import SqlExports
 from tests.money.test_erasure import DIALLED, EMAIL, NEEDLES, finish, house, send_last_mail
 
 __all__ = ["house"]

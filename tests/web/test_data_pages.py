@@ -18,10 +18,10 @@ from accounts.link import Purpose
 from accounts.notice import Notice
 from gateway.call.supervision import Deed, Mode, Rule
 from gateway.http.app import create_app
-from gateway.http.site.country_pages import CountryPages
-from gateway.http.site.own_documents import EVERYBODY, OwnDocuments
-from gateway.http.site.own_text import read_own_text
 from gateway.people.countries import Countries
+from gateway.people.country_pages import CountryPages
+from gateway.people.own_documents import EVERYBODY, OwnDocuments
+from gateway.people.own_text import read_own_text
 from tests.gateway.http.site.conftest import Site
 from tests.gateway.people.memory import EMAIL, PASSWORD
 from tests.gateway.people.test_countries import Kept

@@ -20,12 +20,12 @@ from gateway.fleet.exchange import NodeSilentError
 from gateway.fleet.messages import LEVEL_MINUTES, LevelMinutes, LogLevel, level_said
 from gateway.fleet.roster import NodeFacts
 from gateway.http.access import DeclaredRoute
-from gateway.http.api.admin import ADMIN, ActRequest, AdminRoutes, Reason, order_of
+from gateway.http.admin_routes import ADMIN, ActRequest, AdminRoutes, Reason, order_of
 from gateway.http.body import read_json
 from gateway.http.operation import operation
 from gateway.http.principal import Principal
 from gateway.http.problems import Json
-from gateway.people.administration import Administration
+from gateway.operators import Order
 from gateway.ports import LiveCall
 from gateway.scopes import Scope
 
@@ -81,6 +81,19 @@ class EndedCalls(Protocol):
         """Return whether there was such a call, of one account or of anyone."""
 
 
+class ActNotes(Protocol):
+    """Writes into the audit log what operators do with nodes and calls.
+
+    Raises StoreUnavailableError.
+    """
+
+    async def note_log_level(self, node: str, level: str, order: Order) -> None:
+        """Note that an operator changes the log level of a node."""
+
+    async def note_ended_call(self, account_id: str, call_id: str, order: Order) -> None:
+        """Note that an operator ends a call. Raises LookupError if there is no such account."""
+
+
 @dataclass(frozen=True, slots=True)
 class CallFinder:
     """Finds live calls, on any node."""
@@ -112,7 +125,7 @@ class FleetApi:
     routing: AdminRoutes
     control: FleetControl
     finder: CallFinder
-    administration: Administration
+    notes: ActNotes
 
     def routes(self) -> list[DeclaredRoute]:
         """Return the resources' routes."""
@@ -159,7 +172,7 @@ class FleetApi:
         try:
             self.control.require(node)
             # Written first: whatever happens next, it is known who wanted it.
-            await self.administration.note_log_level(node, said, order)
+            await self.notes.note_log_level(node, said, order)
             await self.control.set_log_level(node, body.level, body.minutes)
         except LookupError:
             raise RequestRefusedError("node_not_found") from None
@@ -199,9 +212,7 @@ class FleetApi:
         order = order_of(principal, body.reason)
         call = await self.finder.find(request)
         # Written first: whatever happens next, it is known who wanted it.
-        await self.administration.note_ended_call(
-            call.opened.account_id, call.opened.call_id, order
-        )
+        await self.notes.note_ended_call(call.opened.account_id, call.opened.call_id, order)
         try:
             await self.control.end(call)
         except NodeSilentError:

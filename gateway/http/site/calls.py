@@ -27,12 +27,12 @@ from gateway.calls.shown_figures import cell_of, measured, text_of, time_cell
 from gateway.cause import Cause
 from gateway.errors import RequestRefusedError
 from gateway.http.access import DeclaredRoute
+from gateway.http.sessions import SignedIn
 from gateway.http.site.call_pages import CallFacts, CallLineRow, CallPage, CallsPage, FigureRow
 from gateway.http.site.call_query import ENDED_BY, OUTCOMES, filter_of, read_query
 from gateway.http.site.door import CALLS, Door, cursor_in
 from gateway.http.site.receipts import per_minute_of, steps_of
 from gateway.http.site.rendering import HEADERS
-from gateway.people.sessions import SignedIn
 from gateway.ports import LiveCall
 
 PAGE_CALLS: Final = 25

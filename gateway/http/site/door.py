@@ -20,6 +20,7 @@ from gateway.errors import FormSentBeforeError, RequestRefusedError
 from gateway.http.access import Access, DeclaredRoute
 from gateway.http.holders import Holders
 from gateway.http.principal import Principal
+from gateway.http.sessions import SignedIn
 from gateway.http.site.countries import names_of
 from gateway.http.site.forms import (
     AnsweredBeforeError,
@@ -33,10 +34,8 @@ from gateway.http.site.pages import ErrorPage, Page, SentFormPage
 from gateway.http.site.rendering import HEADERS, Pages
 from gateway.http.site.words import WORDS, best_language
 from gateway.http.velocity import address_of
+from gateway.http.visitor import Visitor
 from gateway.limits.velocity import refuse, wrong_session_uses
-from gateway.people.sessions import SignedIn
-from gateway.people.sign_in import CodeNeeded, Welcome
-from gateway.people.visitor import Visitor
 from gateway.ports import Velocity
 from gateway.problems import PROBLEMS
 from gateway.words.languages import DEFAULT_LANGUAGE
@@ -237,24 +236,6 @@ class Door:
             user_agent=request.headers.get("user-agent", "")[:_AGENT_CHARS_MAX],
             device_secret=self.holders.cookies.device(request),
         )
-
-    async def welcome(
-        self, request: Request, welcome: Welcome, following: str, **query: str
-    ) -> Response:
-        """Go on at a page with a session that has begun; the one that the browser sent is over."""
-        cookies = self.holders.cookies
-        if before := cookies.session(request):
-            await self.holders.sessions.sign_out(before)
-        response = see(following, **query)
-        cookies.set_session(response, welcome.session_secret)
-        cookies.set_device(response, welcome.device_secret)
-        return response
-
-    def ask_for_code(self, needed: CodeNeeded, following: str) -> Response:
-        """Let a browser whose password was right go on with a code."""
-        response = see(SIGN_IN_CODE, next=following)
-        self.holders.cookies.set_ceremony(response, needed.ceremony_secret)
-        return response
 
     async def sign_in_first(self, request: Request, back: str) -> Response:
         """Return the redirect to the sign-in and back; a session that has ended is mentioned.

@@ -40,10 +40,7 @@ _FIELDS_MAX: Final = 32
 
 # Longer than what is accepted, so that a person learns what is too long.
 Line = Annotated[str, msgspec.Meta(max_length=512)]
-_Password = Annotated[str, msgspec.Meta(max_length=1024)]
-_Answer = Annotated[str, msgspec.Meta(max_length=FORM_BYTES_MAX)]
 Lines = Annotated[str, msgspec.Meta(max_length=FORM_BYTES_MAX)]
-_CredentialId = Annotated[str, msgspec.Meta(max_length=1364)]
 _F = TypeVar("_F")
 
 
@@ -59,225 +56,16 @@ class Nothing(msgspec.Struct):
     """A form that is only a button."""
 
 
-class SignUpFields(msgspec.Struct):
-    """The form of `/sign-up`."""
-
-    email: Line = ""
-    password: _Password = ""
-    terms: bool = False
-    adult: bool = False
-
-
-class SignInFields(msgspec.Struct):
-    """The form of `/sign-in`."""
-
-    email: Line = ""
-    password: _Password = ""
-    next: Line = ""
-
-
-class AddressFields(msgspec.Struct):
-    """A form that asks for an e-mail address."""
-
-    email: Line = ""
-
-
-class PasswordFields(msgspec.Struct):
-    """A form that asks for a password: a new one, or the present one and where to go on."""
-
-    password: _Password = ""
-    next: Line = ""
-
-
-class ConfirmFields(msgspec.Struct):
-    """The proofs of a sign-in again, and where to go on."""
-
-    password: _Password = ""
-    code: Line = ""
-    next: Line = ""
-
-
-class CodeFields(msgspec.Struct):
-    """A code of the second factor."""
-
-    code: Line = ""
-    by: Line = ""
-    """`recovery` if the form asked for a recovery code."""
-    next: Line = ""
-
-
-class PasskeyFields(msgspec.Struct):
-    """What a passkey has signed."""
-
-    ceremony: Line = ""
-    answer: _Answer = ""
-    """JSON from the browser."""
-    next: Line = ""
-
-
-class NamedPasskeyFields(msgspec.Struct):
-    """A passkey with its name: a new one, or one that is renamed or removed."""
-
-    ceremony: Line = ""
-    answer: _Answer = ""
-    id: _CredentialId = ""
-    name: Line = ""
-
-
-class CountryFields(msgspec.Struct):
-    """A form that names a country by its code."""
-
-    country: Line = ""
-
-
-class SupervisionFields(msgspec.Struct):
-    """The form of `/account/supervision`."""
-
-    most: Line = ""
-    silent: bool = False
-    silent_reason: Line = ""
-
-
-class SessionFields(msgspec.Struct):
-    """A button that ends one session."""
-
-    name: Line = ""
-
-
-class TopUpFields(msgspec.Struct):
-    """The form that begins a payment, on a page or with the saved card."""
-
-    once: Line = ""
-    """Created with the form: the same form sent twice begins one payment."""
-    amount: Line = ""
-    """Of the button that was pressed; empty for the field beside it."""
-    other: Line = ""
-    save_card: bool = False
-
-
-class AutoTopUpFields(msgspec.Struct):
-    """The form of automatic top-ups."""
-
-    enabled: bool = False
-    threshold: Line = ""
-    amount: Line = ""
-
-
-class NewKeyFields(msgspec.Struct):
-    """The form that creates an API key."""
-
-    once: Line = ""
-    """Created with the form: the same form sent twice creates one key."""
-    label: Line = ""
-    calls: bool = False
-    records: bool = False
-    payments: bool = False
-    account: bool = False
-    buttons: bool = False
-    supervise: bool = False
-    webhooks: bool = False
-    day_cap: Line = ""
-    days: Line = ""
-
-
-class KeyFields(msgspec.Struct):
-    """A button that revokes a key."""
-
-    key_id: Line = ""
-
-
-class ButtonFields(msgspec.Struct):
-    """The form of a button; `button_forms` converts the fields that are not text."""
-
-    once: Line = ""
-    """Created with the form: the same form sent twice creates one button."""
-    label: Line = ""
-    title: Line = ""
-    origins: Lines = ""
-    """One per line."""
-    destination: Line = ""
-    """E.164, or `SIGNED`."""
-    opens: Line = "always"
-    """`always` or `week`."""
-    zone: Line = ""
-    monday: Line = ""
-    tuesday: Line = ""
-    wednesday: Line = ""
-    thursday: Line = ""
-    friday: Line = ""
-    saturday: Line = ""
-    sunday: Line = ""
-    holidays: Lines = ""
-    """One per line."""
-    seconds_max: Line = ""
-    calls_at_once: Line = ""
-    visitor_hour: Line = ""
-    visitor_day: Line = ""
-    button_hour: Line = ""
-    button_day: Line = ""
-    day_cap: Line = ""
-    month_cap: Line = ""
-
-
-class TurnFields(msgspec.Struct):
-    """The form that replaces a button's live key."""
-
-    once: Line = ""
-    days: Line = ""
+_HALF_CHARS: Final = 32
+_LOOKS: Final = 10
+_LOOK_S: Final = 0.1
+"""How often to look for a result: a form is answered within a second of its commit."""
 
 
 class NumberFields(msgspec.Struct):
     """A form that asks for a phone number."""
 
     number: Line = ""
-
-
-class CodeOfNumberFields(msgspec.Struct):
-    """A code that was spoken to a phone number."""
-
-    number: Line = ""
-    code: Line = ""
-
-
-class LeavingFields(msgspec.Struct):
-    """The form of `/account/delete`."""
-
-    unspent: Line = ""
-    when: Line = ""
-
-
-class ChoicesFields(msgspec.Struct):
-    """The form of `/account/privacy-choices`; an unticked box is not sent."""
-
-    objects: bool = False
-    restricts: bool = False
-    out_of_credit: bool = False
-    call_refunded: bool = False
-
-
-class RestrictionFields(msgspec.Struct):
-    """The button of `/account/restriction`: the requested state."""
-
-    restricts: bool
-
-
-class TermsFields(msgspec.Struct):
-    """The form of `/account/terms`."""
-
-    terms: bool = False
-    next: Line = ""
-
-
-class LanguageFields(msgspec.Struct):
-    """The choice of a language."""
-
-    language: Line = ""
-
-
-_HALF_CHARS: Final = 32
-_LOOKS: Final = 10
-_LOOK_S: Final = 0.1
-"""How often to look for a result: a form is answered within a second of its commit."""
 
 
 class SentForms(Protocol):

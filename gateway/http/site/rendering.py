@@ -25,7 +25,7 @@ from gateway.http.access import DeclaredRoute, public
 from gateway.http.site.branding import Branding
 from gateway.http.site.countries import country_name
 from gateway.http.site.forms import OWNER, SENT, SENT_BYTES
-from gateway.http.site.pages import WITH_SCRIPT, Page
+from gateway.http.site.pages import Page, PasskeyPage
 from gateway.http.site.phone import in_name_of, manifest_of, with_welcome
 from gateway.http.site.words import WORDS
 from gateway.words.data_map import label_in, words_in
@@ -128,7 +128,7 @@ class Pages:
         """
         template = self._environments[language].get_template(page.template)
         context = {each.name: getattr(page, each.name) for each in fields(page)}
-        has_script = isinstance(page, WITH_SCRIPT) and page.passkey_host
+        has_script = isinstance(page, PasskeyPage) and page.passkey_host
         own = SCRIPT_HEADERS if has_script else HEADERS
         html = template.render(context, is_signed_in=is_signed_in)
         whose = f'<input type="hidden" name="{OWNER}" value="{escape(owner)}">' if owner else ""

@@ -11,10 +11,10 @@ from caller_client import AsyncCaller
 from caller_client.remote.failures import CommandError
 from caller_client.remote.shell import KEY_FILE_BYTES_MAX, Console, read_key, run
 
+from gateway.administration.store import SqlAdministration
 from gateway.errors import EXIT_SETTINGS, EXIT_UNAVAILABLE
 from gateway.operators import NODES
 from gateway.scopes import Scope
-from gateway.stores.administration import SqlAdministration
 from tests.client.cut import Cutter
 from tests.gateway.logs.levels import kept_levels
 from tests.gateway.test_access import site

@@ -28,10 +28,10 @@ from gateway.cause import Cause
 from gateway.editors import ByKey
 from gateway.embed.keys import Mode, publishable_key
 from gateway.embed.rules import Rules
+from gateway.people.key_store import SqlHolderKeys
 from gateway.scopes import Scope
 from gateway.stores.accounts import SqlAccountStore
-from gateway.stores.holder_keys import SqlHolderKeys
-from tests.gateway.stores.two_people import TwoPeople
+from tests.gateway.people.two_people import TwoPeople
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 PHONE = "+493012345678"

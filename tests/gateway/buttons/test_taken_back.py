@@ -17,9 +17,10 @@ from gateway.buttons.ports import Change, CodeTry, NewButton
 from gateway.buttons.store import SqlButtons
 from gateway.embed.keys import Mode
 from gateway.people.password import password_changed
-from gateway.personal_data.people import SqlPeople
+from gateway.people.store import SqlPeople
+from gateway.personal_data.taking_back import TAKING_BACK
 from tests.gateway.buttons.test_store import NEW, PHONE, RULES, key
-from tests.gateway.stores.two_people import TwoPeople
+from tests.gateway.people.two_people import TwoPeople
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 LONG, WEEK = DISPUTABLE + timedelta(days=1), timedelta(days=7)
@@ -40,7 +41,7 @@ class World(TwoPeople):
     def __init__(self, engine):
         super().__init__(engine, NOW)
         self.buttons = SqlButtons(engine, self.tell, clock=lambda: self.now)
-        self.people = SqlPeople(engine, self.queue, clock=lambda: self.now)
+        self.people = SqlPeople(engine, self.queue, clock=lambda: self.now, taking_back=TAKING_BACK)
         self.notices = []
 
     async def queue(self, _connection, _account_id, notice, _at):

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from gateway.cli import app as app_module
-from gateway.stores.leaving_accounts import LeavingAccount
+from gateway.people.leaving_accounts import LeavingAccount
 from tests.gateway.cli.test_administration import Desk
 
 EMPTY = "No account is being deleted, and no refund of one has failed."

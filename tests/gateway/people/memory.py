@@ -19,6 +19,8 @@ from accounts.ports import AddressTakenError, NewHolder
 from accounts.session import Session, is_of_epoch
 from billing.spend_limits import UNLIMITED, SpendLimits
 from database.errors import StoreUnavailableError
+from gateway.http.sessions import BrowserSessions
+from gateway.http.visitor import Visitor
 from gateway.people.address import Addresses
 from gateway.people.answer_moment import AnswerMoment
 from gateway.people.codes import Codes
@@ -30,11 +32,9 @@ from gateway.people.passkeys import Passkeys
 from gateway.people.password import Passwords
 from gateway.people.password_policy import PasswordPolicy
 from gateway.people.privacy import Privacy
-from gateway.people.sessions import BrowserSessions
 from gateway.people.sign_in import SignIn, Welcome
 from gateway.people.sign_out import SignOut
 from gateway.people.sign_up import SignUp
-from gateway.people.visitor import Visitor
 from gateway.scopes import Scope
 from tests.gateway.calls.test_live import Velocity
 from tests.gateway.people.departures import MemoryDepartures

@@ -5,12 +5,13 @@ import pytest
 from accounts.link import LIFETIMES, Purpose, digest
 from accounts.sign_in import SignInAnswer
 from gateway.errors import TooFastError
+from gateway.http.outcomes import Faults, StepUpNeeded
 from gateway.limits.velocity import Use
 from gateway.people.address import ADDRESS_SAME, AddressTaken
 from gateway.people.links import LinkUsed
-from gateway.people.password import LinkDead, StepUpNeeded
+from gateway.people.password import LinkDead
 from gateway.people.sign_in import NotYet
-from gateway.people.sign_up import Faults, LookIntoMail, verify_email
+from gateway.people.sign_up import LookIntoMail, verify_email
 from tests.gateway.people.memory import EMAIL, OTHER_PASSWORD, PASSWORD, a_visitor
 
 NEW = "ada.l@example.org"

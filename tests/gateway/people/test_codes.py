@@ -8,10 +8,10 @@ import pytest
 from accounts.ceremony import LIVES, CeremonyPurpose
 from accounts.sign_in import CODE_TRIES_MAX, SignInAnswer
 from gateway.errors import TooFastError
+from gateway.http.visitor import device_id
 from gateway.limits.velocity import Use
 from gateway.people.sign_in import CodeNeeded, NotYet, Welcome
 from gateway.people.sign_up import verify_email
-from gateway.people.visitor import device_id
 from tests.gateway.people.factors import code_at, enrolled
 from tests.gateway.people.memory import EMAIL, PASSWORD, a_visitor
 

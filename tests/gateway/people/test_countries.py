@@ -5,10 +5,8 @@ from datetime import timedelta
 
 import pytest
 
+from gateway.http.outcomes import Faults, SessionOver, StepUpNeeded
 from gateway.people.countries import Countries, CountryClosed, CountryOpened
-from gateway.people.password import StepUpNeeded
-from gateway.people.sessions import SessionOver
-from gateway.people.sign_up import Faults
 
 
 class Kept:

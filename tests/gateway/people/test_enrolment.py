@@ -7,6 +7,7 @@ import pytest
 from accounts import second_factor
 from accounts.ceremony import LIVES, CeremonyPurpose
 from gateway.errors import TooFastError
+from gateway.http.outcomes import Faults, SessionOver, StepUpNeeded
 from gateway.people.enrolment import (
     CODE_CLOCK_OFF,
     CODE_WRONG,
@@ -15,9 +16,6 @@ from gateway.people.enrolment import (
     NothingToDo,
     WrongCode,
 )
-from gateway.people.password import StepUpNeeded
-from gateway.people.sessions import SessionOver
-from gateway.people.sign_up import Faults
 from tests.gateway.people.factors import code_at, enrolled
 from tests.gateway.people.memory import EMAIL, a_visitor
 

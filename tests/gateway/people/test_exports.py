@@ -6,9 +6,8 @@ import pytest
 
 from accounts.export import A_DAY_MAX, Export, ExportRefusal, ExportState
 from accounts.session import STEP_UP_MAX, name_of
+from gateway.http.outcomes import SessionOver, StepUpNeeded
 from gateway.people.exports import NotThere, OwnExports
-from gateway.people.password import StepUpNeeded
-from gateway.people.sessions import SessionOver
 from tests.gateway.people.memory import World
 from tests.gateway.people.memory_exports import MemoryExports
 

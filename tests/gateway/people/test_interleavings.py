@@ -26,15 +26,17 @@ from accounts.stores.sessions import RedisSessions
 from accounts.totp import DIGITS, STEP_S
 from billing.stores.redis_client import connect, disconnect
 from database.engine import TIMEOUT_S, writing
+from gateway.http.outcomes import SessionOver
+from gateway.http.sessions import go_on
+from gateway.http.visitor import Visitor
 from gateway.people.links import LinkUsed
 from gateway.people.password import PasswordSet
-from gateway.people.sessions import SessionOver, go_on
+from gateway.people.second_factor_store import SqlSecondFactors
 from gateway.people.sign_in import CodeNeeded, Welcome
-from gateway.people.visitor import Visitor
-from gateway.personal_data.people import SqlPeople
+from gateway.people.store import SqlPeople
+from gateway.personal_data.taking_back import TAKING_BACK
 from gateway.stores.accounts import SqlAccountStore
 from gateway.stores.key_epochs import RedisKeyEpochs
-from gateway.stores.second_factors import SqlSecondFactors
 from tests.gateway.people.memory import BEGINNING, EMAIL, OTHER_PASSWORD, PASSWORD, World
 from tests.thorough import first_of, one_in
 
@@ -138,7 +140,11 @@ class House:
         self.sessions = RedisSessions(self.redis, secrets.token_bytes)
         self.accounts = SqlAccountStore(self.engine)
         self.people = SqlPeople(
-            self.engine, self._queue, clock=lambda: BEGINNING, on_epoch=self.epochs.invalidate
+            self.engine,
+            self._queue,
+            clock=lambda: BEGINNING,
+            on_epoch=self.epochs.invalidate,
+            taking_back=TAKING_BACK,
         )
         box = SecretBox(["a key of 32 characters, or of more"], secrets.token_bytes)
         self.factors = SqlSecondFactors(self.people, box)

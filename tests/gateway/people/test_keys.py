@@ -9,11 +9,9 @@ from hypothesis import strategies as st
 
 from accounts.link import Purpose
 from gateway.errors import RequestRefusedError
+from gateway.http.outcomes import Faults, SessionOver, StepUpNeeded
 from gateway.own_keys import KeyMaking
 from gateway.people.keys import KeyForm, KeyMade, Keys, secret_of
-from gateway.people.password import StepUpNeeded
-from gateway.people.sessions import SessionOver
-from gateway.people.sign_up import Faults
 from gateway.scopes import PAGE, Scope
 from tests.gateway.people.memory import World
 

@@ -8,12 +8,10 @@ from accounts.ceremony import LIVES, CeremonyPurpose
 from accounts.passkey import PASSKEYS_MAX
 from accounts.sign_in import SignInAnswer
 from gateway.errors import TooFastError
+from gateway.http.outcomes import Faults, SessionOver, StepUpNeeded
 from gateway.people.enrolment import Changed
 from gateway.people.passkeys import PASSKEY_KNOWN, PASSKEY_WRONG, PASSKEYS_MANY, Challenge
-from gateway.people.password import StepUpNeeded
-from gateway.people.sessions import SessionOver
 from gateway.people.sign_in import NotYet, Welcome
-from gateway.people.sign_up import Faults
 from tests.gateway.people.memory import EMAIL, a_visitor
 from tests.gateway.people.soft_passkey import UP, UV, SoftPasskey, text
 

@@ -4,10 +4,11 @@ import pytest
 
 from database.errors import StoreUnavailableError
 from gateway.errors import TooFastError
+from gateway.http.outcomes import Faults, StepUpNeeded
+from gateway.http.visitor import device_id
 from gateway.limits.velocity import Use
-from gateway.people.password import LinkDead, PasswordSet, StepUpNeeded
-from gateway.people.sign_up import Faults, LookIntoMail
-from gateway.people.visitor import device_id
+from gateway.people.password import LinkDead, PasswordSet
+from gateway.people.sign_up import LookIntoMail
 from tests.gateway.people.memory import EMAIL, OTHER_PASSWORD, PASSWORD, a_visitor
 
 

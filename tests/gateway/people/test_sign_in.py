@@ -6,11 +6,12 @@ from accounts.link import LIFETIMES, Purpose
 from accounts.notice import Notice
 from accounts.sign_in import SignInAnswer
 from gateway.errors import TooFastError
+from gateway.http.outcomes import Faults
+from gateway.http.visitor import device_id
 from gateway.limits.velocity import Use
 from gateway.people.password import LinkDead
 from gateway.people.sign_in import NotYet, Welcome
-from gateway.people.sign_up import Faults, verify_email
-from gateway.people.visitor import device_id
+from gateway.people.sign_up import verify_email
 from tests.gateway.people.factors import enrolled
 from tests.gateway.people.memory import EMAIL, OTHER_PASSWORD, PASSWORD, a_visitor
 

@@ -3,8 +3,8 @@
 import pytest
 
 from gateway.errors import TooFastError
+from gateway.http.outcomes import SessionOver
 from gateway.limits.velocity import Use
-from gateway.people.sessions import SessionOver
 
 
 async def test_all_others_are_out_and_this_one_goes_on_under_another_id(world):

@@ -5,7 +5,8 @@ import pytest
 from accounts import consent
 from database.errors import StoreUnavailableError
 from gateway.errors import TooFastError
-from gateway.people.sign_up import Faults, LookIntoMail, SignUpForm
+from gateway.http.outcomes import Faults
+from gateway.people.sign_up import LookIntoMail, SignUpForm
 from tests.gateway.people.memory import EMAIL, OTHER_PASSWORD, PASSWORD, a_visitor
 
 FORM = SignUpForm(EMAIL, PASSWORD, accepts_terms=True, is_adult=True)

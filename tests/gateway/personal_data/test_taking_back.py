@@ -29,19 +29,19 @@ from gateway.buttons.ports import Change, CodeTry
 from gateway.buttons.store import SqlButtons
 from gateway.call.supervision import Mode, Rule
 from gateway.data_map import KINDS
-from gateway.personal_data.people import SqlPeople
-from gateway.personal_data.taking_back import what_stays
+from gateway.people.departure_store import SqlDepartures
+from gateway.people.passkey_store import SqlPasskeys
+from gateway.people.second_factor_store import SqlSecondFactors
+from gateway.people.store import SqlPeople
+from gateway.personal_data.taking_back import TAKING_BACK, what_stays
 from gateway.scopes import LEAST
 from gateway.stores.accounts import KEY_ID_CHARACTERS, SqlAccountStore
-from gateway.stores.departures import SqlDepartures
 from gateway.stores.mail_outbox import mail_outbox, queue_notice
-from gateway.stores.passkeys import SqlPasskeys
-from gateway.stores.second_factors import SqlSecondFactors
 from gateway.supervision.store import SqlHolderSupervision
 from gateway.webhooks.endpoint_store import SqlWebhookEndpoints
 from gateway.webhooks.ports import EndpointForm
 from tests.gateway.buttons.test_store import NEW, PHONE, key
-from tests.gateway.personal_data.test_people import (
+from tests.gateway.people.test_store import (
     DEVICE,
     HOME,
     SIGN_UP,
@@ -147,7 +147,9 @@ async def test_the_mail_about_a_lock_names_what_goes(proven):
     for number, label in enumerate(["thief's", ""]):
         form = EndpointForm("https://evil.example/?token=1", label, "")
         await hooks.add("alice", await epoch(proven), f"wh_{number}", form, "seed")
-    store = SqlPeople(proven.engine, queue_notice, clock=lambda: proven.now)
+    store = SqlPeople(
+        proven.engine, queue_notice, clock=lambda: proven.now, taking_back=TAKING_BACK
+    )
     assert await store.lock(link, LOCKED)
     values = await told_of_lock(proven)
     webhooks = values.pop("webhooks").split(", ")
@@ -168,7 +170,9 @@ async def test_a_key_without_a_label_is_named_as_the_page_of_keys_does(proven):
     names = f"“{'2' * KEY_ID_CHARACTERS}”"
     async with proven.engine.connect() as connection:
         assert (await what_stays(connection, "alice", proven.now))["keys"] == names
-    store = SqlPeople(proven.engine, queue_notice, clock=lambda: proven.now)
+    store = SqlPeople(
+        proven.engine, queue_notice, clock=lambda: proven.now, taking_back=TAKING_BACK
+    )
     assert await store.lock(link, LOCKED)
     assert (await told_of_lock(proven))["keys"] == names
 

@@ -20,7 +20,9 @@ from billing.payments import PaymentProfile
 from billing.stores import tables
 from database.engine import TIMEOUT_S, writing
 from database.errors import StoreUnavailableError
-from gateway.personal_data.people import SqlPeople
+from gateway.people.departure_store import SqlDepartures
+from gateway.people.store import SqlPeople
+from gateway.personal_data.taking_back import TAKING_BACK
 from gateway.post import outbox_rules, sender
 from gateway.post.mail import read_server
 from gateway.post.notices import Reader, Service
@@ -28,7 +30,6 @@ from gateway.post.sender import MailWriter, NoAddressError, Sender, Tidying
 from gateway.roles.mail import build_writer
 from gateway.secret import Secret
 from gateway.settings import Settings
-from gateway.stores.departures import SqlDepartures
 from gateway.stores.mail_outbox import SqlMailOutbox, queue_notice
 from tests.gateway.post.mailbox import AT, SENDER
 from tests.thorough import one_in
@@ -601,7 +602,7 @@ async def test_a_mail_that_its_reader_switches_off_while_it_waits_is_not_sent(
     engine, mailbox, clock
 ):
     """From the queue over the choice in the database to the server, which never sees it."""
-    people = SqlPeople(engine, queue_notice, clock=clock)
+    people = SqlPeople(engine, queue_notice, clock=clock, taking_back=TAKING_BACK)
     outbox = SqlMailOutbox(engine, clock=clock)
     async with writing(engine, TIMEOUT_S) as connection:
         for name in ("alice", "bob"):

@@ -14,10 +14,10 @@ from accounts.stores import tables as people
 from billing.csv_lines import as_text
 from database.errors import StoreUnavailableError
 from gateway.data_map import KINDS
+from gateway.people.export_store import SqlExports
 from gateway.personal_data import rows as personal_rows
 from gateway.personal_data.rows import TABLES, SqlPersonalRows
 from gateway.privacy.export_maker import ExportMaker
-from gateway.stores.exports import SqlExports
 from gateway.stores.mail_outbox import SqlMailOutbox
 from tests.gateway.privacy.needles import AT, add_calls, add_person, row_of
 from tests.thorough import first_of

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from billing.ports import Opening
-from gateway.app import Services
+from gateway.app import PeopleServices, Services
 from gateway.buttons.ended_buttons import EndedButtons
 from gateway.calls.index import CallIndex
 from gateway.calls.no_calls import NoCalls
@@ -17,18 +17,18 @@ from gateway.charging.recovery import bring_credits
 from gateway.errors import SettingsError
 from gateway.fleet.instances import found_in, new_nonce
 from gateway.heartbeat.ticker import Ticker
-from gateway.http.api.admin import AdminRoutes
+from gateway.http.admin_routes import AdminRoutes
 from gateway.http.app import create_app
 from gateway.http.bearer import key_hash, new_api_key
 from gateway.logs.refused_signatures import RefusedSignatures
 from gateway.payments.build import card_payments, compose_payments
+from gateway.personal_data.taking_back import TAKING_BACK
 from gateway.roles import http, periodic_tasks, public_origin, storage
 from gateway.roles.access import compose_access
 from gateway.roles.carrier import compose_carrier_side
 from gateway.roles.fleet import compose_fleet
 from gateway.roles.fraud import compose_fraud
 from gateway.roles.membership import new_membership
-from gateway.roles.people import compose_people
 from gateway.roles.post import open_post
 from gateway.roles.prices import load_deck, load_prices
 from gateway.roles.public_origin import Answer
@@ -63,7 +63,9 @@ class Office:
             notify=post.notify,
         )
         stops.add("carrier", self.carrier_side.carrier.close)
-        shared = Services(settings=settings, stores=stores, notify=post.notify)
+        shared = PeopleServices(
+            settings=settings, stores=stores, notify=post.notify, taking_back=TAKING_BACK
+        )
         self.payments = shared.one(card_payments)
         stops.add("payment service", self.payments.service.close)
         self.alarms = periodic_tasks.new_alarms(settings, stores)
@@ -86,7 +88,6 @@ class Office:
             on_balance=self.payments.auto.consider,
             announcer=self.carrier_side.carrier,
             refused_signatures=RefusedSignatures(Ticker(lambda: 0)),
-            people=compose_people(settings, stores).people,
             fleet=fleet.control,
             instance=self.membership.instance,
             ticker=Ticker(lambda: 0),
@@ -213,9 +214,9 @@ async def test_mails_are_watched_where_there_is_a_mail_server(office):
 async def test_countries_of_addresses_are_looked_for_where_there_is_a_file(office, tmp_path):
     file = mmdb.write(tmp_path / "countries.mmdb", {"203.0.113.0/24": "DE"})
     for path, names in (("", []), (str(file), ["look for new countries of addresses"])):
-        people = compose_people(replace(office.settings, address_countries=path), office.stores)
-        assert [task._name for task in periodic_tasks.of_people(people)] == names
-        await people.close()
+        settings = replace(office.settings, address_countries=path)
+        services = PeopleServices(settings=settings, stores=office.stores, taking_back=TAKING_BACK)
+        assert [task._name for task in periodic_tasks.of_people(services)] == names
 
 
 async def test_a_gate_that_calls_wait_for_is_compared_at_once(office):

@@ -22,7 +22,8 @@ from billing.clock import utc_now
 from gateway.cli import app
 from gateway.errors import EXIT_SETTINGS, SettingsError
 from gateway.http.bearer import key_hash
-from gateway.personal_data.people import SqlPeople
+from gateway.people.store import SqlPeople
+from gateway.personal_data.taking_back import TAKING_BACK
 from gateway.roles import demo
 from gateway.roles.demo import PHONEBOOK, Demo
 from gateway.stores.mail_outbox import queue_notice
@@ -201,7 +202,7 @@ async def test_it_gives_an_account_credit_a_holder_and_a_button_once(started):
     assert await stores.gate.balance("demo") == demo.CREDIT_MICROS
     again = explained(started)
     assert (live in again, key in again, first in again) == (True, True, False)
-    people = SqlPeople(stores.engine, queue_notice)
+    people = SqlPeople(stores.engine, queue_notice, taking_back=TAKING_BACK)
     assert not (await people.look_at_link(digest(first))).works(utc_now())
     second = re.search(r"/l/(\S+)", again)[1]
     assert (await people.look_at_link(digest(second))).works(utc_now())

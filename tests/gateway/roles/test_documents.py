@@ -6,8 +6,9 @@ import pytest
 
 from accounts.consent import Document
 from gateway.errors import SettingsError
+from gateway.people.own_documents import load_documents
 from gateway.roles import preflight
-from gateway.roles.documents import early, fault, load_documents, post_documents
+from gateway.roles.documents import early, fault, post_documents
 from gateway.settings import Settings
 from gateway.settings_variables import from_mapping
 

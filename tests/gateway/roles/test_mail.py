@@ -16,7 +16,8 @@ from billing.stores import tables
 from billing.stores.payments import SqlPaymentStore
 from database.engine import reading, writing
 from gateway.errors import RequestRefusedError, SettingsError
-from gateway.personal_data.people import SqlPeople
+from gateway.people.store import SqlPeople
+from gateway.personal_data.taking_back import TAKING_BACK
 from gateway.post.mail import mail_server
 from gateway.roles.mail import MailDuty, build_writer, open_queue
 from gateway.settings_variables import from_mapping
@@ -183,7 +184,7 @@ async def test_a_charge_of_the_saved_card_is_told_once_and_its_link_stops_the_ne
     text = mail.get_body(("plain",)).get_content()
     assert f"Payment: {payment.id}" in text
     (secret,) = re.findall(rf"^{ORIGIN}/l/(\S+)\r?$", text, re.MULTILINE)
-    people = SqlPeople(shop.engine, queue_notice)
+    people = SqlPeople(shop.engine, queue_notice, taking_back=TAKING_BACK)
     assert await people.lock(digest(secret), Notice("locked", link=Purpose.RESET_PASSWORD))
     with pytest.raises(RequestRefusedError) as refused:
         await shop.auto.charge_now("alice", 25 * UNIT, "another tap")

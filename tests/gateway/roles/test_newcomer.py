@@ -6,25 +6,26 @@ from billing.clock import utc_now
 from gateway.buttons.store import SqlButtons
 from gateway.embed.keys import Mode
 from gateway.embed.rules import Amounts, faults
-from gateway.personal_data.people import SqlPeople
+from gateway.people.password_hashes import Argon2Hashes
+from gateway.people.store import SqlPeople
+from gateway.personal_data.taking_back import TAKING_BACK
 from gateway.roles.newcomer import EMAIL, HOST_ORIGINS, make_button, make_holder, make_link
 from gateway.stores.accounts import SqlAccountStore
 from gateway.stores.mail_outbox import queue_notice
-from gateway.stores.password_hashes import Argon2Hashes
 
 
 async def test_the_account_gets_one_holder_and_keeps_it(engine):
     await SqlAccountStore(engine).create_account("demo", "USD")
     await make_holder(engine, "demo", "first password", "en")
     await make_holder(engine, "demo", "second password", "de")
-    holder = await SqlPeople(engine, queue_notice).holder("demo")
+    holder = await SqlPeople(engine, queue_notice, taking_back=TAKING_BACK).holder("demo")
     assert (holder.email, holder.language, holder.is_proven) == (EMAIL, "en", True)
     assert Argon2Hashes().is_of(b"first password", holder.password_hash)
 
 
 async def test_a_link_signs_the_holder_in_once_and_ends_the_one_before(engine):
     await SqlAccountStore(engine).create_account("demo", "USD")
-    people = SqlPeople(engine, queue_notice)
+    people = SqlPeople(engine, queue_notice, taking_back=TAKING_BACK)
     assert not await make_link(engine, "demo", "no holder yet")
     await make_holder(engine, "demo", "a password", "en")
     assert await make_link(engine, "demo", "first")

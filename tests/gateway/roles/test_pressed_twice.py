@@ -16,7 +16,7 @@ import pytest
 from accounts.stores.sessions import RedisSessions
 from accounts.totp import STEP_S
 from gateway.stores.wishes import RedisWishes
-from tests.gateway.roles.test_people import (
+from tests.gateway.people.test_web import (
     FROM_US,
     OTHER,
     PASSWORD,

@@ -25,7 +25,7 @@ from gateway.roles.privacy import PrivacyDuty
 from gateway.roles.serve import Gateway
 from gateway.stores.duties import duties
 from gateway.stores.mail_outbox import mail_outbox, queue_notice
-from tests.gateway.roles.test_people import (
+from tests.gateway.people.test_web import (
     ADA,
     FROM_US,
     PASSWORD,

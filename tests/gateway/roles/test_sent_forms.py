@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from database import engine as database
 from database import undertaking
 from gateway.http.site.words import WORDS
-from tests.gateway.roles.test_people import (
+from tests.gateway.people.test_web import (
     ADA,
     FROM_US,
     NEW,

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from gateway.call.supervision import Grant, Mode, Rule
-from gateway.http.api.admin import AdminRoutes
+from gateway.http.admin_routes import AdminRoutes
 from gateway.http.api.fleet import CallFinder
 from gateway.http.app import create_app
 from gateway.http.bearer import key_hash

@@ -7,9 +7,7 @@ import pytest
 from accounts.link import Purpose
 from gateway.call.supervision import Deed, Mode, Rule
 from gateway.errors import RequestRefusedError
-from gateway.people.password import StepUpNeeded
-from gateway.people.sessions import SessionOver
-from gateway.people.sign_up import Faults
+from gateway.http.outcomes import Faults, SessionOver, StepUpNeeded
 from gateway.supervision.own_rule import RuleChosen, RuleForm, Supervision
 
 LISTEN = RuleForm("listen", is_silent=False, silent_reason="")

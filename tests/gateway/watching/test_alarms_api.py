@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from database.errors import StoreUnavailableError
-from gateway.http.api.admin import AdminRoutes
+from gateway.http.admin_routes import AdminRoutes
 from gateway.http.app import create_app
 from gateway.http.bearer import key_hash
 from gateway.operators import REASON_MAX

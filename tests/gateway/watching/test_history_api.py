@@ -1,6 +1,6 @@
 """The history of calls, for operators."""
 
-from gateway.http.api.admin import AdminRoutes
+from gateway.http.admin_routes import AdminRoutes
 from gateway.http.bearer import key_hash
 from gateway.scopes import Scope
 from gateway.watching.history import Minute

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.http.api.admin import AdminRoutes
+from gateway.http.admin_routes import AdminRoutes
 from gateway.http.app import create_app
 from gateway.http.bearer import Authenticator, key_hash
 from gateway.http.cookies import Cookies

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from database.errors import StoreUnavailableError
-from gateway.http.api.admin import AdminRoutes
+from gateway.http.admin_routes import AdminRoutes
 from gateway.http.bearer import key_hash
 from gateway.scopes import Scope
 from gateway.watching.credit_left import READ_MAX

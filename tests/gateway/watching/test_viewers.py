@@ -14,7 +14,7 @@ from billing.stores.redis_client import connect, disconnect
 from database.errors import StoreUnavailableError
 from gateway.fleet.roster import Roster
 from gateway.heartbeat.ticker import BEATS_PER_SECOND, Ticker
-from gateway.http.api.admin import AdminRoutes
+from gateway.http.admin_routes import AdminRoutes
 from gateway.http.app import create_app
 from gateway.http.bearer import key_hash
 from gateway.logs import formats

@@ -14,7 +14,8 @@ from gateway.editors import ByKey
 from gateway.http.app import create_app
 from gateway.http.bearer import Authenticator, key_hash, new_api_key
 from gateway.limits.velocity import Use
-from gateway.personal_data.people import SqlPeople
+from gateway.people.store import SqlPeople
+from gateway.personal_data.taking_back import TAKING_BACK
 from gateway.scopes import PAGE, Scope
 from gateway.stores.accounts import KEY_ID_CHARACTERS, SqlAccountStore
 from gateway.stores.mail_outbox import mail_outbox, queue_notice
@@ -137,7 +138,7 @@ async def test_a_repeat_adds_and_turns_nothing_more(api, alice):
 
 async def test_the_holder_is_told_of_each_new_address_once_whoever_sets_it(api, engine):
     await api.accounts.create_account("nobodys", "USD")
-    people = SqlPeople(engine, queue_notice)
+    people = SqlPeople(engine, queue_notice, taking_back=TAKING_BACK)
     assert await people.sign_up(
         NewHolder("ada", "USD", "ada@example.com", "ada@example.com", "hash", "en", {}),
         Notice("verify_email", "ada@example.com"),

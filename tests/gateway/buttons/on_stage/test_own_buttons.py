@@ -13,9 +13,7 @@ from gateway.buttons.ports import Button, ButtonKey, Change, TakenBack
 from gateway.embed.keys import Mode, mode_of
 from gateway.embed.refusals import Reason
 from gateway.embed.rules import Rules
-from gateway.people.password import StepUpNeeded
-from gateway.people.sessions import SessionOver
-from gateway.people.sign_up import Faults
+from gateway.http.outcomes import Faults, SessionOver, StepUpNeeded
 from tests.gateway.buttons.on_stage.test_ended_buttons import Eras
 from tests.gateway.people.memory import World
 

@@ -6,14 +6,15 @@ import httpx
 import pytest
 
 from accounts.audit_log import Act, Actor
-from gateway.http.api.admin import AdminApi
+from gateway.administration.api import AdminApi
+from gateway.administration.ports import FoundAccount, Line, Refusals
 from gateway.http.app import create_app
 from gateway.http.bearer import key_hash
 from gateway.limits.fraud import Allowance
-from gateway.operators import NODES, FoundAccount, Line, Order, Refusals
+from gateway.operators import NODES, Order
 from gateway.scopes import Scope
+from tests.gateway.administration.test_acts import NOW, World, state_of
 from tests.gateway.http.test_bearer import Account, Accounts, authenticator
-from tests.gateway.people.test_administration import NOW, World, state_of
 
 KEY = "ck_operators"
 BY_KEY = Order("key k1", "calls at night")

@@ -7,8 +7,8 @@ import pytest
 
 from accounts.audit_log import Actor
 from accounts.data_request import DataRequest, Right
-from gateway.http.api.admin import AdminRoutes
-from gateway.http.api.data_requests import DataRequestsApi
+from gateway.administration.data_requests_api import DataRequestsApi
+from gateway.http.admin_routes import AdminRoutes
 from gateway.http.app import create_app
 from gateway.http.bearer import key_hash
 from gateway.scopes import Scope
@@ -24,7 +24,7 @@ PATH = "/v1/admin/data-requests"
 
 
 class Register:
-    """`gateway.operators.Register` that notes what it is asked."""
+    """`gateway.administration.ports.Register` that notes what it is asked."""
 
     def __init__(self):
         self.asked, self.noted, self.closed = [], [], []

@@ -5,7 +5,7 @@ import pytest
 
 from gateway.fleet.control import FoundCalls, NodeStoppingError
 from gateway.fleet.exchange import NodeSilentError
-from gateway.http.api.admin import AdminRoutes
+from gateway.http.admin_routes import AdminRoutes
 from gateway.http.api.fleet import CallFinder, FleetApi
 from gateway.http.app import create_app
 from gateway.http.bearer import key_hash

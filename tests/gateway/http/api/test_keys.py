@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from gateway.http.api.keys import KeysApi
 from gateway.http.bearer import key_hash
+from gateway.people.api import KeysApi
 from gateway.scopes import PAGE, Scope
 from tests.gateway.http.test_bearer import Account, Accounts, authenticator
 

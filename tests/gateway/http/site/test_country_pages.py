@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 
 from accounts.session import STEP_UP_MAX
-from gateway.http.site.country_pages import CountryPages
 from gateway.people.countries import Countries
+from gateway.people.country_pages import CountryPages
 from tests.gateway.http.site.conftest import place
 from tests.gateway.people.test_countries import Kept
 

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from accounts.consent import AGE_MIN, Document, Version, current, with_own
+from gateway.apps import template_packages
 from gateway.data_map import KINDS
 from gateway.http.site.branding import Branding
-from gateway.http.site.own_documents import EVERYBODY, OwnDocuments
-from gateway.http.site.own_text import BYTES_MAX, read_own_text
 from gateway.http.site.rendering import Pages
 from gateway.http.site.words import WORDS as SITE_WORDS
+from gateway.people.own_documents import EVERYBODY, OwnDocuments
+from gateway.people.own_text import BYTES_MAX, read_own_text
 from gateway.words.data_map import WORDS, Kept, left_in, row_in
 
 
@@ -50,7 +51,7 @@ async def test_the_policy_says_whom_to_ask_or_that_nobody_is_named(site, languag
     named = site.read(await site.client.get("/privacy", headers=headers)).text
     assert words["privacy.contact"].format(contact="help@example.com") in named
     assert words["privacy.no_contact"] not in named
-    site.door = replace(site.door, pages=Pages(Branding("Example Calls")))
+    site.door = replace(site.door, pages=Pages(Branding("Example Calls"), template_packages()))
     site.rebuild()
     unnamed = site.read(await site.client.get("/privacy", headers=headers)).text
     assert words["privacy.no_contact"] in unnamed

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 
 from gateway.errors import RequestRefusedError
-from gateway.http.site.forms import SignInFields, SignUpFields, read_form
+from gateway.http.site.forms import read_form
+from gateway.people.forms import SignInFields, SignUpFields
 
 FORM = b"application/x-www-form-urlencoded"
 

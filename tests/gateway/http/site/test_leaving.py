@@ -8,8 +8,8 @@ import pytest
 from accounts.erasure import GRACE, ErasureState, Unspent
 from database.errors import StoreUnavailableError
 from gateway.http.site.forms import OWNER, SENT
-from gateway.http.site.link_pages import LinkPage
 from gateway.http.site.words import WORDS
+from gateway.people.link_pages import LinkPage
 from gateway.words.data_map import WORDS as DATA_WORDS
 from gateway.words.data_map import Kept, left_in
 from tests.gateway.http.site.conftest import place

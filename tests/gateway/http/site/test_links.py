@@ -5,7 +5,7 @@ import pytest
 from accounts.link import Purpose
 from accounts.notice import Notice
 from accounts.second_factor import SecondFactor
-from gateway.http.site.links import _SAID
+from gateway.people.link_pages import _SAID
 from tests.gateway.http.site.conftest import place
 from tests.gateway.people.factors import enrolled
 from tests.gateway.people.memory import EMAIL, OTHER_PASSWORD, PASSWORD

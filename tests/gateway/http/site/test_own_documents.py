@@ -1,8 +1,8 @@
 """An operator's documents: each reader's language, the version in force, and what it changed."""
 
 from accounts.consent import HISTORY, Document, Version, with_own
-from gateway.http.site.own_documents import EVERYBODY, OwnDocuments
-from gateway.http.site.own_text import read_own_text
+from gateway.people.own_documents import EVERYBODY, OwnDocuments
+from gateway.people.own_text import read_own_text
 
 VERSIONS = (Version("2026-12-01"), Version("2027-03-01"))
 OWN = OwnDocuments(

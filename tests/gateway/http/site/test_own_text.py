@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.http.site.own_text import BYTES_MAX, OwnText, OwnTextError, Shape, read_own_text
+from gateway.people.own_text import BYTES_MAX, OwnText, OwnTextError, Shape, read_own_text
 
 TEXT = """
 # Terms of Example Calls

@@ -7,9 +7,9 @@ import pytest
 from accounts.audit_log import Actor
 from accounts.consent import HISTORY, Document, Version, with_own
 from accounts.data_request import WITHDRAWN
-from gateway.http.site.own_documents import EVERYBODY, OwnDocuments
-from gateway.http.site.own_text import read_own_text
 from gateway.http.site.words import WORDS
+from gateway.people.own_documents import EVERYBODY, OwnDocuments
+from gateway.people.own_text import read_own_text
 from tests.gateway.http.site.conftest import place
 
 CHOICES, TERMS = "/account/privacy-choices", "/account/terms"

@@ -17,11 +17,10 @@ from gateway.apps import APPS, template_packages
 from gateway.http import site
 from gateway.http.site import rendering
 from gateway.http.site.branding import Branding, read_logo
-from gateway.http.site.link_pages import DeadLinkPage
-from gateway.http.site.links import _SAID
-from gateway.http.site.pages import ChangePasswordPage
 from gateway.http.site.rendering import HEADERS, SCRIPT_HEADERS, Pages, environment
 from gateway.http.site.words import WORDS
+from gateway.people.account_pages import ChangePasswordPage
+from gateway.people.link_pages import _SAID, DeadLinkPage
 from gateway.problems import PROBLEMS
 from gateway.tokens import LIGHT
 from gateway.words.languages import DEFAULT_LANGUAGE
@@ -306,13 +305,13 @@ def test_what_is_not_given_is_a_fault():
 
 @pytest.mark.parametrize("contact", ["", "help@example.com"])
 def test_a_contact_is_shown_where_there_is_one(contact):
-    reply = Pages(Branding("Caller", contact)).render(DeadLinkPage(), "en")
+    reply = Pages(Branding("Caller", contact), PACKAGES).render(DeadLinkPage(), "en")
     assert (b"Questions" in bytes(reply.body)) == bool(contact)
 
 
 def test_each_form_of_an_account_names_it():
     """Operators name accounts as they like."""
-    made = Pages(Branding("Caller", ""))
+    made = Pages(Branding("Caller", ""), PACKAGES)
     plain, owned = (
         bytes(made.render(ChangePasswordPage("a@example.com", {}), "en", owner=owner).body)
         for owner in ("", 'a"\\1>')
@@ -331,7 +330,7 @@ async def test_whose_service_it_is_stands_on_each_page(site):
     logo = read_logo(b"<svg xmlns='http://www.w3.org/2000/svg'/>")
     accents = ("#7a1fa2", "#e2b6ff")
     branding = Branding("Calls", "", "Example & Sons", "1 High Street", logo, accents)
-    made = Pages(branding)
+    made = Pages(branding, PACKAGES)
     html = bytes(made.render(DeadLinkPage(), "en").body).decode()
     assert "Example &amp; Sons, 1 High Street" in html
     assert f'<img src="/site/{logo.name}" alt=""' in html
