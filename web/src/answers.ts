@@ -1,4 +1,4 @@
-/** The answers of the gateway's REST interface that the phone reads beside those of a call. Knows no request. */
+/** The answers of the gateway's REST interface that the phone reads beside those of a call. */
 
 import type { Lack, Money, Problem, Rate } from './sdk/core';
 

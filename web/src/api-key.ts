@@ -1,7 +1,7 @@
 /**
  * The API key of this tab. It arrives in the address's fragment, which browsers never send, and lives in
  * sessionStorage: closing the tab forgets it. A link can carry anybody's key, so one that comes to a tab that has
- * another is only offered: whoever uses the tab decides.
+ * another is only offered: the user of the tab decides.
  */
 
 const STORED = 'caller-key';

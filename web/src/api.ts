@@ -1,5 +1,5 @@
 /**
- * The gateway's REST interface, as far as this page uses it. Knows no page.
+ * The gateway's REST interface, as far as this page uses it.
  */
 
 import type { KeyAccess, Quote, QuoteRefusal } from './answers';
@@ -19,7 +19,7 @@ export class Api {
   #shownTo: string | undefined;
 
   /**
-   * Without a key the browser's cookie says who asks: whoever is signed in. `reached` is called whenever the
+   * Without a key the browser's cookie identifies the person who is signed in. `reached` is called whenever the
    * gateway has done what it was asked for.
    */
   constructor(

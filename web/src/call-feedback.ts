@@ -1,4 +1,4 @@
-/** Sends what somebody says of a call that has just ended. Knows no route. */
+/** Sends what somebody says of a call that has just ended. */
 
 import { CallerError } from './sdk/core';
 

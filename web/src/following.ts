@@ -8,7 +8,7 @@
 const LIVE_MS = 2000;
 const IDLE_MS = 10_000;
 
-/** Least time between two readings, whatever happens. */
+/** Least time between two readings in any case. */
 const PAUSE_MS_MIN = 500;
 
 /** Pauses after failures double up to this. */

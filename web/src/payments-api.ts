@@ -18,7 +18,7 @@ export function chargeSavedCard(api: Api, amount: string, idempotencyKey: string
   return api.json('v1/saved-card-charges', { amount }, { headers, timeoutMs: TIMEOUT_MS });
 }
 
-/** Return a key nobody guesses; crypto.randomUUID is missing on pages without TLS. */
+/** Return a key that cannot be guessed; crypto.randomUUID is missing on pages without TLS. */
 export function randomKey(): string {
   return Array.from(crypto.getRandomValues(new Uint32Array(4)), (part) => part.toString(36)).join('-');
 }

@@ -1,4 +1,4 @@
-/** Which language a page speaks: the first of the reader's that it has words in. Knows no words. */
+/** Which language a page speaks: the first of the reader's that it has words in. */
 
 /** The reader's own variant of the language, such as en-GB, for amounts and times. */
 export let locale = 'en-US';

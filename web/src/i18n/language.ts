@@ -1,4 +1,4 @@
-/** The reader's language and its table of words, chosen once, before the page is drawn. Knows no page. */
+/** The reader's language and its table of words, chosen once, before the page is drawn. */
 
 import { languages } from 'languages:../../../gateway/words/*/phone';
 import { chosen } from './choice';

@@ -1,4 +1,4 @@
-/** What this page knows of the calls: the feed's events put together. Pure: knows no connection, no clock, no page. */
+/** Everything this page knows about the calls, assembled from the feed's events. Pure. */
 
 import type { Alarm, FleetNode, News, Row, Sample, Totals, Warning } from './contract';
 import { figures } from './figures';
@@ -130,12 +130,12 @@ export class Board {
     this.#takeNodes(this.nodes, nowMs);
   }
 
-  /** Return how many alarms nobody is at. */
+  /** Return how many alarms are not acknowledged. */
   get raised(): number {
     return this.alarms.filter(({ state }) => state === 'raised').length;
   }
 
-  /** Return the server's time; where the connection is lost, that of what is shown: nobody knows which calls go on. */
+  /** Return the server's time; without a connection the time of what is shown, since live calls are unknown. */
   timeMs(nowMs: number, isLive: boolean): number {
     return (isLive ? nowMs : this.heardMs) + this.aheadMs;
   }

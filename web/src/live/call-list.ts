@@ -58,7 +58,7 @@ const KEYS = {
 /** In the order in which they are shown. */
 export const MEASURED = ['mos', 'rtt_ms', 'loss_percent', 'jitter_ms'] as const satisfies Measured[];
 
-/** Whether the call is over for whoever watches. */
+/** Whether the call is over for the viewer. */
 export function isOver(row: Row): boolean {
   return row.state === 'ended' || row.state === 'lost';
 }

@@ -124,7 +124,7 @@ export class CallView extends LitElement {
     if (changed.has('address') && this.hasUpdated) this.#watch();
   }
 
-  /** Where the focus went with its button, whoever types goes on at the heading. */
+  /** If the focus disappeared with its button, it moves to the heading. */
   protected override updated(): void {
     const button = this.#end;
     if (!button || document.activeElement !== document.body) return;

@@ -46,7 +46,7 @@ export class Calls extends LitElement {
     if (this.#focused?.isConnected) this.#ends = [...this.renderRoot.querySelectorAll<HTMLElement>('td button')];
   }
 
-  /** Where the focus went with its button, whoever types goes on at the next call. */
+  /** If the focus disappeared with its button, it moves to the next call. */
   protected override updated(): void {
     const button = this.#focused;
     if (!button || document.activeElement !== document.body) return;

@@ -15,7 +15,7 @@ export interface Line {
   column: number;
   /** Name of a token that is a colour. */
   color: string;
-  /** Lengths of stroke and gap: lines are told apart without colours, too. */
+  /** Lengths of stroke and gap: so that lines differ without colours, too. */
   dash?: number[];
   text?: (value: number) => string;
   /** What a value of the column is multiplied with. */
@@ -110,9 +110,9 @@ export class Chart extends LitElement {
 
   declare timeline: Timeline;
   declare lines: readonly Line[];
-  /** What is drawn, for whoever does not see it. */
+  /** A description of the drawing, for screen readers. */
   declare label: string;
-  /** The timeline's last second: the chart is drawn anew when it changes. */
+  /** The timeline's last second: the chart is redrawn when it changes. */
   declare lastAt: number | undefined;
 
   #plot: uPlot | undefined;

@@ -143,7 +143,7 @@ export type AlarmRule =
   | 'store_rights'
   | 'store_away';
 
-/** What is wrong enough to be told. */
+/** Something that is wrong enough to be reported. */
 export interface Alarm {
   /** By which it is acknowledged and silenced. */
   name: string;
@@ -156,7 +156,7 @@ export interface Alarm {
   unit: string;
   since: string;
   state: 'raised' | 'acknowledged' | 'silenced';
-  /** Who has acknowledged or silenced it, and why; empty for nobody. */
+  /** Who has acknowledged or silenced it, and why; empty for no one. */
   by: string;
   reason: string;
   /** When a silence ends. */

@@ -6,7 +6,7 @@ import { figures } from './figures';
 
 const MINUTES = 1440;
 
-/** A minute that nobody wrote is a gap. */
+/** A minute without a row is a gap. */
 const GAP_S = 90;
 
 /** Return the figures of the overview over the day; `minutes` are in order. */

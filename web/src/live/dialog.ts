@@ -23,7 +23,7 @@ export interface Question {
   why?: string | undefined;
   /** What can be chosen: its name, and the text of each value. */
   choices?: readonly [string, Record<string, string>];
-  /** Return what the answer comes to; nothing where whoever asks does the rest. Called inside the click. */
+  /** Return the result of the answer, or nothing if the caller does the rest. Called inside the click. */
   order(reason: string, choice: string): Order | undefined;
 }
 
@@ -115,7 +115,7 @@ export class Dialog extends LitElement {
     </form>`;
   }
 
-  /** It is told late: something else may be asked by then. */
+  /** It fires late: another question may be open by then. */
   readonly #forget = (): void => {
     if (!this.#dialog?.open) this.question = undefined;
   };

@@ -1,4 +1,4 @@
-/** Keeps a live feed open: goes on where it was, and waits longer each time it fails. Knows no page. */
+/** Keeps a live feed open: resumes where it was, and waits longer after each failure. */
 
 import type { News } from './contract';
 import { Refusal, identity, refusalOf } from './requests';
@@ -10,7 +10,7 @@ const WAIT_MS_MAX = 15_000;
 const RETRY_AFTER_MS_MAX = 60_000;
 /** The feed says something every 15 s at least: two of those may be late. */
 const SILENCE_MS_MAX = 40_000;
-/** Whoever is cut off sooner waits longer the next time as well. */
+/** A connection that is cut off sooner also waits longer the next time. */
 const STEADY_MS = 10_000;
 
 /** How the connection is. */
@@ -40,7 +40,7 @@ export const browser: World = {
   },
 };
 
-/** What is told of the feed. */
+/** What listeners are notified of. */
 export interface Listener {
   news(type: string, news: News): void;
   connection(connection: Connection): void;
@@ -53,7 +53,7 @@ export class Feed {
   #lastId = '';
   #isStopped = false;
 
-  /** `key` is undefined for whoever is signed in. */
+  /** `key` is undefined for somebody who is signed in. */
   constructor(
     private readonly address: string,
     private readonly key: string | undefined,
@@ -153,7 +153,7 @@ export function waitMs(failures: number, failure: Refusal | undefined, random: n
 
 /** Return the code of a refusal that waiting does not change; undefined for others. */
 export function codeOf({ status, code }: Refusal): string | undefined {
-  // Whatever is wrong with it, another key or a sign-in is what helps.
+  // No matter what is wrong with it, another key or a sign-in helps.
   if (status === 401) return 'unauthorized';
   const isFinal = status >= 400 && status < 500 && status !== 408 && status !== 425 && status !== 429;
   return isFinal ? code || 'other' : undefined;

@@ -1,4 +1,4 @@
-/** The reader's language and its words, chosen once, before any part of the page is loaded. Knows no page. */
+/** The reader's language and its words, chosen once, before any part of the page is loaded. */
 
 import { languages } from 'languages:../../../gateway/words/*/live';
 import { chosen } from '../i18n/choice';

@@ -22,10 +22,10 @@ import type { Route } from './route';
 import { Watching } from './watching';
 import { words } from './words';
 
-/** What is shown changes no more often: nobody reads faster, and five thousand calls cost each time. */
+/** Shortest time between redraws: people do not read faster, and five thousand calls make each one expensive. */
 const DRAW_MS_MIN = 500;
 
-/** How long it is told what became of what was asked for. */
+/** How long the result of an action is shown. */
 const TOLD_MS = 15_000;
 
 /** How long it takes until what could not be loaded is tried again. */
@@ -117,7 +117,7 @@ export class LivePage extends LitElement {
 
   protected override updated(): void {
     this.#entitle();
-    // Whoever is out, or is asked which key to use, is asked nothing else.
+    // Without access, or with the question about the key open, nothing else is asked.
     if (this.#isOut || this.#watching.isAsked) this.#dialog?.close();
     if (this.#wasOut && !this.#isOut) this.#focusMain();
     this.#wasOut = this.#isOut;
@@ -229,7 +229,7 @@ export class LivePage extends LitElement {
       this.#loaded.add(name);
       this.#missing.delete(name);
     } catch {
-      // The gateway is away, or another release is there by now: then the page has to be loaded anew.
+      // The gateway is away, or another release is running by now: then the page has to be reloaded.
       this.#missing.add(name);
       setTimeout(() => this.#loading.delete(name), LOADED_AGAIN_MS);
     }

@@ -144,7 +144,7 @@ export const look = css`
 /** What shows the order that a column is sorted in. */
 export const ARROWS = { none: '', ascending: '\u00a0↑', descending: '\u00a0↓' } as const;
 
-/** Filled by how far a call has come, so that states are told apart without colours. */
+/** Filled according to a call's progress, so that states differ without colours. */
 const STATE_MARKS: Record<State, string> = {
   connecting: '○',
   ringing: '◔',
@@ -172,7 +172,7 @@ const WRITTEN: Record<Measured, (value: number) => string> = {
   jitter_ms: whole,
 };
 
-/** Return what is measured of a call with its mark: a shape, and a word for whoever does not see it. */
+/** Return a measurement of a call with its mark: a shape, and a word for screen readers. */
 export function quality(row: Row, column: Measured): TemplateResult {
   const value = row[column];
   const level = levelOf(column, value);
@@ -198,7 +198,7 @@ export function bar(share: number): TemplateResult {
   </svg>`;
 }
 
-/** Tell whoever holds an element of something, out of all shadow trees. */
+/** Dispatch an event that leaves all shadow trees. */
 export function fire(element: HTMLElement, name: string, detail: object): void {
   element.dispatchEvent(new CustomEvent(name, { detail, bubbles: true, composed: true }));
 }

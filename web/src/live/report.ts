@@ -63,7 +63,7 @@ export abstract class Report<T extends { at: string }> extends LitElement {
     this.#isAsking = true;
     try {
       const report = (await this.source()) as T;
-      // Whoever holds the view still wants to read what is there.
+      // Somebody who has paused the view wants to read what is there.
       if (!this.isHeld) [this.report, this.failure] = [report, ''];
     } catch (error) {
       this.failure = error instanceof Refusal && !error.status ? words.unreachable : failureOf(error);

@@ -1,4 +1,4 @@
-/** What the live page asks of the gateway beside its feed, and how it is refused. Knows no page. */
+/** The live page's requests beside its feed, and their refusals. */
 
 const TIMEOUT_MS = 10_000;
 
@@ -23,13 +23,13 @@ export interface Order {
   /** POST where none is said. */
   method?: string;
   body?: object;
-  /** What is told once it is done. */
+  /** What is shown once it is done. */
   done: string;
   /** Called once it is done. */
   taken?(): void;
 }
 
-/** Return the headers and the credentials of whoever asks: never a key beside a cookie, which the gateway refuses. */
+/** Return the requester's headers and credentials: never a key beside a cookie, which the gateway refuses. */
 export function identity(key: string | undefined): { credentials: RequestCredentials; headers: Record<string, string> } {
   return key
     ? { credentials: 'omit', headers: { Authorization: `Bearer ${key}` } }

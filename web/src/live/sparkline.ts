@@ -25,9 +25,9 @@ export class Sparkline extends LitElement {
 
   declare timeline: Timeline;
   declare column: number;
-  /** What is drawn, for whoever does not see it. */
+  /** A description of the drawing, for screen readers. */
   declare label: string;
-  /** The timeline's last second: the line is drawn anew when it changes. */
+  /** The timeline's last second: the line is redrawn when it changes. */
   declare lastAt: number | undefined;
 
   protected override render(): TemplateResult {

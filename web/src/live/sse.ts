@@ -1,4 +1,4 @@
-/** Server-Sent Events (WHATWG HTML, 9.2.6) out of bytes, however they are split. Pure: knows no connection. */
+/** Server-Sent Events (WHATWG HTML, 9.2.6) out of bytes, however they are split. Pure. */
 
 /** One event of the stream. */
 export interface StreamEvent {

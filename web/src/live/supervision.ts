@@ -151,7 +151,7 @@ export class SupervisionPanel extends LitElement {
   ];
 
   declare row: Row;
-  /** Undefined for whoever is signed in. */
+  /** Undefined for somebody who is signed in. */
   declare key: string | undefined;
   declare isOperator: boolean;
   declare supervision: Supervision;
@@ -287,7 +287,7 @@ export class SupervisionPanel extends LitElement {
     void this.#supervising?.choose((target as HTMLInputElement).value as SupervisionMode);
   };
 
-  /** Arrow keys only move: on the way to the last mode nobody is spoken to (ARIA Authoring Practices, radio group in a toolbar). */
+  /** Arrow keys only move, so that on the way to the last mode no other mode is entered (ARIA Authoring Practices, radio group in a toolbar). */
   readonly #step = (event: KeyboardEvent): void => {
     const step = STEPS[event.key];
     if (!step) return;

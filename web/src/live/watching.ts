@@ -1,6 +1,5 @@
 /**
- * Who watches, with which rights, what there is to see, and whether it is held still. Knows no markup: the page shows it
- * and is told when it has changed.
+ * Holds who is watching, with which rights, what there is to see, and whether it is paused. Notifies the page of changes.
  */
 
 import { answerOffer, brought, dropKey, offerOwn, offeredKey, storedKey, takeKey } from '../api-key';
@@ -22,14 +21,14 @@ const DAY_EVERY_MS = 60_000;
 export class Watching {
   board = new Board();
   connection: Connection = { phase: 'connecting' };
-  /** Undefined for whoever is signed in. */
+  /** Undefined for somebody who is signed in. */
   key: string | undefined;
   isOperator = false;
   /** Whether calls may be listened to, where their account allows it. */
   maySupervise = false;
   /** What is shown while the view is held still, and the time it shows. */
   held: { board: Board; nowMs: number } | undefined;
-  /** A link has brought a key, and somebody's calls are seen already: whoever looks decides. */
+  /** A link has brought a key while an account's calls are already shown: the viewer decides. */
   isAsked = false;
   /** The last day of all calls, while an operator wants to see it. */
   day: Timeline | undefined;
@@ -62,7 +61,7 @@ export class Watching {
     void this.open();
   }
 
-  /** Show nobody's calls but those of whoever is signed in. */
+  /** Show only the calls of the account that is signed in. */
   forgetKey(): void {
     dropKey();
     void this.open();
@@ -75,7 +74,7 @@ export class Watching {
     this.#tell({ phase: 'ended', code: 'not_a_key' });
   }
 
-  /** Begin anew, for whoever it is now. */
+  /** Start again with the current credentials. */
   async open(): Promise<void> {
     const begun = ++this.#begun;
     this.stop();
@@ -152,7 +151,7 @@ export class Watching {
     credit: (): Promise<unknown> => ask(this.key, `${OPERATORS}credit`),
   };
 
-  /** Do something with the rights of whoever watches. Throws Refusal. */
+  /** Do something with the viewer's rights. Throws Refusal. */
   async give(order: Order): Promise<void> {
     const { path, method = 'POST', body } = order;
     await ask(this.key, path, method, body);

@@ -1,6 +1,6 @@
 /**
  * The SDK's front: places calls, goes back to one after a reload, checks the line, knows the devices. One call at a
- * time. Knows no markup, and no credential but tokens that are good for one call.
+ * time.
  */
 
 import { checkLine } from './check';

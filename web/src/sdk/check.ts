@@ -35,7 +35,7 @@ export async function checkLine(getToken: () => Promise<MediaToken>, options: Ch
     done = resolve;
     fail = reject;
   });
-  // Whoever awaits it first is not always there yet.
+  // It may fail before anything awaits it.
   over.catch(() => {});
   const line = new Line(
     {

@@ -1,6 +1,6 @@
 /**
- * Microphones and loudspeakers of this machine, which of them are used, and what they sound like. Knows no call; those
- * that are under way follow what is chosen.
+ * Microphones and loudspeakers of this machine, which of them are used, and what they sound like. Live
+ * calls follow a change of choice.
  */
 
 import { within } from './call/deadline';

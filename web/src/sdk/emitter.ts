@@ -1,4 +1,4 @@
-/** Listeners by the name of what they listen to. Knows nothing of what is told. */
+/** Listeners by the name of what they listen to. */
 
 /** Name of an event -> what a listener of it is given. */
 type EventMap<Events> = { [Name in keyof Events]: unknown[] };

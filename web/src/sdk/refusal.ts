@@ -1,4 +1,4 @@
-/** What a refused request says. Knows no request. */
+/** What a refused request says. */
 
 import { CallerError } from './call/error';
 import type { Problem } from './wire';

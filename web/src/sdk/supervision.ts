@@ -19,7 +19,7 @@ export type { Supervision, Trouble } from './call/supervision-state';
 
 const READY_MS = 10_000;
 
-/** What whoever shows it is told. */
+/** What the page is notified of. */
 export interface SupervisingEvents {
   changed: (state: Supervision) => void;
   /** Linear levels of both sides together and of the own microphone, 0 to 1, ten times a second. */
@@ -49,7 +49,7 @@ export class Supervising {
     document.addEventListener('visibilitychange', this.#revive);
   }
 
-  /** Get a grant, by what throws CallerError, and listen by it. What fails is told as trouble. */
+  /** Get a grant, by a function that may throw CallerError, and listen with it. Failures are reported as trouble. */
   async join(getGrant: () => Promise<MediaToken>): Promise<void> {
     this.events.changed(this.#state);
     try {
@@ -75,11 +75,11 @@ export class Supervising {
     }
   }
 
-  /** Let others hear the supervisor, or nobody; asks for the microphone where it is needed. */
+  /** Choose who hears the supervisor, if anyone; asks for the microphone if it is needed. */
   async choose(mode: SupervisionMode): Promise<void> {
     this.#set(chosen(this.#state, mode));
     if (speaks(mode)) {
-      // What is chosen while the browser asks is done by whoever asked.
+      // A choice made while the browser asks is carried out by the pending request.
       if (this.#isOpening || !(await this.#open())) return;
     }
     // Also where it holds already: something else may be on its way.
@@ -102,7 +102,7 @@ export class Supervising {
     } catch (error) {
       this.#isOpening = false;
       this.#microphone = undefined;
-      // Whoever went back to listening meanwhile has nothing to be told.
+      // There is nothing to report to somebody who has gone back to listening.
       if (!this.#isOver && speaks(this.#state.wanted)) this.#set(unchanged(this.#state, troubleOf(error)));
       return false;
     }

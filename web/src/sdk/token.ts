@@ -3,7 +3,7 @@
 import { CallerError } from './call/error';
 import type { CallToken } from './wire';
 
-/** How long before its end one is to be told of it. */
+/** How long before a token expires that is reported. */
 const TOLD_MS = 10_000;
 
 export class WaitingToken {
@@ -17,7 +17,7 @@ export class WaitingToken {
     this.#expiresAtMs = nowMs + 1000 * seconds;
   }
 
-  /** Return how long until it is to be told that the token will expire; undefined where it never is. */
+  /** Return how long until the token's expiry is to be reported; undefined if it never is. */
   warnInMs(nowMs: number): number | undefined {
     if (!this.#token || this.#expiresAtMs === Infinity) return undefined;
     return Math.max(0, this.#expiresAtMs - TOLD_MS - nowMs);

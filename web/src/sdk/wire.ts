@@ -71,7 +71,7 @@ export interface Ending {
   seconds: number | null;
   cost: Money | null;
   action: string;
-  /** What the call was cut off for want of; null where it ended otherwise. */
+  /** What the call ran out of when it was cut off; null if it ended otherwise. */
   cut_off: Lack | null;
   /** `message` by language, where the carrier has told more than the cause says. */
   messages?: Readonly<Record<string, string>>;
@@ -111,7 +111,7 @@ export interface SupervisionReady {
   frame_bytes: number;
   /** What the account allows, and with it all that is less. */
   most: SupervisionMode;
-  /** Whether both parties are told. */
+  /** Whether it is announced to both parties. */
   announced: boolean;
 }
 
@@ -187,7 +187,7 @@ export interface MediaToken {
   expires_in_seconds?: number;
 }
 
-/** `POST /v1/call-tokens`: good for one call. Prices are told to those who pay for it. */
+/** `POST /v1/call-tokens`: valid for one call. Prices are sent only to those who pay for it. */
 export interface CallToken extends MediaToken {
   destination?: string;
   rate?: Rate;

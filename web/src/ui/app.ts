@@ -214,7 +214,7 @@ export class App extends LitElement {
     return this.access?.scopes.includes(scope) ?? true;
   }
 
-  /** Open the phone with a key, or without one for whoever is signed in. */
+  /** Open the phone with a key, or without one for somebody who is signed in. */
   async load(key?: string): Promise<void> {
     const api = (this.api = new Api(key, () => this.reading?.reached()));
     const { Reading } = await this.#load();

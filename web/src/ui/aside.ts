@@ -1,4 +1,4 @@
-/** What the page shows around the phone, and in its place where nobody is known to use it. Decides nothing. */
+/** Draws what surrounds the phone, and what takes its place while the user is unknown. */
 
 import { html, nothing } from 'lit';
 import type { TemplateResult } from 'lit';
@@ -10,7 +10,7 @@ import type { App } from './app';
 import type { FollowedPayment } from './payment-progress';
 import type { TopUp } from './top-up';
 
-/** Draw the form for a key, where nobody is known to use the page; or that it was another's, and is to be loaded again. */
+/** Draw the form for a key while the user is unknown; or that the page was another user's, and must be reloaded. */
 export function keyForm(app: App): TemplateResult {
   if (app.failure?.code === 'form_of_another_account') {
     return html`<main><caller-outcome .failure=${app.failure}></caller-outcome></main>`;

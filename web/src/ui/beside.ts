@@ -1,4 +1,4 @@
-/** What stands beside the phone, what is told of a call and what follows it, in one file: no call waits for it. */
+/** What surrounds the phone, the notices of a call and what follows it, in one file that no call waits for. */
 
 import { addWords } from '../i18n';
 import { beside } from '../../../gateway/words/en/phone/beside';

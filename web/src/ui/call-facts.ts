@@ -138,7 +138,7 @@ export class CallFacts extends LitElement {
   }
 }
 
-/** Return the quality to show: a line that is warned of is not good, whatever its last seconds were. */
+/** Return the quality to show: a line with a warning is not good, even if its last seconds were. */
 function shown({ quality, warnings }: CallState): LineQuality | undefined {
   return quality === 'good' && Object.keys(warnings).some(isOfNetwork) ? 'fair' : quality;
 }

@@ -1,4 +1,4 @@
-/** Asks whoever has called how the call was: five stars and, where it was not good, what was wrong. Sent once. */
+/** Asks the caller how the call was: five stars and, where it was not good, what was wrong. Sent once. */
 
 import { LitElement, css, html, nothing } from 'lit';
 import type { PropertyValues, TemplateResult } from 'lit';

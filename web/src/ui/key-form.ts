@@ -78,7 +78,7 @@ export class KeyForm extends LitElement {
 
   /** Whether people have accounts here, and sign in. */
   declare hasAccounts: boolean;
-  /** Why the last key was no good, or that whoever was signed in is not any more. */
+  /** Why the last key was not accepted, or that the user is no longer signed in. */
   declare failure: CallerError | undefined;
   /** The call that ended as the key was found to be no good. */
   declare last: CallState | undefined;

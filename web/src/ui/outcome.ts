@@ -48,7 +48,7 @@ export class Outcome extends LitElement {
   /** The call that has ended. */
   declare state: CallState | undefined;
   declare canTopUp: boolean;
-  /** Whether the call's page is there for whoever reads this. */
+  /** Whether the reader can open the call's page. */
   declare hasReceipt: boolean;
 
   protected override render(): TemplateResult | typeof nothing {
@@ -79,7 +79,7 @@ export class Outcome extends LitElement {
   }
 }
 
-/** Whoever is signed in now sees what is theirs. */
+/** Somebody else may be signed in now: they see only what is theirs. */
 function loadAnew(): TemplateResult {
   return html`<button type="button" class="primary top-up" @click=${() => location.reload()}>${t('loadAnew')}</button>`;
 }

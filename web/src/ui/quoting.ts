@@ -28,7 +28,7 @@ export class Quoting {
     this.ask();
   }
 
-  /** Ask for the price of the number as it stands once nothing more is typed; of the same number if that is wanted anew. */
+  /** Ask for the price of the number as it stands once nothing more is typed; of the same number if it has to be asked again. */
   ask(isAnew = false): void {
     const { number } = this.dialler;
     if (number !== this.#asked) this.#answer = undefined;

@@ -40,7 +40,7 @@ export class Reading {
     this.tabs.follow(call);
   }
 
-  /** Read all that there is to show of whoever asks. */
+  /** Read everything that is shown of the user. */
   async begin(api: Api): Promise<void> {
     const { app } = this;
     void showKept(app);
@@ -125,12 +125,12 @@ export class Reading {
     if (isUnreachable(this.app.failure)) this.#recover();
   }
 
-  /** Forget the tab's key, as is wanted, or because it is not good any more; or whoever was signed in. */
+  /** Forget the tab's key, on request or because it is no longer valid, or the signed-in user. */
   forget(failure?: CallerError): void {
     const { app } = this;
     const { access, api, last } = app;
     dropKey();
-    // Where the tab's own key is no good any more, nobody is replaced by the one that a link has brought.
+    // If the tab's own key is no longer valid, the key of a link replaces no one.
     answerOffer(failure !== undefined);
     app.clear();
     app.open();
@@ -145,7 +145,7 @@ export class Reading {
   #recover(): void {
     const { app } = this;
     if (app.phone) forgetFailure(app.phone, app.failure);
-    // A gateway that drains may answer once more before it goes: what follows is told as well.
+    // A draining gateway may answer once more before it goes: what follows is reported as well.
     app.told &&= !app.failure && app.last?.ending?.cause === 502;
     app.failure = undefined;
   }
@@ -158,7 +158,7 @@ export class Reading {
       this.forget(failure);
       return;
     }
-    // Whoever is signed in now is shown nothing of whose page it was.
+    // Another user who is signed in now must not see the former one's data.
     if (failure.code === 'form_of_another_account' && !app.busy) app.clear();
     app.failure = failure;
   }

@@ -104,7 +104,7 @@ export class RecentCalls extends LitElement {
   declare failed: boolean;
   /** A call is under way: nothing can be redialled. */
   declare busy: boolean;
-  /** Whether the pages of calls are there for whoever reads this. */
+  /** Whether the reader can open the pages of calls. */
   declare hasReceipts: boolean;
   /** The call whose number is being given a name. */
   declare naming: string | undefined;

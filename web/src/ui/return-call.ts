@@ -63,7 +63,7 @@ export class ReturnCall extends LitElement {
   protected override firstUpdated(): void {
     let active = document.activeElement;
     while (active?.shadowRoot?.activeElement) active = active.shadowRoot.activeElement;
-    // Whoever is writing a number would return to the call by the Enter that is to dial.
+    // Somebody typing a number would return to the call with the Enter that should dial.
     const isWriting = active instanceof HTMLInputElement && active.value !== '';
     if (!isWriting) this.renderRoot.querySelector('button')?.focus();
   }

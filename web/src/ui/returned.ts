@@ -1,4 +1,4 @@
-/** What the payment service's page sends a person back with. Knows no payment. */
+/** What the payment service's page sends a person back with. */
 
 import type { FollowedPayment } from './payment-progress';
 

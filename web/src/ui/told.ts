@@ -1,4 +1,4 @@
-/** The look of what is told: by words on a ground of their own, or to screen readers alone. */
+/** The look of announcements: text on its own background, or for screen readers only. */
 
 import { css } from 'lit';
 

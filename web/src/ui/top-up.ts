@@ -320,7 +320,7 @@ export class TopUp extends LitElement {
     this.failure = undefined;
     try {
       const { id, url } = await startTopUp(this.api, decimal(amount), this.saveCard, key);
-      // Closed meanwhile: the person has changed their mind.
+      // Closed by then: the person has changed their mind.
       if (this.opened && this.#idempotencyKey === key) this.#leave({ id, url });
     } catch (error) {
       this.sending = false;

@@ -1,4 +1,4 @@
-/** Finds out who uses the page: whoever is signed in, or whose key the tab has. */
+/** Finds out who uses the page: the user who is signed in, or the owner of the tab's key. */
 
 import { Api } from '../api';
 import { offerOwn, storedKey } from '../api-key';
@@ -8,7 +8,7 @@ import type { CallerError } from '../sdk/core';
 import { followAddress } from './address';
 import type { App } from './app';
 
-/** Open the phone for whoever is signed in; else with the tab's key, if it has one. */
+/** Open the phone for the user who is signed in; otherwise with the tab's key, if it has one. */
 export async function askWho(app: App, key?: string): Promise<void> {
   followAddress(app);
   app.asking = true;
@@ -17,16 +17,16 @@ export async function askWho(app: App, key?: string): Promise<void> {
   const isSignedIn = !failure;
   app.asking = false;
   app.requestUpdate();
-  // Another key has come meanwhile, and opens the phone itself.
+  // Another key has arrived by now, and opens the phone itself.
   if (app.api || storedKey() !== key) return;
   if (isSignedIn && key) offerOwn();
   if (!isSignedIn && !key) {
-    // Whoever asked for the phone itself, brought a number for it, or is told something here, stays.
+    // Somebody who asked for the phone, brought a number for it, or has a message to read here, stays.
     const welcome = failure?.kind === 'key_refused' && app.getAttribute('welcome');
     const asked = location.pathname.endsWith('/phone') || hasNumber();
     const stays = asked || app.failure || app.last || app.returned;
     if (welcome && !stays) location.replace(welcome);
-    // Whether somebody is signed in is not known then: nobody is told that they are not.
+    // Whether somebody is signed in is unknown then, so the page does not say that they are not.
     if (failure?.kind !== 'key_refused') app.failure = failure;
     return;
   }

@@ -59,7 +59,7 @@ type Signer = () => SignedToken | Promise<SignedToken>;
 /** The one whose phone is open: a visitor has one microphone. */
 let opened: Caller | null | undefined;
 
-/** What would be told if its call ended now, while there is one. */
+/** What would be reported if its call ended now, while there is one. */
 let now: Ended | null | undefined;
 
 export class Caller extends HTMLElement {

@@ -36,7 +36,7 @@ export interface Ended {
   outcome: string;
   /** Of talk. */
   seconds: number;
-  /** Null where the gateway does not tell it: to whoever pays nothing for the call. */
+  /** Null if the gateway does not send it, to people who do not pay for the call. */
   cost: Money | null;
 }
 

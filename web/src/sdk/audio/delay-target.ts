@@ -34,7 +34,7 @@ const START_MS = 30;
 /** Frames per window of the least delay; two windows together follow a drifting clock. */
 const WINDOW_FRAMES = 200;
 
-/** A pause as long as this is the sender's, not the network's: count from anew. */
+/** A pause as long as this is the sender's, not the network's: start counting again. */
 const PAUSE_S = 1;
 
 /** So much later than usual is a stall: what it held up follows at once. */

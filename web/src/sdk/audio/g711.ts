@@ -1,5 +1,5 @@
 /**
- * G.711 mu-law to and from floating-point samples (ITU-T G.711, table 2a). Knows no frames and no rate.
+ * G.711 mu-law to and from floating-point samples (ITU-T G.711, table 2a).
  */
 
 /** Added to a magnitude before it is coded: 33 of 14 bits, in 16-bit units. */

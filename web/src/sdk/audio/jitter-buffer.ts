@@ -2,8 +2,7 @@
  * An adaptive jitter buffer: frames in when the network brings them, samples out when the sound card asks.
  *
  * It decides per 10 ms block, as WebRTC's NetEQ does: play, shorten by a pitch period, lengthen by one, or
- * conceal what has not come. Between those, `drift` lets the resampler after it follow the far clock.
- * Pure: knows no clock and no Web Audio; all its memory is taken at construction.
+ * conceal what has not come. Between those, `drift` lets the resampler after it follow the far clock. Pure.
  */
 
 import { DelayTarget } from './delay-target';
@@ -25,16 +24,16 @@ const HISTORY = 60 * PER_MS;
 const OVER_NOW = 40 * PER_MS;
 const OVER_MEAN = 30 * PER_MS;
 
-/** Beyond this the lag is worse than a seam in the sound: shorten whatever the signal. */
+/** Beyond this the lag is worse than a seam in the sound: shorten no matter what the signal is. */
 const OVER_HARD = 200 * PER_MS;
 
-/** After so long of too much, shorten whatever the signal as well: noise has no period to take out. */
+/** After so long of too much, shorten any signal as well: noise has no period to take out. */
 const PATIENCE = 1000 * PER_MS;
 
 /** Beyond this, skip to the target in one step. */
 const OVER_SKIP = 400 * PER_MS;
 
-/** A period is removed or repeated only where it resembles its neighbour so well that nobody hears it. */
+/** A period is removed or repeated only if it resembles its neighbour so closely that it cannot be heard. */
 const SIMILARITY_MIN = 0.85;
 
 /** Energy of 20 ms below which a cut is inaudible: about -60 dBov. */

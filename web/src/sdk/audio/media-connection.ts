@@ -1,7 +1,6 @@
 /**
  * Owns the media socket. Audio goes between worklet and socket through this alone; the page gets the messages and how
- * the socket closed, and may open another. Runs in a worker, or on the page's own thread. Knows no microphone and no
- * markup.
+ * the socket closed, and may open another. Runs in a worker, or on the page's own thread.
  */
 
 import { parseMessage } from '../wire';

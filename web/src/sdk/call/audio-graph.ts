@@ -1,6 +1,6 @@
 /**
  * The call's audio on this page: context, worklets, microphone source. Frames bypass the page by the ports
- * this hands out. Knows no socket and no call.
+ * this hands out.
  */
 
 import { CAPTURE, PLAYBACK } from '../audio/ports';

@@ -1,6 +1,6 @@
 /**
  * One call from this page: opens the line and asks for the token in order, follows the gateway's messages, and gives
- * everything back at the end. Knows no markup; who shows it is told of every change.
+ * everything back at the end.
  */
 
 import { Emitter } from '../emitter';
@@ -40,7 +40,7 @@ const PRESSED = /w|[^w]{1,32}/g;
 /** Told like the gateway's own warnings. */
 export const MICROPHONE_SILENT = 'microphone-silent';
 
-/** What listeners are given. A call is told to have ended once, by `disconnect`, after what says why. */
+/** What listeners are given. `disconnect` fires once when a call has ended, after the events that say why. */
 export interface CallEvents {
   ringing: [];
   /** The phone was answered; charging has started. */
@@ -53,7 +53,7 @@ export interface CallEvents {
   error: [error: CallerError];
   mute: [isMuted: boolean];
   hold: [isHeld: boolean];
-  /** Somebody else is in the call, and what they do; null: nobody any more. */
+  /** What somebody else in the call does; null once they have left. */
   supervised: [mode: SupervisionMode | null];
   /** A key was pressed at the phone. */
   dtmf: [digit: string];
@@ -98,7 +98,7 @@ export class Call extends Emitter<CallEvents> {
   readonly #watch: number;
   /** Counted, not timed: a page that was busy takes what has come before it looks a second time. */
   #silentWatches = 0;
-  /** Whether the microphone was muted on this page, which holds whatever a call taken up again says. */
+  /** Whether the microphone was muted on this page, which takes precedence over the state of a resumed call. */
   #wishesMuted: boolean | undefined;
   /** Why the microphone gives no sound: muted until it does, as a person may have it besides. */
   #lack: string | undefined;
@@ -156,7 +156,7 @@ export class Call extends Emitter<CallEvents> {
     else this.#sendHangup();
   }
 
-  /** Stop or resume sending the microphone. It is silent here at once, whatever the network does. */
+  /** Stop or resume sending the microphone. It is silent here at once, even without a network. */
   mute(on = true): void {
     this.#wishesMuted = on;
     this.#applyMute();

@@ -1,6 +1,6 @@
 /**
  * Ends a call that the page before this one left, on the gateway that has it: takes it up by a socket of its own and
- * hangs up. Knows no microphone, no sound and no markup.
+ * hangs up.
  */
 
 import type { ClientMessage, Ending } from '../wire';
@@ -11,7 +11,7 @@ import type { KeptCall } from './tab-store';
 
 const END_MS = 6000;
 
-/** Whoever asks while a call is being ended waits for the same. */
+/** Requests while a call is being ended wait for the same result. */
 let ending: { callId: string; done: Promise<Ending | undefined> } | undefined;
 
 /** End the call; return how it ended, or undefined if the gateway had it no more. Throws CallerError: try again. */

@@ -54,7 +54,7 @@ export function isUnreachable(failure?: CallerError): boolean {
   return failure?.kind === 'offline' || failure?.kind === 'gateway_unreachable';
 }
 
-/** Return any error as one of ours; what nobody foresaw is a fault of the page. */
+/** Return any error as one of ours; an unforeseen one is a fault of the page. */
 export function asCallerError(error: unknown, kind: OwnCode = 'page_crashed'): CallerError {
   return error instanceof CallerError ? error : new CallerError(kind, undefined, { cause: error });
 }

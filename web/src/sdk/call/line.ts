@@ -152,7 +152,7 @@ export class Line {
   }
 
   #receive(message: GatewayMessage): void {
-    // Said right before the end it is the reason; whatever comes behind it shows that the call goes on.
+    // Right before the end it is the reason; any message after it shows that the call goes on.
     this.#problem = undefined;
     switch (message.type) {
       case 'ready':

@@ -1,6 +1,6 @@
 /**
  * The caller's microphone: opened once per call, opened again when its device goes away or another is
- * chosen; what it delivers goes through the page's own audio processor, if there is one. Knows no call.
+ * chosen; what it delivers goes through the page's own audio processor, if there is one.
  */
 
 import { within } from './deadline';
@@ -18,7 +18,7 @@ const REOPEN_MS = 10_000;
  */
 export type AudioProcessor = (stream: MediaStream, signal: AbortSignal) => MediaStream | Promise<MediaStream>;
 
-/** Why nobody hears the caller: no device is left, or the system keeps its sound back. */
+/** Why the caller cannot be heard: no device is left, or the system mutes it. */
 export const MICROPHONE_LOST = 'microphone-lost';
 export const MICROPHONE_MUTED = 'microphone-muted';
 
@@ -98,7 +98,7 @@ export class Microphone {
     this.onStream(sent);
   }
 
-  /** Take whatever device there is when the one in use is gone: a headset was unplugged, or is back. */
+  /** Use any device there is when the current one is gone: a headset was unplugged, or is back. */
   readonly #check = async (): Promise<void> => {
     const isGone = this.#stream?.getAudioTracks().every((track) => track.readyState === 'ended');
     if (this.#closed || !isGone || this.#isOpening) return;

@@ -14,7 +14,7 @@ declare const BUILT_FOR: 'page' | 'gateway' | 'package';
 
 const LOAD_MS = 10_000;
 
-/** A violation is told in a task of its own, which may come after the failure that it caused. */
+/** A violation is reported in its own task, which may come after the failure that it caused. */
 const TOLD_MS = 200;
 
 /** How long a blob's address is kept: not every browser has read it by the time the constructor returns. */

@@ -39,7 +39,7 @@ export class ReportSum {
       this.#packets += now.packets - since.packets;
       // A packet that was lost and comes after all takes nothing back.
       this.#lost += Math.max(0, now.lost - since.lost);
-      // What nobody sends is concealed as well, until the first look after a change.
+      // Silence of the sender is concealed as well, until the first look after a change.
       if (each === path && path === this.#path) this.#concealedMs += Math.max(0, now.concealedMs - since.concealedMs);
       this.#seen[each] = now;
     }
@@ -64,7 +64,7 @@ export class ReportSum {
 
 const NOTHING = { packets: 0, lost: 0, concealedMs: 0 };
 
-/** The gateway ends a call whose report is beyond this; no figure is worth that, whatever a browser says. */
+/** The gateway ends a call whose report is beyond this; no figure is worth that, no matter what a browser says. */
 const MS_MAX = 600_000;
 
 const bounded = (value: number): number => (value > 0 ? Math.min(round(value), MS_MAX) : 0);

@@ -20,7 +20,7 @@ const CLOSE_MS = 500;
 
 export interface Connection {
   post: (message: ToConnection) => void;
-  /** Close the socket; nothing is told of it any more. */
+  /** Close the socket; it reports nothing more. */
   close: () => void;
 }
 
@@ -99,7 +99,7 @@ function isUp(worker: Worker): Promise<boolean> {
   });
 }
 
-/** Return the socket's address on this origin, whatever name the gateway knows itself by; as it is without one. */
+/** Return the socket's address on this origin, even if the gateway knows itself by another name; unchanged without one. */
 export function mediaAddress(mediaUrl: string, origin: string | undefined): string {
   if (!origin) return mediaUrl;
   const url = new URL(new URL(mediaUrl).pathname, origin);

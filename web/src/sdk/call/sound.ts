@@ -1,6 +1,6 @@
 /**
  * All sound of a call on this page: the microphone, and both ways its audio can take. Exactly one of them carries it;
- * the other is silent in both directions. Knows no socket and no call.
+ * the other is silent in both directions.
  */
 
 import type { AudioPorts, FromPlayback } from '../audio/ports';
@@ -56,7 +56,7 @@ export class Sound {
 
   /** Open the microphone and build the audio graph; return the ports the socket needs. Throws CallerError. */
   async open(): Promise<AudioPorts> {
-    // Any of the two failing ends the call; closing closes whatever the other still opens.
+    // If either fails the call ends; closing also closes what the other is still opening.
     const [ports] = await Promise.all([this.#graph.load(), this.#microphone.open()]);
     await this.#graph.start();
     this.#apply();

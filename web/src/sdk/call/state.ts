@@ -14,7 +14,7 @@ export interface CallState {
   readonly callId?: string;
   /** Why the call fails or has been cut off, while its tone is heard. */
   readonly tone?: 'busy' | 'congestion' | 'cut-off';
-  /** Prices are told to those who pay for the call. */
+  /** Prices are sent only to those who pay for the call. */
   readonly rate?: Rate | undefined;
   readonly balance?: Money | undefined;
   readonly remainingSeconds?: number | undefined;
@@ -28,7 +28,7 @@ export interface CallState {
   readonly endedAtMs?: number;
   readonly muted: boolean;
   readonly held: boolean;
-  /** What somebody else in the call does, where the caller is told of them; null for nobody. */
+  /** What somebody else in the call does, if that is announced to the caller; null for no one. */
   readonly supervised: SupervisionMode | null;
   readonly talking: { readonly browser: boolean; readonly carrier: boolean };
   /** Keys sent to the phone. */
@@ -167,7 +167,7 @@ export function heardAgain(state: CallState): CallState {
   return { ...state, lost: false, cutAtMs: undefined };
 }
 
-/** Return who is heard speaking: nobody on hold, nor who is muted. */
+/** Return who is heard speaking: no one on hold, and no one who is muted. */
 export function speaking({ talking, muted, held }: CallState): CallState['talking'] {
   return { browser: talking.browser && !muted && !held, carrier: talking.carrier && !held };
 }

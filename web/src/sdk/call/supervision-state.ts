@@ -20,7 +20,7 @@ export interface Supervision {
   /** What was chosen last; another than what holds until the microphone is open and the gateway has confirmed it. */
   readonly wanted: SupervisionMode;
   readonly most: SupervisionMode;
-  /** Whether caller and phone are told. */
+  /** Whether it is announced to caller and phone. */
   readonly announced: boolean;
   /** Whether somebody has listened, who does not any more. */
   readonly wasIn: boolean;
@@ -41,7 +41,7 @@ export function allows(most: SupervisionMode, mode: SupervisionMode): boolean {
   return MODES.indexOf(mode) <= MODES.indexOf(most);
 }
 
-/** Return the state of whoever was let in: they listen. */
+/** Return the state of a supervisor who has just joined: they listen. */
 export function entered({ most, announced }: SupervisionReady): Supervision {
   return { ...OUT, phase: 'in', most, announced };
 }
@@ -64,7 +64,7 @@ export function unchanged(state: Supervision, trouble: Trouble): Supervision {
   return { ...state, wanted: state.mode, trouble };
 }
 
-/** Return the state after the end; without trouble whoever supervised has left. */
+/** Return the state after the end; without trouble the supervisor has left. */
 export function left({ phase }: Supervision, trouble?: Trouble): Supervision {
   return { ...OUT, wasIn: phase === 'in', ...(trouble && { trouble }) };
 }

@@ -11,7 +11,7 @@ export interface KeptCall {
   token: string;
   mediaUrl: string;
   destination: string;
-  /** Whose it is, on a page that is shown to accounts: nobody else's to return to or to end. Empty on other pages. */
+  /** Whose it is, on a page for accounts: no other account may return to it or end it. Empty on other pages. */
   account: string;
   /** How long the gateway keeps the phone, and when its page was last seen (ms of the wall clock). */
   seconds: number;

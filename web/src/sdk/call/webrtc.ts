@@ -1,6 +1,6 @@
 /**
  * The call's audio by WebRTC: one connection to the gateway, which lends this page no addresses and needs none: it is
- * ICE-lite and learns the page's from its checks (RFC 8445 2.5). Knows no socket, no call and no other path.
+ * ICE-lite and learns the page's from its checks (RFC 8445 2.5).
  */
 
 import type { Heard } from './report';
@@ -135,7 +135,7 @@ export class WebRtc {
   #apply(): void {
     if (this.#track) this.#track.enabled = !this.#isMuted;
     const sent = this.#isSending ? (this.#track ?? null) : null;
-    // Fails only on a connection that is closed meanwhile.
+    // Fails only if the connection has been closed by then.
     void this.#transceiver?.sender.replaceTrack(sent).catch(() => {});
   }
 }

@@ -1,4 +1,4 @@
-/** The gateway's routes for visitors. Knows no page and no call. */
+/** The gateway's routes for visitors. */
 
 import { CallerError, unreachable } from '../../sdk/core';
 import type { CallToken, Problem } from '../../sdk/core';

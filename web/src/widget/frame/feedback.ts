@@ -1,6 +1,6 @@
 /**
  * Asks a visitor how an answered call was: one of five stars, and nothing more. Loaded once a call is over, with the
- * phone's words for it, for no call may wait for that. Knows no route.
+ * phone's words for it, for no call may wait for that.
  */
 
 import { sendFeedback } from '../../call-feedback';

@@ -63,7 +63,7 @@ class Frame {
     document.addEventListener('keydown', (event) => this.#key(event));
     // A page that is left, or kept for the way back, must not go on talking.
     window.addEventListener('pagehide', () => this.#leave());
-    // Only looks: whoever wanted to call may be gone, or speak with somebody else by now.
+    // Only looks: the visitor may have left, or be speaking with somebody else by now.
     window.addEventListener('online', () => this.#phase === 'offline' && void this.#look(this.api.status(), t('online')));
     new ResizeObserver(() => this.#tellSize()).observe(main);
   }
@@ -86,12 +86,12 @@ class Frame {
     const phase = this.#phase;
     try {
       const found = await asked;
-      // The visitor has gone on meanwhile.
+      // The visitor has moved on by then.
       if (this.#phase !== phase) return;
       this.#screen.name(found.name, found.mode === 'test');
       this.#takesFeedback = found.takes_feedback;
       if (found.state === 'closed') {
-        // After a call that failed for it the page around has been told.
+        // If a call failed because of it, the surrounding page has been notified.
         if (!this.#wasCalling) this.host.tell({ type: 'error', code: 'button_closed', retry: false });
         // Shown at once, and the hours once they can be drawn.
         this.#show('closed', t('closed'), []);
@@ -105,7 +105,7 @@ class Frame {
     }
   }
 
-  /** Try once more what has failed: whoever has been on the way to a call goes on there. */
+  /** Retry what has failed: a visitor who was about to call continues there. */
   async #again(): Promise<void> {
     if (this.#wasCalling) this.#start();
     else await this.#load();
@@ -168,7 +168,7 @@ class Frame {
       const { feedback } = await import('./feedback');
       place.replaceWith(await feedback((stars) => this.api.feedback(callId, stars)));
     } catch {
-      // The call is over, and well: that nobody can be asked is no fault to tell a visitor.
+      // The call is over and went well, so a visitor is not bothered with this failure.
     }
   }
 
@@ -206,7 +206,7 @@ class Frame {
     if (asked) void this.#askHow(asked, callId as string);
   }
 
-  /** End the call of a page that is left, without waiting for the gateway: it could not be told any more. */
+  /** End the call of a page that is being left, without waiting for the gateway's answer. */
   #leave(): void {
     this.#call?.disconnect();
     if (this.#call) this.#end(this.#call.state);

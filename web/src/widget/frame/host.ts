@@ -1,6 +1,6 @@
 /**
  * The frame's end of what it and the loader say to each other. Speaks with its parent alone, and with no other origin
- * than the one it was opened by, which no page can forge: the browser tells it. Knows no call.
+ * than the one it was opened by, which no page can forge: the browser tells it.
  */
 
 import { CallerError } from '../../sdk/core';
@@ -19,7 +19,7 @@ export class Host {
   /** Called when the page around the frame wants the call ended. */
   hangUp: () => void = () => {};
 
-  /** Returns what would be told if the call ended now, while there is one. */
+  /** Returns what would be reported if the call ended now, while there is one. */
   now: () => Ended | undefined = () => undefined;
 
   constructor() {
@@ -64,7 +64,7 @@ function opener(): string {
   return origin;
 }
 
-/** Whatever a page sends is read as what it should be, and nothing more. */
+/** Messages of a page are read as the type that they should be, and nothing more. */
 function textOf(value: unknown): string {
   return typeof value === 'string' ? value : '';
 }

@@ -1,4 +1,4 @@
-/** The worker that solves a challenge, so that the page stays quick. Knows no network. */
+/** The worker that solves a challenge, so that the page stays quick. */
 
 import { find, payload } from './proof';
 import type { Challenge } from './proof';

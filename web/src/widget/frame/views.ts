@@ -80,7 +80,7 @@ export function ended(outcome: Key, seconds: number, todo: string, { call }: Act
   return [
     seconds > 0 && h('p', {}, t('lasted', { time: clock(seconds) })),
     todo && h('p', {}, todo),
-    // Once the budget is spent another call would be refused; a frame that is opened later asks anew.
+    // Once the budget is spent another call would be refused; a frame that is opened later asks again.
     outcome !== 'budget' && button(t('callAgain'), call, outcome === 'answered' ? 'main' : 'go main'),
     asked,
   ];
