@@ -32,7 +32,7 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
     ),
     "unauthorized": Problem(
         401,
-        "The API key is missing, wrong, expired or revoked, and nobody is signed in.",
+        "The API key is missing, wrong, expired or revoked, and you are not signed in.",
         "Send a valid key as a bearer token, or sign in.",
     ),
     "two_credentials": Problem(
@@ -46,12 +46,12 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
     ),
     "address_unproven": Problem(
         403,
-        "Nobody has confirmed the e-mail address of this account yet.",
-        "Open the link in the mail that was sent there, or have it sent again at /account.",
+        "The e-mail address of this account has not been confirmed yet.",
+        "Open the link in the mail that was sent there, or request it again at /account.",
     ),
     "step_up_needed": Problem(
         403,
-        "Whoever is signed in must prove once more who they are before this.",
+        "This needs a fresh proof of who you are.",
         "Confirm it at /confirm, and try again within ten minutes.",
     ),
     "terms_changed": Problem(
@@ -95,7 +95,7 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
     ),
     "not_found": Problem(404, "There is no such thing here.", "Check the address."),
     "account_not_found": Problem(
-        404, "There is no such account, or nobody signs in to it.", "Check the account's id."
+        404, "There is no such account, or it has no sign-in.", "Check the account's id."
     ),
     "network_refused": Problem(
         403,
@@ -103,15 +103,15 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
         "Send the request from a network that CALLER_ADMIN_NETWORKS names.",
     ),
     "balance_too_low": Problem(
-        409, "The account has less than what is to be taken back.", "Take back less."
+        409, "The account has less than the amount to take back.", "Take back less."
     ),
     "data_request_not_open": Problem(
-        404, "No open request has this number.", "List those that are open."
+        404, "There is no open request with this number.", "List those that are open."
     ),
     "credit_reference_reused": Problem(
         409,
         "This reference was used for a credit of another amount.",
-        "Nothing was booked. Use a new reference for each new credit.",
+        "Nothing was booked. Use a new reference for each credit.",
     ),
     "call_not_found": Problem(404, "There is no such call.", "Check the call's id."),
     "call_ended": Problem(409, "The call has ended already.", "Nothing is left to do."),
@@ -121,17 +121,17 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
     "payload_too_large": Problem(413, "The request is too large.", "Send less.", close_code=1009),
     "form_of_another_account": Problem(
         409,
-        "This page was opened by another account that was signed in with this browser.",
+        "This page was opened with another account that was signed in in this browser.",
         "Nothing was changed. Open the page again.",
     ),
     "idempotency_key_reused": Problem(
         422,
         "This idempotency key was used for a request with another body.",
-        "Use a new key for each new thing.",
+        "Use a new key for each new request.",
     ),
     "unsupported_media_type": Problem(
         415,
-        "The body is not of a media type that is accepted here.",
+        "The body has a media type that is not accepted here.",
         "Send a form as application/x-www-form-urlencoded.",
     ),
     "number_invalid": Problem(
@@ -154,12 +154,12 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
     ),
     "number_high_risk": Problem(
         422,
-        "Calls to this destination are closed, for it is often used for fraud.",
+        "Calls to this destination are closed, because it is often used for fraud.",
         "Call another number, or ask the operator to open this destination.",
     ),
     "country_closed": Problem(
         403,
-        "This account does not call this country yet.",
+        "This account cannot call this country yet.",
         "Open the country at /account/countries, or ask the operator to.",
     ),
     "number_in_address": Problem(
@@ -185,7 +185,7 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
     ),
     "new_card_limited": Problem(
         402,
-        "This account has spent what it may in a day so soon after its first payment.",
+        "This account has reached its daily limit for the time after a first payment.",
         "Call again tomorrow (UTC), or ask the operator to lift this limit.",
     ),
     "account_frozen": Problem(
@@ -195,7 +195,7 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
     ),
     "account_restricted": Problem(
         403,
-        "The holder of this account wants its data kept and not used: no calls and no top-ups.",
+        "At its holder's request this account's data are kept but not used: no calls, no top-ups.",
         "End the restriction under /account/restriction.",
     ),
     "too_many_calls": Problem(
@@ -238,7 +238,7 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
     ),
     # Of buttons.
     "button_not_found": Problem(
-        404, "This call button is not in use any more.", "Reach the owner of the page otherwise."
+        404, "This call button is no longer in use.", "Reach the owner of the page otherwise."
     ),
     "button_closed": Problem(409, "Nobody takes calls now.", "Call during the opening hours."),
     "button_paused": Problem(409, "This call button is switched off for now.", "Call again later."),
@@ -257,25 +257,25 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
         "Correct it and send the whole button again.",
     ),
     "buttons_too_many": Problem(
-        409, "The account has as many buttons as it may have.", "Delete one that is not used."
+        409, "The account has reached its limit of buttons.", "Delete one that is not used."
     ),
     "button_keys_too_many": Problem(
         409,
-        "As many keys of this button work already as may at once.",
+        "This button has reached its limit of working keys.",
         "Wait until one of them has ended.",
     ),
     "destination_unproven": Problem(
         422,
-        "Nobody has proven that this number is the account's.",
-        "Prove it at /account/destinations, or name one that is.",
+        "This number has not been proven to be the account's.",
+        "Prove it at /account/destinations, or use a proven one.",
     ),
     "destination_not_found": Problem(
-        404, "The account has not proven this number.", "Read them at /v1/destinations."
+        404, "The account has not proven this number.", "List its numbers at /v1/destinations."
     ),
     "human_check_failed": Problem(
         403,
-        "The check that a person is calling has failed.",
-        "Let it be done once more.",
+        "The check that a person is calling failed.",
+        "Repeat the check.",
         retry=True,
     ),
     "human_check_unavailable": Problem(
@@ -285,25 +285,25 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
         retry=True,
     ),
     "button_unavailable": Problem(
-        409, "This call button takes no calls now.", "Reach the owner of the page otherwise."
+        409, "This call button takes no calls right now.", "Reach the owner of the page otherwise."
     ),
     "challenge_wrong": Problem(
         422, "The proof of work is wrong or too old.", "Solve a new challenge.", retry=True
     ),
     "visitor_needed": Problem(
-        422, "A call with a button needs its visitor.", "Send your own name of them as `visitor`."
+        422, "A call with a button needs its visitor.", "Send your own id for them as `visitor`."
     ),
     "challenge_used": Problem(
         409, "The proof of work was used before.", "Solve a new challenge.", retry=True
     ),
     # Of watching and supervising calls.
     "call_not_answered": Problem(
-        409, "Nobody has answered this call yet.", "Try again once somebody has.", retry=True
+        409, "This call has not been answered yet.", "Try again once it has.", retry=True
     ),
     "supervision_refused": Problem(
         403,
-        "The account of this call lets nobody supervise it, or not as far as that.",
-        "Ask its holder to allow it at /account/supervision, or the operator.",
+        "This account does not allow that kind of supervision.",
+        "Ask its holder, at /account/supervision, or the operator to allow it.",
     ),
     "supervision_changed": Problem(
         409,
@@ -330,19 +330,19 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
     ),
     "node_silent": Problem(
         503,
-        "The node of this gateway that is asked does not answer.",
-        "Try again in a few seconds: by then it may have done what was asked for.",
+        "The node that was asked does not answer.",
+        "Try again in a few seconds: by then it may have done it.",
         retry=True,
     ),
     "alarm_not_found": Problem(
-        404, "There is no such alarm, or it is over.", "Look which alarms stand."
+        404, "There is no such alarm, or it is over.", "Check the active alarms."
     ),
     "too_many_silences": Problem(
-        409, "Too many alarms are silenced.", "Take back some that are not needed any more."
+        409, "Too many alarms are silenced.", "End some silences that are no longer needed."
     ),
     "feed_full": Problem(
         503,
-        "No more people can watch live calls at this process.",
+        "This process cannot take more viewers of live calls.",
         "Try again in a moment.",
         retry=True,
     ),
@@ -370,8 +370,8 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
     "payment_not_found": Problem(404, "There is no such payment.", "Check the payment's id."),
     "refund_reference_reused": Problem(
         409,
-        "This payment has another refund of this reference, or one that failed.",
-        "Nothing was sent back now. Use a new reference for each new refund.",
+        "This payment has another refund with this reference, or one that failed.",
+        "Nothing was sent back. Use a new reference for each refund.",
     ),
     "payment_key_reused": Problem(
         409,
@@ -380,48 +380,48 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
     ),
     "refund_too_large": Problem(
         409,
-        "Only credit that is unspent, and no more than was paid, can be refunded.",
+        "Only unspent credit can be refunded, and no more than was paid.",
         "Refund a smaller amount.",
     ),
     "no_saved_card": Problem(
         409,
         "There is no saved card to charge.",
-        "Top up once and allow the card to be saved.",
+        "Top up once, and let the card be saved.",
     ),
     "charge_in_flight": Problem(
         409,
-        "The saved card is being charged already.",
-        "Wait a moment; the amount is added by itself.",
+        "The saved card is already being charged.",
+        "Wait a moment; the amount is added automatically.",
         retry=True,
     ),
     "card_limit_reached": Problem(
         409,
-        "The saved card cannot be charged with so much more today.",
+        "That would exceed what the saved card can be charged today.",
         "Pay on the payment page instead.",
     ),
     # Of webhooks.
     "webhook_not_found": Problem(
-        404, "The account has no such webhook, or no such delivery.", "Look at /v1/webhooks."
+        404, "The account has no such webhook, or no such delivery.", "Check /v1/webhooks."
     ),
     "webhook_refused": Problem(
         422,
-        "Nothing is sent to this address: `reason` says why.",
-        "Name an https:// address on the internet, without a user and a password, with port 443 or"
+        "Nothing can be sent to this address: `reason` says why.",
+        "Use an https:// address on the internet, without a user or password, with port 443 or"
         " one from 1024 on.",
     ),
     "webhooks_too_many": Problem(
-        409, "The account has as many webhooks as it may have.", "Delete one that is not used."
+        409, "The account has reached its limit of webhooks.", "Delete one that is not used."
     ),
     "webhook_disabled": Problem(
         409, "This webhook is disabled.", 'Enable it first: PATCH it with {"disabled": false}.'
     ),
     "webhooks_off": Problem(
         501,
-        "Secrets of webhooks cannot be made or read here.",
+        "Webhook secrets cannot be created or read here.",
         "Ask the operator to set CALLER_SECOND_FACTOR_KEYS, to the same keys on all nodes.",
     ),
     "too_many_checks": Problem(
-        429, "A check of the line is running already.", "Wait until it is over.", retry=True
+        429, "A line check is already running.", "Wait until it is over.", retry=True
     ),
     "gateway_full": Problem(
         503,
@@ -447,7 +447,7 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
     "internal_error": Problem(
         500,
         "Something failed on our side.",
-        "Try again; if it stays, tell the operator.",
+        "Try again; if it keeps failing, tell the operator.",
         retry=True,
         close_code=1011,
     ),

@@ -1,6 +1,6 @@
-"""What is done with the webhooks of an account, whoever does it: the API and operators' commands.
+"""Operations on the webhooks of an account, shared by the API and the operator's commands.
 
-Whoever calls has found out who asks, and that they may. Knows no HTTP and no store.
+Callers have already authenticated and authorised the request.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _Done = TypeVar("_Done")
 class WebhookActs:
     """Adds, changes and tests endpoints; methods raise RequestRefusedError, StoreUnavailableError.
 
-    `once` names what is asked for: the same act with the same name is done once.
+    `once` is an idempotency key: the same operation with the same key is done once.
     """
 
     endpoints: Endpoints
@@ -70,10 +70,10 @@ class WebhookActs:
         is_proven: bool,
         was_added: bool = False,
     ) -> WebhookSecretView:
-        """Add an endpoint of an account, whose holder must have proven their address.
+        """Add an endpoint to an account, whose holder must have proven their address.
 
-        One that is known to have been added is shown, or was removed: it would come back with the
-        secret that was taken out of use.
+        An endpoint that `was_added` before is only shown, and not found if it was removed since:
+        adding it again would bring back a secret that was taken out of use.
         """
         if not is_proven:
             raise RequestRefusedError("address_unproven")
@@ -87,13 +87,13 @@ class WebhookActs:
         )
 
     async def has_added(self, account_id: str, once: str) -> bool:
-        """Return whether what is asked for was added, and is there."""
+        """Return whether this request has added an endpoint that still exists."""
         return await self.endpoints.find(account_id, endpoint_id(account_id, once)) is not None
 
     async def change(
         self, account_id: str, editor: Editor, webhook_id: str, body: WebhookChangeBody
     ) -> WebhookView:
-        """Change an endpoint; one that is enabled again starts without its failures."""
+        """Change an endpoint; enabling it again resets its failures."""
         form = self._form(body.url, body.label, body.types, is_disabled=body.disabled)
         changed = await self.endpoints.change(account_id, editor, known_id(webhook_id), form)
         return webhook_view(_done(changed))
@@ -107,24 +107,24 @@ class WebhookActs:
         return self._with_secret(_done(await self.endpoints.turn(account_id, editor, known, seed)))
 
     async def require(self, account_id: str, webhook_id: str) -> None:
-        """Refuse what names no endpoint of the account, as all that change one do."""
+        """Refuse an id that is not an endpoint of the account."""
         await self._find(account_id, webhook_id)
 
     async def remove(self, account_id: str, editor: Editor, webhook_id: str) -> None:
-        """Delete an endpoint with all that waits for it."""
+        """Delete an endpoint and everything queued for it."""
         _done(await self.endpoints.remove(account_id, editor, known_id(webhook_id)))
 
     async def test(
         self, account_id: str, webhook_id: str, order: Order | None = None
     ) -> DeliveryView:
-        """Queue an event that tells nothing; an operator gives an order."""
+        """Queue a test event without content; an operator gives an order."""
         queued = await self.endpoints.test(account_id, known_id(webhook_id), order)
         return delivery_view(_done(queued))
 
     async def deliveries(
         self, account_id: str, webhook_id: str, *, limit: int, before: str | None
     ) -> DeliveryPage:
-        """Return a page of what an endpoint was to have, newest first, with all attempts."""
+        """Return a page of an endpoint's deliveries, newest first, with all attempts."""
         endpoint = await self._find(account_id, webhook_id)
         found = await self.endpoints.deliveries(account_id, endpoint.id, limit=limit, before=before)
         following = found[-1][0].id if len(found) == limit else None
@@ -143,7 +143,7 @@ class WebhookActs:
     async def replay_failed(
         self, account_id: str, webhook_id: str, since: datetime, order: Order | None = None
     ) -> Replayed:
-        """Send those again that were given up, `ports.REPLAYED_MAX` at most."""
+        """Send abandoned deliveries again, at most `ports.REPLAYED_MAX`."""
         count = await self.endpoints.replay_failed(account_id, known_id(webhook_id), since, order)
         return Replayed(replayed=_done(count))
 
@@ -155,7 +155,7 @@ class WebhookActs:
         *,
         is_disabled: bool | None = None,
     ) -> EndpointForm:
-        """Return what is said of an endpoint. Raises RequestRefusedError."""
+        """Return the validated settings of an endpoint. Raises RequestRefusedError."""
         if url is not None:
             try:
                 read_target(url, self.private_hosts)
@@ -184,15 +184,15 @@ class WebhookActs:
 
 
 def known_id(text: str) -> str:
-    """Return an id as it can be looked for."""
+    """Return an id that the database can look up."""
     # PostgreSQL cannot look for text with NUL, and nothing has such an id.
     return "" if "\0" in text else text
 
 
 def seed_of(maker: SecretMaker, *facts: str) -> str:
-    """Return the seed of a secret: of which endpoint, made by which act, with which key.
+    """Return the seed of a secret, which follows from the endpoint, the operation and its key.
 
-    Raises RequestRefusedError where no secret can be made.
+    Raises RequestRefusedError if no secret can be made.
     """
     if not maker.can_make:
         raise RequestRefusedError("webhooks_off")

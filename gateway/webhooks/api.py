@@ -1,8 +1,7 @@
-"""Serves `/v1/webhooks`: where events of the account are posted, and what became of them.
+"""Serves `/v1/webhooks`: the addresses that events of the account are posted to, and how that went.
 
-All of it needs the scope `webhooks`. A key that has it was made by a person who had just proven who
-they are, or by the operator; whoever is signed in proves it before they change an endpoint or look
-at its secret.
+All of it needs the scope `webhooks`. A key with that scope was created by a person after a step-up,
+or by the operator; people who are signed in need a step-up to change an endpoint or see its secret.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ from gateway.webhooks.views import (
 
 ONE: Final = "/v1/webhooks/{webhook_id}"
 _DELIVERY: Final = "^dlv_[a-z0-9]{1,24}$"
-"""What the id of a delivery may be."""
+"""The form of a delivery's id."""
 
 
 class DeliveriesAsked(PageAsked, kw_only=True):
@@ -107,14 +106,14 @@ class WebhooksApi:
         step_up=True,
     )
     async def add_webhook(self, request: Request, principal: Principal) -> Response:
-        """Add an endpoint; the same idempotency key again adds none, and shows the first.
+        """Add an endpoint; a repeat with the same idempotency key returns the first one.
 
-        One that was deleted since is not added again for a day.
+        If that was deleted, it is not added again for a day.
         """
         once = needed_idempotency_key(request)
         body = await read_json(request, WebhookBody)
         account_id, editor, was_added = principal.account.id, _editor(principal), was_done(request)
-        # A repeat adds nothing, and is how its sender learns what was added.
+        # A repeat adds nothing, so it does not count: it tells a client what was added.
         if not (was_added or await self.acts.has_added(account_id, once)):
             refuse(await self.velocity.hit(webhook_setting_uses(account_id)))
         added = await self.acts.add(
@@ -136,7 +135,7 @@ class WebhooksApi:
         step_up=True,
     )
     async def change_webhook(self, request: Request, principal: Principal) -> Response:
-        """Change an endpoint; one that is enabled again starts without its failures."""
+        """Change an endpoint; enabling it again resets its failures."""
         body = await read_json(request, WebhookChangeBody)
         if body.url is not None or body.disabled is False:
             refuse(await self.velocity.hit(webhook_setting_uses(principal.account.id)))
@@ -149,7 +148,7 @@ class WebhooksApi:
         step_up=True,
     )
     async def delete_webhook(self, request: Request, principal: Principal) -> Response:
-        """Delete an endpoint with all that waits for it."""
+        """Delete an endpoint and everything queued for it."""
         await self.acts.remove(*_place(request, principal))
         return Response(status_code=204)
 
@@ -162,7 +161,7 @@ class WebhooksApi:
         step_up=True,
     )
     async def turn_webhook_secret(self, request: Request, principal: Principal) -> Response:
-        """Replace the secret; the same idempotency key again replaces nothing more."""
+        """Replace the secret; a repeat with the same idempotency key replaces nothing more."""
         once = needed_idempotency_key(request)
         return _secret(await self.acts.turn(*_place(request, principal), once=once))
 
@@ -175,7 +174,7 @@ class WebhooksApi:
         gives={"delivery_id": "/id"},
     )
     async def test_webhook(self, request: Request, principal: Principal) -> Response:
-        """Queue an event that tells nothing; 202, because it has yet to be sent."""
+        """Queue a test event without content; 202, because it has yet to be sent."""
         return Json(await self.acts.test(principal.account.id, _id_in(request)), 202)
 
     @operation(
@@ -187,7 +186,7 @@ class WebhooksApi:
         gives={"delivery_id": "/deliveries/0/id"},
     )
     async def list_webhook_deliveries(self, request: Request, principal: Principal) -> Response:
-        """Return a page of what an endpoint was to have, newest first, with all attempts."""
+        """Return a page of an endpoint's deliveries, newest first, with all attempts."""
         limit, before = page_asked_for(request, _DELIVERY)
         page = await self.acts.deliveries(
             principal.account.id, _id_in(request), limit=limit, before=before
@@ -217,7 +216,7 @@ class WebhooksApi:
         problems=("webhook_not_found", "webhook_disabled"),
     )
     async def replay_webhook_failures(self, request: Request, principal: Principal) -> Response:
-        """Send those again that were given up; at most 1,000 at a time."""
+        """Send abandoned deliveries again, at most 1,000 at a time."""
         body = await read_json(request, ReplayBody)
         replayed = await self.acts.replay_failed(principal.account.id, _id_in(request), body.since)
         return Json(replayed, 202)

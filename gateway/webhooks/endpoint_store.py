@@ -1,7 +1,7 @@
-"""Keeps the endpoints of accounts in SQL, and shows and repeats what was sent to them.
+"""Stores the endpoints of accounts in SQL, and shows and repeats deliveries to them.
 
-Whoever asks for another account's finds nothing. Knows no HTTP and no secret, only what one is
-derived from.
+Endpoints of other accounts are not found. Of secrets it only stores the seeds from which they are
+derived.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from gateway.webhooks.spool import delivery_in, disable, endpoint_in, rows_of
 from gateway.webhooks.tables import attempts, deliveries, endpoints
 
 TESTS_MAX: Final = 6
-"""Test events of an endpoint in a minute by its owner, who is no tool to hit others with."""
+"""Test events of an endpoint per minute by its owner, against floods of other people's servers."""
 _MINUTE: Final = timedelta(minutes=1)
 
 _E, _D, _A = endpoints.c, deliveries.c, attempts.c
@@ -50,7 +50,7 @@ _AGAIN: Final = {
     "state": DeliveryState.QUEUED.value,
     "ended_at": None,
     "failure": "",
-    # It has all its attempts anew.
+    # Its retry count starts over.
     "tries_before": _D.tries,
 }
 
@@ -92,10 +92,10 @@ class SqlWebhookEndpoints:
         *,
         since: datetime | None = None,
     ) -> Endpoint | NotDone:
-        """Add an endpoint and queue the mail about it, or return the one of this id."""
+        """Add an endpoint and queue the mail about it, or return the existing one with this id."""
         at = self._clock()
         async with writing(self._engine, self._timeout_s) as connection:
-            # Locks the account: of two who add at once the second counts the first's.
+            # Locks the account, so that of two concurrent requests the second counts the first.
             if not await may_change(connection, account_id, editor, Scope.WEBHOOKS):
                 return NotDone.SESSION_OVER
             if (known := await _find(connection, account_id, endpoint_id)) is not None:
@@ -123,9 +123,9 @@ class SqlWebhookEndpoints:
         *,
         since: datetime | None = None,
     ) -> Endpoint | NotDone:
-        """Change what the form says; one that is enabled again starts without its failures.
+        """Change what the form says; enabling an endpoint again resets its failures.
 
-        A mail is queued about an address that events go to from now on.
+        A mail is queued if events go to an address from now on.
         """
         at = self._clock()
         async with writing(self._engine, self._timeout_s) as connection:
@@ -133,7 +133,7 @@ class SqlWebhookEndpoints:
             if isinstance(row, NotDone):
                 return row
             is_enabled = row.disabled_at is not None and form.is_disabled is False
-            # Whoever has events sent again to where none went reads there, too.
+            # Enabling counts too: a thief who does it reads the events there.
             is_set = is_enabled or form.url not in (None, row.url)
             if values := _columns(form, at) | ({"set_at": at} if is_set else {}):
                 await connection.execute(
@@ -151,7 +151,7 @@ class SqlWebhookEndpoints:
     async def turn(
         self, account_id: str, editor: Editor, endpoint_id: str, seed: str
     ) -> Endpoint | NotDone:
-        """Replace the secret; the one before signs too for `OLD_SECRET_LIVES`."""
+        """Replace the secret; the old one keeps signing for `OLD_SECRET_LIVES`."""
         at = self._clock()
         async with writing(self._engine, self._timeout_s) as connection:
             row = await _lock(connection, account_id, editor, endpoint_id)
@@ -169,7 +169,7 @@ class SqlWebhookEndpoints:
             return await _shown(connection, account_id, endpoint_id, at)
 
     async def remove(self, account_id: str, editor: Editor, endpoint_id: str) -> NotDone | None:
-        """Delete an endpoint with all that waits for it."""
+        """Delete an endpoint and everything queued for it."""
         async with writing(self._engine, self._timeout_s) as connection:
             row = await _lock(connection, account_id, editor, endpoint_id)
             if isinstance(row, NotDone):
@@ -188,9 +188,9 @@ class SqlWebhookEndpoints:
     async def test(
         self, account_id: str, endpoint_id: str, order: Order | None = None
     ) -> Delivery | NotDone:
-        """Queue a test event, a new one each time; `TESTS_MAX` in a minute, unless by an order.
+        """Queue a new test event, at most `TESTS_MAX` a minute unless by an order.
 
-        Beyond that the newest is found again.
+        Beyond that the newest one is returned.
         """
         at = self._clock()
         named = event_id(TEST, endpoint_id, secrets.token_hex(16))
@@ -210,7 +210,7 @@ class SqlWebhookEndpoints:
             recent = (await connection.execute(tests)).all()
             if len(recent) >= TESTS_MAX and order is None:
                 return delivery_in(recent[0])
-            # Whatever the endpoint has asked for: whoever tests wants to see it come.
+            # Sent even if the endpoint does not subscribe to it: its owner wants to see it arrive.
             new = rows_of(told, [(endpoint_id, account_id)], at)
             await connection.execute(sa.insert(deliveries), new)
             await _end_rest(connection, endpoint_id, at)
@@ -224,7 +224,7 @@ class SqlWebhookEndpoints:
     async def deliveries(
         self, account_id: str, endpoint_id: str, *, limit: int, before: str | None
     ) -> Sequence[tuple[Delivery, Sequence[Attempt]]]:
-        """Return an endpoint's newest deliveries first, older than the delivery `before`."""
+        """Return an endpoint's deliveries, newest first, older than the delivery `before`."""
         mine = (_D.endpoint_id == endpoint_id, _D.account_id == account_id)
         query = sa.select(deliveries).where(*mine)
         if before is not None:
@@ -260,7 +260,7 @@ class SqlWebhookEndpoints:
     async def replay_failed(
         self, account_id: str, endpoint_id: str, since: datetime, order: Order | None = None
     ) -> int | NotDone:
-        """Send those again that were given up, of events since then; return how many."""
+        """Send abandoned deliveries of events since then again; return how many."""
         at = self._clock()
         failed = (
             sa.select(_D.id)
@@ -307,7 +307,7 @@ async def _find(
 ) -> sa.Row[Any] | None:
     query = sa.select(endpoints).where(_E.id == endpoint_id, _E.account_id == account_id)
     if locked:
-        # Whoever queues, in a transaction of money, does not wait for it.
+        # Transactions of money that queue events do not wait for this lock.
         query = query.with_for_update(key_share=True)
     return (await connection.execute(query)).one_or_none()
 
@@ -315,7 +315,7 @@ async def _find(
 async def _lock(
     connection: AsyncConnection, account_id: str, editor: Editor, endpoint_id: str
 ) -> sa.Row[Any] | NotDone:
-    """Return an endpoint's row, locked, for whoever may change it."""
+    """Return an endpoint's row, locked, if the editor may change it."""
     if not await may_change(connection, account_id, editor, Scope.WEBHOOKS):
         return NotDone.SESSION_OVER
     row = await _find(connection, account_id, endpoint_id, locked=True)
@@ -333,9 +333,9 @@ async def _shown(
 async def _tell(
     connection: AsyncConnection, endpoint: Endpoint, at: datetime, since: datetime | None = None
 ) -> None:
-    """Tell the account's holder that events go to an address from now on.
+    """Mail the account holder that events go to an address from now on.
 
-    The session that asks for it began `since` then: the mail's link takes back what came with it.
+    `since` is when the requesting session began: the mail's link undoes everything since then.
     """
     assert endpoint.account_id is not None, "it is an account's"
     values = {"label": called(endpoint.label, endpoint.url), "at": at.isoformat()}
@@ -352,7 +352,7 @@ async def _send_again(
 
 
 async def _end_rest(connection: AsyncConnection, endpoint_id: str, at: datetime) -> None:
-    """Send to an endpoint at once: whoever asks by hand says that it needs no rest."""
+    """End the rest of an endpoint: a request by its owner is sent at once."""
     await connection.execute(
         sa.update(endpoints).where(_E.id == endpoint_id).values(rests_until=at, failures=0)
     )

@@ -1,4 +1,4 @@
-"""Lists the events that webhooks tell, and writes the body of one.
+"""Lists the events that webhooks report, and writes the body of one.
 
 Source of the body: Standard Webhooks 1.0.0, "Payload structure". Pure.
 """
@@ -47,15 +47,15 @@ _ALARM = {
 
 @dataclass(frozen=True, slots=True)
 class EventType:
-    """What one type of event tells."""
+    """A type of event."""
 
     name: str
     when: str
-    """In which moment it is told, as a clause."""
+    """When it is sent, as a clause."""
     example: Mapping[str, Any]
-    """Its `data`; of `call.ended` what `GET /v1/calls/{call_id}` shows."""
+    """Its `data`; for `call.ended` what `GET /v1/calls/{call_id}` returns."""
     is_of_account: bool = True
-    """Whether account holders may have it; the operator's own endpoint has all but `call.ended`."""
+    """Whether account holders can receive it; the operator's endpoint gets all but `call.ended`."""
 
 
 EVENT_TYPES: Final[Mapping[str, EventType]] = {
@@ -89,19 +89,19 @@ EVENT_TYPES: Final[Mapping[str, EventType]] = {
         ),
         EventType(
             "call.credit_warning",
-            "a call will be cut off soon, for want of `cause`: `credit`, `cap` or `duration`",
+            "a call will be cut off soon for lack of `cause`: `credit`, `cap` or `duration`",
             {**_CALL, "cause": "credit", "seconds_left": 30},
         ),
         EventType(
             "call.cut_off",
-            "a call was cut off, for want of `cause`: `credit`, `cap`, `duration`, or `grace`, "
-            "where the stores were away or the gateway stood still; `seconds` is null where "
-            "another node may have settled the call, whose record then tells them",
+            "a call was cut off for lack of `cause`: `credit`, `cap`, `duration`, or `grace`, if "
+            "the stores were unavailable or the gateway stood still; `seconds` is null if another "
+            "node may have settled the call, whose record then contains them",
             {**_CALL, "cause": "credit", "seconds": 412},
         ),
         EventType(
             "call.refunded",
-            "the price of a call that went wrong was given back",
+            "the price of a call that went wrong was refunded",
             {
                 **_CALL,
                 "micros": 20_000,
@@ -112,17 +112,21 @@ EVENT_TYPES: Final[Mapping[str, EventType]] = {
         ),
         EventType(
             "payment.received",
-            "a top-up was paid, and is credit now; `kind` is `checkout`, `auto` or `saved`",
+            "a top-up was paid and added to the credit; `kind` is `checkout`, `auto` or `saved`",
             _PAYMENT,
         ),
         EventType(
             "payment.refunded",
-            "some of a payment goes back to the card, whoever began that",
+            "part of a payment goes back to the card, no matter who started that",
             _PAYMENT,
         ),
-        EventType("payment.refund_failed", "a refund failed; it is credit again", _PAYMENT),
+        EventType(
+            "payment.refund_failed", "a refund failed and was added back to the credit", _PAYMENT
+        ),
         EventType("payment.disputed", "a payment is disputed; its credit is taken back", _PAYMENT),
-        EventType("payment.dispute_won", "a disputed payment is credit again", _PAYMENT),
+        EventType(
+            "payment.dispute_won", "a disputed payment was added back to the credit", _PAYMENT
+        ),
         EventType(
             "auto_top_up.failed",
             "an automatic top-up was declined; it will be tried again",
@@ -130,13 +134,13 @@ EVENT_TYPES: Final[Mapping[str, EventType]] = {
         ),
         EventType(
             "auto_top_up.off",
-            "automatic top-ups are switched off after a decline; `url` is where to pay by hand",
+            "automatic top-ups were switched off after a decline; `url` is where to pay by hand",
             {**_CHARGE, "reason": "expired_card", "url": ""},
         ),
-        EventType(TEST, "somebody asked for a test", {"account_id": "a1b2c3"}),
+        EventType(TEST, "a test was requested", {"account_id": "a1b2c3"}),
         EventType(
             "payment.account_deleted",
-            "somebody paid for an account that is deleted",
+            "a payment arrived for a deleted account",
             _PAYMENT,
             is_of_account=False,
         ),
@@ -146,7 +150,7 @@ EVENT_TYPES: Final[Mapping[str, EventType]] = {
                 ("raised", "an alarm was raised"),
                 (
                     "reminder",
-                    "an alarm stands for hours, and nobody has acknowledged it",
+                    "an alarm has been active for hours without being acknowledged",
                 ),
                 ("over", "an alarm is over"),
             )
@@ -156,16 +160,16 @@ EVENT_TYPES: Final[Mapping[str, EventType]] = {
 """Name -> type."""
 
 OF_ACCOUNTS: Final = tuple(name for name, each in EVENT_TYPES.items() if each.is_of_account)
-"""Names of the types that an account's endpoint may have."""
+"""Names of the types that an account's endpoint can receive."""
 OF_OPERATOR: Final = tuple(name for name in EVENT_TYPES if name != CALL_ENDED)
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """An event, as it is queued."""
+    """An event to be queued."""
 
     account_id: str
-    """Empty: it is about no account, and the operator's alone."""
+    """Empty if it is about no account, and only for the operator."""
     event_id: str
     type: str
     at: datetime
@@ -174,7 +178,7 @@ class Told:
 
 
 def body_of(name: str, at: datetime, data: Any) -> bytes:
-    """Return what is posted. Raises ValueError where it would be too long."""
+    """Return the body to post. Raises ValueError if it would be too long."""
     body = msgspec.json.encode({"type": name, "timestamp": at, "data": data})
     if len(body) >= BODY_BYTES_MAX:
         raise ValueError("the body of a webhook is too long")
@@ -182,20 +186,20 @@ def body_of(name: str, at: datetime, data: Any) -> bytes:
 
 
 def event_id(*facts: str) -> str:
-    """Return the id of the event about a fact: the same whenever the fact is told again."""
+    """Return the id of the event about a fact, the same each time the fact is reported."""
     return "evt_" + hashlib.sha256("\0".join(facts).encode()).hexdigest()[:32]
 
 
 def endpoint_id(account_id: str, once: str) -> str:
-    """Return the id of the endpoint that a request makes, or its repetition with the same key."""
+    """Return the id of the endpoint that a request creates, the same for a repeat with its key."""
     digest = hashlib.sha256(f"{account_id}\0{once}".encode()).hexdigest()
     return f"wh_{digest[:_ID_CHARS]}"
 
 
 def read_types(names: Collection[str]) -> str:
-    """Return a filter as it is stored, in the order of the list; empty: all types of accounts.
+    """Return a filter in its stored form, in the order of the list; empty for all types.
 
-    Raises ValueError for a name that no endpoint of an account can ask for.
+    Raises ValueError for a name that an account's endpoint cannot subscribe to.
     """
     if not set(names) <= set(OF_ACCOUNTS):
         raise ValueError("no such type of event")

@@ -1,4 +1,4 @@
-"""Serves `/account/webhooks`: where the events of an account are posted, for its holder."""
+"""Serves `/account/webhooks`, where holders set up the webhooks of their account."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class NewWebhookFields(msgspec.Struct):
     """The form that adds a webhook."""
 
     once: Line = ""
-    """Made with the form: the same form sent twice adds one."""
+    """Created with the form, so that the same form sent twice adds one endpoint."""
     url: Lines = ""
     label: Line = ""
 
@@ -142,17 +142,17 @@ class WebhookPages:
         ]
 
     async def list_webhooks(self, request: Request, who: SignedIn) -> Response:
-        """List the endpoints, each with what was sent to it last."""
+        """List the endpoints, each with its last deliveries."""
         found = await self.endpoints.of_account(who.account.id)
         rows = [await self._row(each) for each in found]
         return self.door.show(request, WebhooksPage(rows, said_in(request)))
 
     async def show_form(self, request: Request, _who: SignedIn) -> Response:
-        """Ask where events are to go."""
+        """Show the form that adds an endpoint."""
         return self.door.show(request, NewWebhookPage(new_once()))
 
     async def add(self, request: Request, who: SignedIn) -> Response:
-        """Add an endpoint for all events, and show its secret; the same form again adds none."""
+        """Add an endpoint for all events, and show its secret; a repeat of the form adds none."""
         fields = await read_form(request, NewWebhookFields)
         if not _ONCE.fullmatch(fields.once):
             raise RequestRefusedError("bad_request", field="once")
@@ -161,7 +161,7 @@ class WebhookPages:
             read_target(url, self.private_hosts)
         except UnfitTargetError:
             return self._again(request, fields, {"url": "webhook_refused"})
-        # It may have none: it is called by its host then.
+        # Without a label it is named after its host.
         fault = fault_of(label, LABEL_MAX) if label else None
         if fault is not None:
             return self._again(request, fields, {"label": _LABEL_FAULTS[fault]})
@@ -193,7 +193,7 @@ class WebhookPages:
         return await self._secret_of(request, turned, WEBHOOKS)
 
     async def enable(self, request: Request, who: SignedIn) -> Response:
-        """Send events to an endpoint again that was disabled, for whatever reason."""
+        """Enable an endpoint again, no matter why it was disabled."""
         fields = await read_form(request, WebhookFields)
         refuse(await self.door.velocity.hit(webhook_setting_uses(who.account.id)))
         changed = await self.endpoints.change(
@@ -208,13 +208,13 @@ class WebhookPages:
         return see(WEBHOOKS, said="" if isinstance(changed, NotDone) else "webhook_enabled")
 
     async def remove(self, request: Request, who: SignedIn) -> Response:
-        """Delete an endpoint with all that waits for it."""
+        """Delete an endpoint and everything queued for it."""
         fields = await read_form(request, WebhookFields)
         epoch = who.session.credentials_epoch
         refused = await self.endpoints.remove(who.account.id, epoch, known_id(fields.webhook_id))
         if refused is NotDone.SESSION_OVER:
             return await self.door.sign_in_first(request, WEBHOOKS)
-        # Of one that is removed already, or nobody's, nothing is said.
+        # No message about one that was already removed, or is not theirs.
         return see(WEBHOOKS, said="" if refused else "webhook_removed")
 
     async def test(self, request: Request, who: SignedIn) -> Response:
@@ -237,7 +237,7 @@ class WebhookPages:
                 return await self.door.sign_in_first(request, page)
             return see(WEBHOOKS)
         secret = secret_text(self.maker.secret(outcome.id, outcome.seeds[0]))
-        # No redirect to it: the secret would have to be kept for the page that follows.
+        # Shown without a redirect, for which the secret would have to be stored.
         is_disabled = outcome.disabled_at is not None
         shown = WebhookSecretPage(_name_of(outcome), secret, is_disabled=is_disabled)
         return self.door.show(request, shown)

@@ -1,4 +1,4 @@
-"""Declares endpoints, the deliveries to them, and what keeps both. Shapes only."""
+"""Declares endpoints, deliveries to them, and the stores of both."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ENDPOINTS_MAX: Final = 10
 """Endpoints of one account."""
 LABEL_MAX: Final = 80
 OLD_SECRET_LIVES: Final = timedelta(hours=24)
-"""How long a secret that was replaced signs beside the new one."""
+"""How long a replaced secret keeps signing beside the new one."""
 REPLAYED_MAX: Final = 1_000
 """Deliveries that one request sends again."""
 
@@ -28,10 +28,10 @@ class DeliveryState(StrEnum):
     """How far a delivery has come; the value is stored and shown."""
 
     QUEUED = "queued"
-    """Waits for its first attempt, or for another one."""
+    """Waiting for its first attempt, or the next one."""
     SENT = "sent"
     ABANDONED = "abandoned"
-    """Given up; it can be sent again by hand."""
+    """Given up; it can be sent again on request."""
 
 
 class Ended(StrEnum):
@@ -42,17 +42,17 @@ class Ended(StrEnum):
     GONE = "gone"
     """It answered 410."""
     FAILING = "failing"
-    """Nothing was taken for days."""
+    """It accepted nothing for days."""
     DISABLED = "disabled"
     """Of a delivery: its endpoint was disabled."""
     TOO_MANY = "too_many"
-    """Of a delivery: too many others waited behind it."""
+    """Of a delivery: too many newer ones were waiting."""
     TOO_LONG = "too_long"
     """Of a delivery: its body would be too long."""
     FORGOTTEN = "forgotten"
-    """Of a delivery: what it was to tell is no longer kept."""
+    """Of a delivery: the data that it reports are no longer kept."""
     TAKEN_BACK = "taken_back"
-    """Somebody made it whom the account's holder says they were not."""
+    """The account holder reported that it was not them who set it up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,27 +65,27 @@ class Endpoint:
     url: str = field(repr=False)
     label: str
     types: Sequence[str]
-    """Names of the events that it has; none: all."""
+    """Names of the events that it receives; empty for all."""
     created_at: datetime
     disabled_at: datetime | None
     disabled_why: str
     failing_since: datetime | None
-    """Of the first failure since the last success."""
+    """The first failure since the last success."""
     old_until: datetime | None
-    """Until when the secret that was replaced signs too."""
+    """Until when the replaced secret signs too."""
     seeds: Sequence[str] = field(default=(), repr=False)
-    """What its secrets are derived from, the newest first."""
+    """The seeds from which its secrets are derived, newest first."""
     failures: int = 0
     """Attempts that failed since the last success."""
 
     def is_doubtful(self, at: datetime) -> bool:
-        """Return whether nobody can say that it answers: it fails, or is new."""
+        """Return whether it may not answer, because it fails or is new."""
         return self.failing_since is not None or at - self.created_at < NEW_FOR
 
 
 def called(label: str, url: str) -> str:
-    """Return what an owner is told that an endpoint is called."""
-    # The host alone: an address may have a password of its owner's in it.
+    """Return the name of an endpoint as its owner sees it."""
+    # Only the host, because the address may contain a secret of its owner.
     return label or urlsplit(url).hostname or ""
 
 
@@ -102,12 +102,12 @@ class Delivery:
     at: datetime
     """When it happened."""
     call_id: str
-    """Of an ended call, whose record is read as the event leaves; else empty."""
+    """The call that has ended, whose record is read when the event is sent; empty for others."""
     data: Mapping[str, Any] = field(repr=False)
     state: DeliveryState
     tries: int
     tries_before: int
-    """Of `tries` those before it was last sent again by hand."""
+    """How many of `tries` were before it was last sent again on request."""
     next_try_at: datetime
     created_at: datetime
     ended_at: datetime | None
@@ -116,20 +116,20 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What came of one attempt; nothing of what the receiver answered but the status."""
+    """The result of one attempt: of the answer only the status is kept."""
 
     number: int
     at: datetime
     status: int | None
-    """None where there was no answer."""
+    """None if there was no answer."""
     ms: int
     reason: str
-    """Why it failed, in a word; empty for a success."""
+    """Why it failed, as a short code; empty for a success."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What is noted of an attempt."""
+    """What is recorded about an attempt."""
 
     attempt: Attempt
     verdict: Verdict
@@ -141,7 +141,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """An endpoint that nobody else sends to until then."""
+    """The exclusive right to send to an endpoint, until a time."""
 
     endpoint: Endpoint
     until: datetime
@@ -149,7 +149,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class EndpointForm:
-    """What an owner says of an endpoint; None leaves it as it is."""
+    """The settings of an endpoint; None leaves one unchanged."""
 
     url: str | None = field(default=None, repr=False)
     label: str | None = None
@@ -162,14 +162,14 @@ class NotDone(StrEnum):
     """Why a change was not made."""
 
     SESSION_OVER = "session_over"
-    """Of whoever asks, or their key is revoked."""
+    """The requester's session has ended, or their key was revoked."""
     NOT_FOUND = "not_found"
     TOO_MANY = "too_many"
     IS_DISABLED = "is_disabled"
 
 
 class Endpoints(Protocol):
-    """Where endpoints are kept. Every method raises StoreUnavailableError."""
+    """Stores endpoints. Every method raises StoreUnavailableError."""
 
     async def of_account(self, account_id: str) -> Sequence[Endpoint]:
         """Return all endpoints of an account, the newest first: there are few."""
@@ -187,9 +187,9 @@ class Endpoints(Protocol):
         *,
         since: datetime | None = None,
     ) -> Endpoint | NotDone:
-        """Add an endpoint and tell the account's holder by mail, or return the one of this id.
+        """Add an endpoint and mail the account holder, or return the existing one with this id.
 
-        `since` is when the session began that asks for it, if one does.
+        `since` is when the requesting session began, if there is one.
         """
 
     async def change(
@@ -201,31 +201,31 @@ class Endpoints(Protocol):
         *,
         since: datetime | None = None,
     ) -> Endpoint | NotDone:
-        """Change what the form says; one that is enabled again starts without its failures.
+        """Change what the form says; enabling an endpoint again resets its failures.
 
-        Of another address, and of one that is enabled again, the account's holder is told by mail.
+        The account holder gets a mail if the address changes or the endpoint is enabled again.
         """
 
     async def turn(
         self, account_id: str, editor: Editor, endpoint_id: str, seed: str
     ) -> Endpoint | NotDone:
-        """Replace the secret; the one before signs too for `OLD_SECRET_LIVES`."""
+        """Replace the secret; the old one keeps signing for `OLD_SECRET_LIVES`."""
 
     async def remove(self, account_id: str, editor: Editor, endpoint_id: str) -> NotDone | None:
-        """Delete an endpoint with all that waits for it."""
+        """Delete an endpoint and everything queued for it."""
 
     async def test(
         self, account_id: str, endpoint_id: str, order: Order | None = None
     ) -> Delivery | NotDone:
-        """Queue a test event, at most one in ten seconds: a repeat finds the first.
+        """Queue a test event; beyond a limit per minute return the newest one instead.
 
-        What is done on an operator's order is written into the audit log, here and below.
+        An operator's order has no such limit, and is written to the audit log, here and below.
         """
 
     async def deliveries(
         self, account_id: str, endpoint_id: str, *, limit: int, before: str | None
     ) -> Sequence[tuple[Delivery, Sequence[Attempt]]]:
-        """Return an endpoint's newest deliveries first, older than the delivery `before`."""
+        """Return an endpoint's deliveries, newest first, older than the delivery `before`."""
 
     async def replay(
         self, account_id: str, endpoint_id: str, delivery_id: str, order: Order | None = None
@@ -235,31 +235,31 @@ class Endpoints(Protocol):
     async def replay_failed(
         self, account_id: str, endpoint_id: str, since: datetime, order: Order | None = None
     ) -> int | NotDone:
-        """Send those again that were given up, of events since then; return how many.
+        """Send abandoned deliveries of events since then again; return how many.
 
-        At most `REPLAYED_MAX`, the oldest first.
+        At most `REPLAYED_MAX`, oldest first.
         """
 
 
 class Spool(Protocol):
-    """Where deliveries wait. Every method raises StoreUnavailableError."""
+    """The queue of deliveries. Every method raises StoreUnavailableError."""
 
     async def claim(
         self, count: int, *, until: datetime, besides: Collection[str], doubtful: int
     ) -> Sequence[Claim]:
-        """Return endpoints to which something is due, none of them of `besides`.
+        """Claim endpoints with due deliveries, except those in `besides`.
 
-        At most `doubtful` of them fail, or are new.
+        At most `doubtful` of them are failing or new.
         """
 
     async def due(self, claim: Claim, count: int) -> Sequence[Delivery]:
-        """Return what is due to a claimed endpoint, the longest due first."""
+        """Return the due deliveries of a claimed endpoint, longest due first."""
 
     async def note(self, claim: Claim, delivery: Delivery, outcome: Outcome) -> bool:
-        """Note an attempt; return False where the endpoint takes no more, or is another's now."""
+        """Record an attempt; return False if this claim must send no more to the endpoint."""
 
     async def abandon(self, claim: Claim, delivery: Delivery, why: Ended) -> None:
-        """Give a delivery up that cannot be written."""
+        """Give up a delivery whose body cannot be written."""
 
     async def release(self, claim: Claim) -> None:
-        """Let others send to the endpoint."""
+        """Let other processes send to the endpoint."""

@@ -1,7 +1,7 @@
-"""Queues webhooks about events that are told to nobody else in a transaction.
+"""Queues webhook events outside of any transaction.
 
-Nothing waits for it: what is queued is a second way for whatever a transaction has queued already,
-and the only one for what leaves no row. Knows no endpoint.
+It never blocks. For events that a transaction has already queued it is a second attempt; for those
+that write no row it is the only one.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Outbox(Protocol):
 
 
 class WebhookQueue:
-    """What one process still has to queue."""
+    """The events that one process still has to queue."""
 
     def __init__(
         self,
@@ -45,10 +45,10 @@ class WebhookQueue:
         self.stop = self._patience.stop
 
     def notify(self, name: str, data: Mapping[str, Any]) -> None:
-        """Queue an event soon, if webhooks tell of it."""
+        """Queue an event soon, if it is one that webhooks report."""
         if name not in EVENT_TYPES:
             return
-        # A fact with a reference has one id, however often and by whom it is told.
+        # A fact with a reference has one id, no matter how often and by whom it is reported.
         reference = str(data.get("reference", "")) or secrets.token_hex(_ID_BYTES)
         told = Told(
             str(data["account_id"]),

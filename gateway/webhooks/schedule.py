@@ -1,4 +1,4 @@
-"""Decides when a webhook is tried again, what an answer means, and when an endpoint is given up.
+"""Decides when to retry a webhook, what an answer means, and when to disable an endpoint.
 
 Source: Standard Webhooks 1.0.0, "Reliability" and "Deliverability". Pure: time and chance are
 arguments.
@@ -21,31 +21,31 @@ DELAYS: Final = (
 """Pause before each attempt, from the one before it: 75 hours and 35 minutes in all."""
 TRIES_MAX: Final = len(DELAYS)
 JITTER: Final = 0.1
-"""Each pause is up to this share longer: what failed together does not come back together."""
+"""Each pause is up to this share longer, so that what failed together is not retried together."""
 RETRY_AFTER_MAX: Final = timedelta(hours=1)
 """Longest pause that a receiver can ask for; a longer one, or nonsense, counts as this or none."""
 
 FAILURES_CLOSE: Final = 5
-"""Failures in a row from which on an endpoint is rested between attempts, whatever waits for it."""
+"""After this many failures in a row an endpoint is left alone between attempts."""
 REST_MIN: Final = timedelta(seconds=30)
 REST_MAX: Final = timedelta(minutes=5)
-"""Longest rest of an endpoint that fails: its messages still find their pauses of `DELAYS`."""
+"""Longest rest of a failing endpoint: short enough for its messages to keep their `DELAYS`."""
 NEW_FOR: Final = timedelta(hours=1)
-"""How long an endpoint counts as new: nobody knows yet how it answers."""
+"""How long an endpoint counts as new, because it is not known yet how it answers."""
 FAILING_MAX: Final = timedelta(days=5)
-"""How long an endpoint may fail without a single success, before it is disabled: longer than one
-message is tried, so that an outage over a long weekend ends nothing."""
+"""How long an endpoint may fail without a single success before it is disabled. Longer than one
+message is retried, so that it survives an outage over a long weekend."""
 
 
 class Verdict(Enum):
-    """What came of one attempt."""
+    """The result of one attempt."""
 
     TAKEN = "taken"
     FAILED = "failed"
     THROTTLED = "throttled"
-    """Failed; the endpoint is overloaded and rested."""
+    """Failed because the endpoint is overloaded; it is left alone for a while."""
     GONE = "gone"
-    """The receiver wants no more: the endpoint is disabled."""
+    """The receiver wants no more events, so the endpoint is disabled."""
 
 
 def verdict_of(status: int) -> Verdict:
@@ -60,7 +60,7 @@ def verdict_of(status: int) -> Verdict:
 def read_retry_after(text: str | None, at: datetime) -> timedelta | None:
     """Return the pause of a Retry-After header (RFC 9110, 10.2.3), seconds or a date, bounded.
 
-    None where there is none, it lies in the past or cannot be read.
+    None if there is none, or it lies in the past or cannot be read.
     """
     if text is None or len(text) > 64:
         return None
@@ -100,7 +100,7 @@ def rest_of(failures: int, verdict: Verdict, retry_after: timedelta | None) -> t
 
     Args:
         failures: Failures in a row, this one included; 0 after a success.
-        verdict: What came of the attempt.
+        verdict: The result of the attempt.
         retry_after: What the receiver asked for.
 
     """

@@ -1,7 +1,7 @@
-"""Sends webhooks: at once to many endpoints, each in a lane of its own, so that none holds another.
+"""Sends webhooks to many endpoints at once, each in its own lane, so that none delays another.
 
-At least once: a process that dies between sending and noting leaves a claim that ends by itself,
-and whoever sends then does so under the same `webhook-id`. Knows no table and no setting.
+Delivery is at least once: if a process dies between sending and recording, its claim expires, and
+the next sender uses the same `webhook-id`.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ INTERVAL_S: Final = 1.0
 """How soon a queued event is found."""
 TIDY_INTERVAL_S: Final = 60.0
 TIDIED_MAX: Final = 20
-"""Transactions of one tidying; what is left waits for the next."""
+"""Transactions per round of tidying; the rest waits for the next one."""
 LANES_MAX: Final = 32
 """Endpoints that one process sends to at once."""
 DOUBTFUL_MAX: Final = 16
-"""Of them, those that fail or are new: whoever has many that hang keeps out others of the kind, and
-nobody whose endpoint answers."""
+"""How many of them may be failing or new. Many endpoints that hang then only delay others like
+them, and none that answers."""
 AT_ONCE_MAX: Final = 4
 """Requests to one endpoint at once; one while it fails."""
 TIMEOUT_S: Final = 20.0
-"""Bound of one attempt, from the look-up of the name to the status. Standard Webhooks: 15-30 s."""
+"""Limit of one attempt, from the DNS look-up to the status. Standard Webhooks: 15-30 s."""
 CLAIM: Final = timedelta(seconds=90)
 """How long a lane may hold an endpoint before its process counts as dead."""
 LAST_BEGIN: Final = timedelta(seconds=45)
-"""No attempt begins later in a claim: it and its note still fit."""
+"""No attempt begins later in a claim, so that it can still be finished and recorded."""
 LEAVE_S_MAX: Final = 2.0
-"""How long a stop waits for what is being sent."""
+"""How long a stop waits for requests in flight."""
 
 log = structlog.get_logger(__name__)
 
@@ -55,12 +55,12 @@ class Answer:
     status: int | None
     retry_after: str | None = None
     failure: str = ""
-    """A word; empty where there was an answer."""
+    """A short code; empty if there was an answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Where an endpoint is, and what signs for it."""
+    """Where an endpoint is, and the secrets that sign for it."""
 
     target: Target
     secrets: Sequence[bytes] = field(repr=False)
@@ -75,15 +75,15 @@ class Poster(Protocol):
 
 
 Locate = Callable[[Endpoint], Destination]
-"""Raises UnfitTargetError for an address that nothing is sent to, and LookupError where a key of
-its secrets is missing."""
+"""Raises UnfitTargetError for an address that must not be sent to, and LookupError if a key for its
+secrets is missing."""
 Write = Callable[[Delivery], Awaitable[bytes]]
-"""Returns the body of an event as it leaves. Raises LookupError where what it tells of is not kept
-any more, ValueError where it is too long, StoreUnavailableError."""
+"""Returns the body of an event when it is sent. Raises LookupError if its data are no longer kept,
+ValueError if it is too long, StoreUnavailableError."""
 
 
 class WebhookSender:
-    """Sends what is in the spool; several processes may do so at once."""
+    """Sends what is in the spool; several processes may do this at once."""
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ class WebhookSender:
         clock: Clock = utc_now,
         clock_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        """Take where events wait, and how they leave; `chance` gives numbers from 0 up to 1."""
+        """Take the queue of events and the way out; `chance` returns numbers from 0 up to 1."""
         self._spool = spool
         self._poster = poster
         self._locate = locate
@@ -106,11 +106,11 @@ class WebhookSender:
         self._clock_ns = clock_ns
         self._lanes: dict[str, asyncio.Task[None]] = {}
         self._doubtful: set[str] = set()
-        """Ids of those endpoints with a lane that failed, or were new, when it opened."""
+        """Ids of endpoints with a lane that were failing or new when it opened."""
         self._is_leaving = False
 
     async def round(self) -> None:
-        """Open lanes to endpoints to which something is due. Raises StoreUnavailableError."""
+        """Open lanes to endpoints with due deliveries. Raises StoreUnavailableError."""
         free = LANES_MAX - len(self._lanes)
         if self._is_leaving or free <= 0:
             return
@@ -134,7 +134,7 @@ class WebhookSender:
         self._doubtful.discard(endpoint_id)
 
     async def leave(self) -> None:
-        """Begin nothing more, and wait a moment for what is being sent."""
+        """Begin nothing more, and wait a moment for requests in flight."""
         self._is_leaving = True
         lanes = tuple(self._lanes.values())
         if lanes:
@@ -144,24 +144,23 @@ class WebhookSender:
         await asyncio.gather(*lanes, return_exceptions=True)
 
     async def _lane(self, claim: Claim) -> None:
-        """Send to one endpoint until nothing is due, it fails or its claim ends."""
-        # An outage is told by the task that opens lanes.
+        """Send to one endpoint until nothing is due, it fails or the claim expires."""
+        # An outage is logged by the task that opens lanes.
         with contextlib.suppress(StoreUnavailableError):
             try:
                 await self._drive(claim)
             except StoreUnavailableError:
                 raise
             except LookupError:
-                # Its claim is left to end by itself: asked again each second it would only be told
-                # the same.
+                # The claim is left to expire: another try each second would only log the same.
                 log.error("webhook secret cannot be read", webhook=claim.endpoint.id)  # noqa: TRY400
                 return
             except Exception:
-                # The edge of the lane: the others go on.
+                # The outermost handler of a lane: the other lanes go on.
                 log.exception("webhooks not sent", webhook=claim.endpoint.id)
                 return
             finally:
-                # Also what is cancelled: the next process need not wait for the claim's end.
+                # Also when cancelled, so that the next process need not wait for its expiry.
                 if self._is_leaving:
                     with contextlib.suppress(StoreUnavailableError):
                         await self._spool.release(claim)
@@ -175,7 +174,7 @@ class WebhookSender:
             due = await self._spool.due(claim, at_once)
             if not due:
                 return
-            # One that cannot be noted does not break the others off, which may be taken by now.
+            # One that cannot be recorded must not cancel the others, which may have been accepted.
             sent = await asyncio.gather(
                 *(self._send(claim, each) for each in due), return_exceptions=True
             )
@@ -185,7 +184,7 @@ class WebhookSender:
             is_open = all(sent)
 
     async def _send(self, claim: Claim, delivery: Delivery) -> bool:
-        """Try one delivery and note it; return whether its endpoint may be sent more."""
+        """Try one delivery and record it; return whether more may be sent to its endpoint."""
         try:
             body = await self._write(delivery)
         except LookupError:
@@ -217,22 +216,22 @@ class WebhookSender:
         try:
             to = self._locate(endpoint)
         except UnfitTargetError as unfit:
-            # Allowed once, and not any more.
+            # The address was allowed before, and no longer is.
             return Answer(None, failure=f"address {unfit.why}")
-        # Signed at each attempt: receivers that look at the time would refuse an old signature.
+        # Signed for each attempt, because receivers that check the time refuse an old signature.
         signed = signed_headers(delivery.event_id, self._clock(), body, to.secrets)
         headers = {"content-type": "application/json", "user-agent": "Caller-Webhooks/1", **signed}
         return await self._poster.post(to.target, headers, body)
 
 
 class Tidying:
-    """Gives up what waits for nothing; what has ended is forgotten by the daily retention."""
+    """Gives up deliveries that will not be sent; the daily retention deletes what has ended."""
 
     def __init__(self, tidy: Callable[[], Awaitable[int]]) -> None:
         self._tidy = tidy
 
     async def round(self) -> None:
-        """Do it in small transactions. Raises StoreUnavailableError."""
+        """Tidy up in small transactions. Raises StoreUnavailableError."""
         for _ in range(TIDIED_MAX):
             if not await self._tidy():
                 break

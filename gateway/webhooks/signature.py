@@ -1,7 +1,6 @@
 """Signs webhooks, and reads and derives the secrets that they are signed with.
 
-Source: Standard Webhooks 1.0.0, "Signature scheme" and "Webhook headers". Pure: knows no clock and
-no chance.
+Source: Standard Webhooks 1.0.0, "Signature scheme" and "Webhook headers". Pure.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ _MARK_CHARS: Final = 12
 
 
 def secret_text(secret: bytes) -> str:
-    """Return a secret as its owner is shown it, and as the libraries of receivers take it."""
+    """Return a secret in the form that its owner sees and that receivers' libraries take."""
     return PREFIX + base64.b64encode(secret).decode()
 
 
@@ -47,9 +46,9 @@ def signed_headers(
 
     Args:
         message_id: The same for all attempts at a message; it has no full stop.
-        at: When the attempt is made: receivers refuse what is older than some minutes.
-        body: What is sent, to the byte.
-        secrets: At least one, the newest first.
+        at: When the attempt is made; receivers refuse what is more than a few minutes old.
+        body: The exact bytes that are sent.
+        secrets: At least one, newest first.
 
     """
     seconds = str(int(at.timestamp()))
@@ -66,14 +65,14 @@ def signed_headers(
 
 
 class SecretMaker:
-    """Derives secrets from salts, under keys that lie outside the database.
+    """Derives secrets from salts, under keys outside the database.
 
-    Only the salt is stored: a copy of the database alone signs nothing. The first key is used for
-    new secrets, the others are those of before.
+    Only the salt is stored, so a copy of the database alone cannot sign. The first key is used for
+    new secrets, the others are former ones.
     """
 
     def __init__(self, keys: Sequence[str]) -> None:
-        """Take the keys, each at least 32 random characters; without any no secret is made."""
+        """Take the keys, each at least 32 random characters; without any, no secret can be made."""
         self._keys = {_mark(key): key.encode() for key in reversed(keys)}
         self._newest = _mark(keys[0]) if keys else ""
 
@@ -85,26 +84,26 @@ class SecretMaker:
     def seed(self, *facts: str) -> str:
         """Return what is stored of a new secret: which key it needs, and its salt.
 
-        The same facts give the same seed as long as the key is the same; nobody without the key
-        can tell one from the other. Raises LookupError where there is no key.
+        The same facts and key give the same seed; without the key it looks random. Raises
+        LookupError if there is no key.
         """
         salt = self._derive(self._newest, "salt", *facts)
         return f"{self._newest}.{base64.b64encode(salt).decode()}"
 
     def secret(self, endpoint_id: str, seed: str) -> bytes:
-        """Return an endpoint's secret, of 32 bytes. Raises LookupError where its key is missing."""
+        """Return an endpoint's secret, of 32 bytes. Raises LookupError if its key is missing."""
         mark, _, salt = seed.partition(".")
         return self._derive(mark, "secret", endpoint_id, salt)
 
     def _derive(self, mark: str, *facts: str) -> bytes:
         if mark not in self._keys:
             raise LookupError("the key of a webhook secret is missing")
-        # HMAC is a pseudorandom function: what it gives for one fact tells nothing of another
+        # HMAC is a pseudorandom function: its output for one fact reveals nothing about another
         # (RFC 5869, 3.2).
         named = "\0".join(("caller: webhooks", *facts)).encode()
         return hmac.new(self._keys[mark], named, hashlib.sha256).digest()
 
 
 def _mark(key: str) -> str:
-    """Return by which a key is recognised; nothing can be told of the key from it."""
+    """Return a mark that identifies a key and reveals nothing about it."""
     return hashlib.sha256(b"caller: webhook key\0" + key.encode()).hexdigest()[:_MARK_CHARS]

@@ -1,8 +1,7 @@
-"""Keeps events in SQL until their endpoints have taken them, and notes each attempt.
+"""Stores events in SQL until their endpoints have accepted them, and records each attempt.
 
-Whatever writes a fact calls `queue_events` in the fact's own transaction. A claim is of an endpoint
-and ends by itself; whoever sends holds it, so that an endpoint that hangs holds up nobody else.
-Knows no HTTP.
+The code that writes a fact calls `queue_events` in the same transaction. A sender holds a claim on
+an endpoint, which expires, so that an endpoint that hangs does not delay the others.
 """
 
 from __future__ import annotations
@@ -44,15 +43,15 @@ from gateway.webhooks.tables import (
 )
 
 PER_ACCOUNT_MAX: Final = 4
-"""Endpoints of one account that are sent to at once, from all processes."""
+"""Endpoints of one account that all processes together send to at once."""
 WAITING_MAX: Final = 10_000
-"""Deliveries that wait for one endpoint; beyond it the oldest are given up."""
+"""Deliveries queued for one endpoint; beyond it the oldest are given up."""
 ATTEMPTS_MAX: Final = 30
-"""Attempts of one delivery that are kept, the newest."""
+"""How many attempts of a delivery are kept, the newest ones."""
 BATCH: Final = 500
-"""Rows of one transaction: another writer must not wait for long."""
+"""Rows per transaction, so that other writers do not wait for long."""
 CANDIDATES: Final = 200
-"""Endpoints looked at for one claim, so that those of a busy account do not hide the others."""
+"""Endpoints considered for one claim, so that those of a busy account do not hide the others."""
 ACCOUNTS_PER_QUERY: Final = 1_000
 
 _Row = sa.Row[*tuple[Any, ...]]
@@ -69,7 +68,7 @@ _IS_QUEUED: Final = _D.state == DeliveryState.QUEUED
 def queue_events(connection: sa.Connection, events: Sequence[Told], at: datetime) -> None:
     """Queue events for the endpoints that want them, within the caller's transaction.
 
-    One that an endpoint has already is not queued for it again. Raises ValueError for data that are
+    An event that an endpoint already has is not queued again. Raises ValueError for data that are
     too long.
     """
     listening = _listening(connection, {event.account_id for event in events})
@@ -89,7 +88,7 @@ def queue_events(connection: sa.Connection, events: Sequence[Told], at: datetime
 def _listening(
     connection: sa.Connection, account_ids: Iterable[str]
 ) -> Mapping[str | None, Sequence[_Row]]:
-    """Return the endpoints of these accounts and the operator's, by account, but disabled ones."""
+    """Return the enabled endpoints of these accounts and of the operator, by account."""
     found: dict[str | None, list[_Row]] = {}
     ids = sorted(account_ids)
     for start in range(0, len(ids), ACCOUNTS_PER_QUERY):
@@ -104,7 +103,7 @@ def queue_ended_calls(
 ) -> None:
     """Queue the ends of calls (call, account) within the transaction that books them."""
     ended = list(calls)
-    # Asked first: most calls are of accounts that nobody listens for.
+    # Looked up first, because most accounts have no endpoint.
     listening = _listening(connection, {account_id for _, account_id in ended})
     events = [
         Told(account_id, event_id(CALL_ENDED, call_id), CALL_ENDED, at, call_id)
@@ -116,7 +115,7 @@ def queue_ended_calls(
 
 
 def queue_news(connection: sa.Connection, news: BookedEvent, at: datetime) -> None:
-    """Queue what comes with a credit within the transaction that books it."""
+    """Queue the event about a credit within the transaction that books it."""
     account_id, reference = str(news.data["account_id"]), str(news.data["reference"])
     told = Told(account_id, event_id(news.name, reference), news.name, at, data=news.data)
     queue_events(connection, [told], at)
@@ -169,7 +168,7 @@ class SqlWebhookSpool:
 
     async def queue(self, event: Told) -> None:
         """Queue an event that belongs to no other change. Raises ValueError as `queue_events`."""
-        # Looked at first: the write lock of SQLite is not taken where nobody listens.
+        # Read first, so that SQLite's write lock is not taken if there is no endpoint.
         async with reading(self._engine, self._timeout_s) as connection:
             mine = sa.or_(_E.account_id == event.account_id, _E.account_id.is_(None))
             is_wanted = await connection.scalar(sa.select(_E.id).where(mine).limit(1))
@@ -178,18 +177,18 @@ class SqlWebhookSpool:
         at = self._clock()
         async with writing(self._engine, self._timeout_s) as connection:
             if self._has_operator:
-                # No worker may have run since it was set.
+                # Perhaps no worker has run since the setting was made.
                 await connection.execute(_new_operator(connection, at).on_conflict_do_nothing())
             await connection.run_sync(queue_events, [event], at)
 
     async def set_operator(self) -> None:
-        """Make the operator's endpoint, or delete it with all that waits for it."""
+        """Create the operator's endpoint, or delete it and everything queued for it."""
         at = self._clock()
         async with writing(self._engine, self._timeout_s) as connection:
             if not self._has_operator:
                 await connection.execute(sa.delete(endpoints).where(_E.id == OPERATOR))
                 return
-            # A release may tell more than the one before.
+            # A new release may report more events.
             types = {"types": _OPERATOR_TYPES}
             new = _new_operator(connection, at)
             await connection.execute(new.on_conflict_do_update(index_elements=["id"], set_=types))
@@ -197,9 +196,9 @@ class SqlWebhookSpool:
     async def claim(
         self, count: int, *, until: datetime, besides: Collection[str], doubtful: int
     ) -> Sequence[Claim]:
-        """Return endpoints to which something is due, those that waited longest first.
+        """Claim endpoints with due deliveries, those that have waited longest first.
 
-        At most `doubtful` of them fail, or are new.
+        At most `doubtful` of them are failing or new.
         """
         now = self._clock()
         is_doubtful = sa.or_(_E.failing_since.is_not(None), _E.created_at > now - NEW_FOR)
@@ -210,13 +209,13 @@ class SqlWebhookSpool:
             _E.disabled_at.is_(None),
             _E.claimed_until <= now,
             _E.rests_until <= now,
-            # A restricted account's data are kept, and told to nobody.
+            # The data of a restricted account are kept, but not sent to anyone.
             is_used(_E.account_id),
         )
         query = (
             sa.select(_E.id, _E.account_id, is_doubtful.label("is_doubtful"))
             .where(*free, _E.id.not_in(besides), waiting.exists())
-            # First those that answer: however many others wait, they are seen.
+            # Endpoints that answer come first, so that the others cannot hide them.
             .order_by(is_doubtful, _E.claimed_until, _E.id)
             .limit(CANDIDATES)
         )
@@ -225,7 +224,7 @@ class SqlWebhookSpool:
             .where(_E.claimed_until > now)
             .group_by(_E.account_id)
         )
-        # Looked at first: the write lock of SQLite is not taken each second for nothing.
+        # Read first, so that SQLite's write lock is not taken every second for nothing.
         async with reading(self._engine, self._timeout_s) as connection:
             found = (await connection.execute(query)).all()
             taken: dict[str | None, int] = (
@@ -235,7 +234,7 @@ class SqlWebhookSpool:
         if not chosen:
             return ()
         async with writing(self._engine, self._timeout_s) as connection:
-            # Asked again: another process may have been faster.
+            # Checked again, because another process may have been faster.
             rows = await connection.execute(
                 sa.update(endpoints)
                 .where(_E.id.in_(chosen), *free)
@@ -245,7 +244,7 @@ class SqlWebhookSpool:
             return [Claim(endpoint_in(row, now), until) for row in rows]
 
     async def due(self, claim: Claim, count: int) -> Sequence[Delivery]:
-        """Return what is due to a claimed endpoint, the longest due first."""
+        """Return the due deliveries of a claimed endpoint, longest due first."""
         query = (
             sa.select(deliveries)
             .where(_D.endpoint_id == claim.endpoint.id, _IS_QUEUED, _D.next_try_at <= self._clock())
@@ -256,10 +255,10 @@ class SqlWebhookSpool:
             return [delivery_in(row) for row in await connection.execute(query)]
 
     async def note(self, claim: Claim, delivery: Delivery, outcome: Outcome) -> bool:
-        """Note an attempt; return False where the endpoint takes no more, or is another's now."""
+        """Record an attempt; return False if this claim must send no more to the endpoint."""
         at, attempt = self._clock(), outcome.attempt
         async with writing(self._engine, self._timeout_s) as connection:
-            # First, so that whoever deletes the endpoint and this wait for each other in order.
+            # Locked first, in the order of a deletion of the endpoint, against deadlocks.
             row = await _lock(connection, claim)
             if row is None:
                 return False
@@ -269,7 +268,7 @@ class SqlWebhookSpool:
                 .values(**_after(outcome, at), tries=attempt.number)
                 .returning(_D.id)
             )
-            # It was sent again by hand meanwhile, or another process has noted it.
+            # Otherwise it was sent again on request, or another process has recorded it.
             if noted.scalar() is not None:
                 await connection.execute(
                     sa.insert(attempts).values(
@@ -282,7 +281,7 @@ class SqlWebhookSpool:
                         reason=attempt.reason[:REASON_LENGTH_MAX],
                     )
                 )
-                # Only who sends one again and again comes so far.
+                # Only reached by sending the same delivery again and again.
                 if attempt.number > ATTEMPTS_MAX:
                     await connection.execute(
                         sa.delete(attempts).where(
@@ -295,7 +294,7 @@ class SqlWebhookSpool:
     async def _note_endpoint(
         self, connection: AsyncConnection, row: _Row, outcome: Outcome, at: datetime
     ) -> bool:
-        """Note how an endpoint does; disable it and tell its owner where it is over."""
+        """Update an endpoint's failures; after too long, disable it and mail its owner."""
         failures = 0 if outcome.verdict is Verdict.TAKEN else row.failures + 1
         since = (row.failing_since or at) if failures else None
         rests_until = at + rest_of(failures, outcome.verdict, outcome.retry_after)
@@ -303,9 +302,9 @@ class SqlWebhookSpool:
         await connection.execute(sa.update(endpoints).where(_E.id == row.id).values(values))
         if failures:
             gone = outcome.verdict is Verdict.GONE
-            # The operator's goes on: it is a setting, and tells of alarms.
+            # The operator's endpoint is never disabled: it is a setting, and reports alarms.
             is_over = row.account_id is not None and (gone or is_given_up(since, at))
-            # Of several that were on their way the first disables it, and is told of.
+            # Of several attempts in flight only the first disables it and sends the mail.
             if is_over and row.disabled_at is None:
                 why = Ended.GONE if gone else Ended.FAILING
                 await disable(connection, row.id, why, at)
@@ -316,7 +315,7 @@ class SqlWebhookSpool:
         return row.disabled_at is None and rests_until <= at
 
     async def abandon(self, claim: Claim, delivery: Delivery, why: Ended) -> None:
-        """Give a delivery up that cannot be written."""
+        """Give up a delivery whose body cannot be written."""
         async with writing(self._engine, self._timeout_s) as connection:
             if await _lock(connection, claim) is None:
                 return
@@ -327,7 +326,7 @@ class SqlWebhookSpool:
             )
 
     async def release(self, claim: Claim) -> None:
-        """Let others send to the endpoint."""
+        """Let other processes send to the endpoint."""
         async with writing(self._engine, self._timeout_s) as connection:
             await connection.execute(
                 sa.update(endpoints)
@@ -336,9 +335,9 @@ class SqlWebhookSpool:
             )
 
     async def tidy(self) -> int:
-        """Give up what waits for disabled endpoints, and what is too much; return how many.
+        """Give up deliveries to disabled endpoints and beyond `WAITING_MAX`; return how many.
 
-        At most `BATCH` of each: ask again until there is none.
+        At most `BATCH` of each: call it until it returns 0.
         """
         at = self._clock()
         useless = (
@@ -355,7 +354,7 @@ class SqlWebhookSpool:
             found = {Ended.DISABLED: list(await connection.scalars(useless)), Ended.TOO_MANY: []}
             for endpoint_id in list(await connection.scalars(crowded)):
                 mine = sa.select(_D.id).where(_D.endpoint_id == endpoint_id, _IS_QUEUED)
-                # The newest are told; who was away for so long asks for the old ones.
+                # The newest stay: a receiver that was away for so long asks for the old ones.
                 oldest = mine.order_by(_D.created_at.desc(), _D.id).offset(WAITING_MAX).limit(BATCH)
                 found[Ended.TOO_MANY] += await connection.scalars(oldest)
         for why, ids in found.items():
@@ -376,7 +375,7 @@ def _new_operator(connection: AsyncConnection, at: datetime) -> Any:
 
 
 async def disable(connection: AsyncConnection, endpoint_id: str, why: Ended, at: datetime) -> None:
-    """Let nothing more be queued or sent; what waits is given up by `SqlWebhookSpool.tidy`."""
+    """Stop queueing and sending; `SqlWebhookSpool.tidy` gives up what is queued."""
     await connection.execute(
         sa.update(endpoints)
         .where(_E.id == endpoint_id, _E.disabled_at.is_(None))
@@ -385,12 +384,12 @@ async def disable(connection: AsyncConnection, endpoint_id: str, why: Ended, at:
 
 
 def open_spool(settings: Settings, engine: AsyncEngine) -> SqlWebhookSpool:
-    """Return the spool of a process; the operator's endpoint is part of it where one is set."""
+    """Return the spool of a process, with the operator's endpoint if one is set."""
     return SqlWebhookSpool(engine, has_operator=bool(settings.events_url))
 
 
 def endpoint_in(row: _Row, now: datetime) -> Endpoint:
-    """Return the endpoint of a row; a secret that was replaced long ago is left out."""
+    """Return the endpoint of a row, without an old secret that no longer signs."""
     is_turning = row.old_until is not None and row.old_until > now
     return Endpoint(
         row.id,
@@ -432,7 +431,7 @@ def delivery_in(row: _Row) -> Delivery:
 def _fair(
     found: Iterable[_Row], taken: Mapping[str | None, int], count: int, doubtful: int
 ) -> Sequence[str]:
-    """Return the first of these endpoints, not too many of one account nor of doubtful ones."""
+    """Return the first of these endpoints, within the limits per account and of doubtful ones."""
     chosen: list[str] = []
     used = dict(taken)
     for endpoint_id, account_id, is_doubtful in found:
@@ -446,9 +445,9 @@ def _fair(
 
 
 async def _lock(connection: AsyncConnection, claim: Claim) -> _Row | None:
-    """Return a claimed endpoint's row, locked; None where it is gone or another process has it.
+    """Return a claimed endpoint's row, locked; None if it is gone or another process has it.
 
-    Whoever queues, in a transaction of money, does not wait for the lock.
+    Transactions of money that queue events do not wait for this lock.
     """
     query = sa.select(endpoints).where(_E.id == claim.endpoint.id, _E.claimed_until == claim.until)
     return (await connection.execute(query.with_for_update(key_share=True))).one_or_none()

@@ -1,8 +1,8 @@
 """Tables of webhook endpoints, deliveries and attempts, for SQLite and PostgreSQL alike.
 
-Says what is kept, not how it is used. `database/migrations/` builds these tables. A delivery has no
-text that is sent: of an ended call the id of its record, which is read as it leaves, so that a call
-that is forgotten is told to nobody. Of a secret there is only what it is derived from.
+`database/migrations/` builds these tables. For an ended call a delivery stores only the id of the
+call's record, which is read when the event is sent, so that a forgotten call is not reported. Of a
+secret only the seed is stored.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ endpoints = sa.Table(
     sa.Column("failing_since", UtcDateTime),
     # In a row.
     _number("failures"),
-    # Nothing is sent before, whatever is due.
+    # Nothing is sent before this, even if it is due.
     sa.Column("rests_until", UtcDateTime, nullable=False),
     # Until when one process sends to it; past that the process counts as dead.
     sa.Column("claimed_until", UtcDateTime, nullable=False),
@@ -106,7 +106,7 @@ attempts = sa.Table(
     sa.Column("number", sa.Integer, primary_key=True),
     sa.Column("account_id", sa.String, index=True),
     sa.Column("at", UtcDateTime, nullable=False),
-    # NULL where there was no answer.
+    # NULL if there was no answer.
     sa.Column("status", sa.Integer),
     sa.Column("ms", sa.Integer, nullable=False),
     *_text("reason", REASON_LENGTH_MAX),
@@ -114,7 +114,7 @@ attempts = sa.Table(
 
 
 async def erase_webhook_rows(connection: AsyncConnection, account_id: str) -> None:
-    """Delete what is kept of an account here, also what waits to be sent."""
+    """Delete an account's endpoints, with everything queued for them."""
     # Deliveries and attempts go with their endpoints.
     await connection.execute(sa.delete(endpoints).where(endpoints.c.account_id == account_id))
 
@@ -122,7 +122,7 @@ async def erase_webhook_rows(connection: AsyncConnection, account_id: str) -> No
 async def working_webhooks(
     connection: AsyncConnection, account_id: str, most: int
 ) -> Sequence[str]:
-    """Return what an account's endpoints are called that are not disabled, the newest first."""
+    """Return the names of an account's enabled endpoints, newest first."""
     of = endpoints.c
     query = sa.select(of.label, of.url).where(of.account_id == account_id, of.disabled_at.is_(None))
     found = await connection.execute(query.order_by(of.created_at.desc()).limit(most))
@@ -146,7 +146,7 @@ async def take_webhooks_back(change: Change, begin: datetime) -> Mapping[str, Se
 
 def have_ended(before: datetime) -> sa.ColumnElement[bool]:
     """Return the condition that a delivery was sent or abandoned before a time."""
-    # Whatever ended was queued before it ended, which an index tells.
+    # A delivery was created before it ended, so the index on `created_at` helps.
     return sa.and_(deliveries.c.created_at < before, deliveries.c.ended_at < before)
 
 

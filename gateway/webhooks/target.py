@@ -1,7 +1,7 @@
-"""Decides which addresses webhooks may be sent to: no server of ours, and nothing inside a network.
+"""Decides which addresses webhooks may be sent to: none of our servers, nothing inside a network.
 
-An address on the network is judged where the connection is made, and not by its name: what a name
-means may change between two questions. Pure; resolves nothing.
+IP addresses are checked when the connection is made, not when a name is resolved, because a name
+may resolve differently the next time. Pure; resolves nothing.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _INSIDE_V4: Final = tuple(
             "203.0.113.0/24",
             "224.0.0.0/4",
             "240.0.0.0/4",
-            # Azure's wire server, which has an address like anybody's.
+            # Azure's wire server, which has a public address.
             "168.63.129.16/32",
         ),
     )
@@ -70,7 +70,7 @@ _LABEL: Final = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?", re.ASCII)
 
 
 class Unfit(StrEnum):
-    """Why an address is refused; the value is what its owner is told."""
+    """Why an address is refused; the value is shown to its owner."""
 
     FORM = "form"
     """It is no `https://` address, is too long, or has spaces or letters that are not ASCII."""
@@ -84,7 +84,7 @@ class Unfit(StrEnum):
 
 
 class UnfitTargetError(ValueError):
-    """Nothing is sent to such an address."""
+    """Webhooks must not be sent to such an address."""
 
     def __init__(self, why: Unfit) -> None:
         super().__init__(f"webhooks are not sent there: {why}")
@@ -99,7 +99,7 @@ class Target:
     host: str
     """Name or address, in lower case, without brackets."""
     is_trusted: bool
-    """Whether the operator allows the host whatever its address, and without TLS."""
+    """Whether the operator allows the host at any IP address, and without TLS."""
 
 
 def read_target(url: str, private_hosts: Collection[str] = ()) -> Target:
@@ -125,7 +125,7 @@ def read_target(url: str, private_hosts: Collection[str] = ()) -> Target:
     if "#" in url:
         raise UnfitTargetError(Unfit.FRAGMENT)
     if _is_address(host):
-        # As others write it who compare it.
+        # In the canonical form, in which it is compared.
         host = str(ip_address(host))
     is_trusted = host in private_hosts
     if parts.scheme not in ({"https", "http"} if is_trusted else {"https"}):
@@ -135,7 +135,7 @@ def read_target(url: str, private_hosts: Collection[str] = ()) -> Target:
         raise UnfitTargetError(Unfit.FORM)
     if not is_trusted and _is_inside(host):
         raise UnfitTargetError(Unfit.PRIVATE)
-    # Of hosts inside too: what listens below is no receiver, and its silence would tell of it.
+    # For internal hosts too: what listens below is no receiver, and its silence would reveal it.
     usual = {"https": 443, "http": 80}[parts.scheme]
     if port is not None and port != usual and port < PORT_MIN:
         raise UnfitTargetError(Unfit.PORT)
@@ -143,7 +143,7 @@ def read_target(url: str, private_hosts: Collection[str] = ()) -> Target:
 
 
 def is_public(address: str) -> bool:
-    """Return whether an IP address is one of the internet's, where anybody may be spoken to."""
+    """Return whether an IP address is a public one on the internet."""
     try:
         parsed = ip_address(address)
     except ValueError:
@@ -154,7 +154,7 @@ def is_public(address: str) -> bool:
 
 
 def _is_public_v6(address: IPv6Address) -> bool:
-    # A zone says which link: none of the internet's.
+    # A zone names a link of this machine, so it is not on the internet.
     if address.scope_id is not None:
         return False
     if address in _NAT64:
@@ -181,7 +181,7 @@ def _is_host(host: str) -> bool:
 def _is_inside(host: str) -> bool:
     if _is_address(host):
         return not is_public(host)
-    # RFC 6761, 6.3: such names are of the machine itself. A name without a dot is of a network.
+    # RFC 6761, 6.3: such names mean the machine itself. A name without a dot is a local one.
     return host == "localhost" or host.endswith(".localhost") or "." not in host
 
 

@@ -23,32 +23,32 @@ class WebhookView(msgspec.Struct, kw_only=True):
     url: str
     label: str
     types: Sequence[str]
-    """Events that it has; none: all."""
+    """Events that it receives; empty for all."""
     created_at: datetime
     disabled_at: datetime | None
     disabled_why: str
     """`by_owner`, `by_operator`, `gone` (it answered 410), `failing` (it took nothing for days) or
-    `taken_back` (it was not its account's holder who made it); empty while it is enabled."""
+    `taken_back` (the account's holder did not set it up); empty while it is enabled."""
     failing_since: datetime | None
-    """Of the first failure since the last success."""
+    """The first failure since the last success."""
     old_secret_until: datetime | None
-    """Until when the secret that was replaced signs too."""
+    """Until when the replaced secret signs too."""
 
 
 class WebhookSecretView(WebhookView, kw_only=True):
-    """An endpoint and what its posts are signed with."""
+    """An endpoint with the secret that signs its posts."""
 
     secret: str
     """`whsec_` and base64."""
 
 
 class AttemptView(msgspec.Struct, kw_only=True):
-    """What came of one attempt."""
+    """The result of one attempt."""
 
     number: int
     at: datetime
     status: int | None
-    """Null where there was no answer."""
+    """Null if there was no answer."""
     ms: int
     reason: str
     """Why it failed; empty for a success."""
@@ -68,7 +68,7 @@ class DeliveryView(msgspec.Struct, kw_only=True):
     """Null once it has ended."""
     ended_at: datetime | None
     failure: str
-    """Of the last attempt, or why it was given up."""
+    """Why the last attempt failed, or why it was given up."""
     attempts: Sequence[AttemptView] = ()
 
 
@@ -80,12 +80,12 @@ class WebhookList(msgspec.Struct, kw_only=True):
 
 
 class DeliveryPage(msgspec.Struct, kw_only=True):
-    """A page of what an endpoint was to have in the last 30 days."""
+    """A page of an endpoint's deliveries of the last 30 days."""
 
     deliveries: Sequence[DeliveryView]
     """The newest first."""
     next: str | None
-    """What `before` asks for the following page with; null after the last."""
+    """The value of `before` for the next page; null after the last."""
 
 
 class Replayed(msgspec.Struct, kw_only=True):
@@ -101,7 +101,7 @@ class WebhookBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     url: _Url
     label: _Label = ""
     types: _Types = ()
-    """Events that it is to have; none: all."""
+    """Events that it should receive; empty for all."""
 
 
 class WebhookChangeBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):

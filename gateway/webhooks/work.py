@@ -28,7 +28,7 @@ _CHANCES: Final = 1_000_000
 
 
 class Locator:
-    """Says where endpoints are and what signs for them; the operator's is in the settings."""
+    """Looks up where endpoints are and what signs for them; the operator's is in the settings."""
 
     def __init__(self, settings: Settings, maker: SecretMaker) -> None:
         """Raises SettingsError for a malformed secret."""
@@ -37,7 +37,7 @@ class Locator:
         self._operator: Destination | None = None
         if settings.events_url:
             url = settings.events_url.reveal()
-            # Wherever it is, for the operator has named it.
+            # Trusted at any address, because the operator has set it.
             target = Target(url, (urlsplit(url).hostname or "").rstrip("."), is_trusted=True)
             try:
                 self._operator = Destination(target, [read_secret(settings.events_secret.reveal())])
@@ -57,13 +57,13 @@ class Locator:
 
 
 class LatePoster:
-    """`HttpPoster`, made when something is first sent: a drainer without webhooks is smaller."""
+    """An `HttpPoster` that is created on first use: a drainer without webhooks stays smaller."""
 
     def __init__(self) -> None:
         self._poster: HttpPoster | None = None
 
     async def post(self, target: Target, headers: dict[str, str], body: bytes) -> Answer:
-        """Post once; never raises but when cancelled."""
+        """Post once; never raises except when cancelled."""
         if self._poster is None:
             from gateway.webhooks.poster import HttpPoster  # noqa: PLC0415
 
@@ -105,7 +105,7 @@ class WebhookWork:
             task.start()
 
     async def stop(self) -> None:
-        """Stop; what has not left stays in the spool."""
+        """Stop; what has not been sent stays in the spool."""
         for task in self._tasks:
             await task.stop()
         await self._sender.leave()
@@ -118,7 +118,7 @@ class WebhookWork:
         await self._sender.round()
 
     async def _write(self, delivery: Delivery) -> bytes:
-        """Return what is posted. Raises LookupError, ValueError, StoreUnavailableError."""
+        """Return the body to post. Raises LookupError, ValueError, StoreUnavailableError."""
         if delivery.type != CALL_ENDED:
             return body_of(delivery.type, delivery.at, delivery.data)
         record = await self._record(delivery)

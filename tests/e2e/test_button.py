@@ -224,4 +224,4 @@ async def test_a_button_that_is_paused_says_so(
     await shop.pause()
     async with visited(chromium, pages.add("/paused", button=tag(shop.key))) as (page, _):
         await page.locator("caller-button button").click()
-        await expect(phone(page).locator(".status")).to_have_text("No calls are taken now")
+        await expect(phone(page).locator(".status")).to_have_text("No calls are taken right now")

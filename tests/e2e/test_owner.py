@@ -140,11 +140,11 @@ async def make_button(owner: Owner, demo: Running, origin: str) -> str:
     await owner.click("button", "Call me with a code")
     await owner.fill("Code from the call", await spoken_code(demo))
     await owner.click("button", "Check the code")
-    await owner.click("link", "Make a button")
+    await owner.click("link", "Create a button")
     await owner.fill("Who answers", "Sales of Example")
     await owner.fill("Name for yourself", "shop")
     await owner.fill("Sites that show it", origin)
-    await owner.click("button", "Make the button")
+    await owner.click("button", "Create the button")
     return await owner.page.get_by_label("For visitors").input_value()
 
 

@@ -80,8 +80,8 @@ async def test_an_operator_listens_speaks_and_leaves(
     await live.get_by_label("Reason").fill("A complaint")
     await live.keyboard.press("Enter")
     said = panel.get_by_role("status")
-    await expect(said).to_have_text(re.compile("^Nobody hears you"), timeout=SHOWN_MS)
-    await expect(note).to_have_text("Somebody from the service hears this call.")
+    await expect(said).to_have_text(re.compile("^No one hears you"), timeout=SHOWN_MS)
+    await expect(note).to_have_text("Somebody from the service is listening to this call.")
     await expect(panel.locator(".bar i").first).to_have_attribute(
         "style", re.compile(r"--share: (0\.[3-9]|1)"), timeout=SHOWN_MS
     )
@@ -91,12 +91,12 @@ async def test_an_operator_listens_speaks_and_leaves(
     await panel.get_by_label("Barge in").check()
     await expect(said).to_have_text("The caller and the phone hear you now.", timeout=SHOWN_MS)
     await expect(note).to_have_text(
-        "Somebody from the service speaks with both of you in this call."
+        "Somebody from the service is speaking with both of you in this call."
     )
     await assert_heard(caller, call, speech)
 
     await panel.get_by_role("button", name="Leave").click()
-    await expect(said).to_have_text("You have left. The call goes on.")
+    await expect(said).to_have_text("You have left. The call continues.")
     await expect(note).to_have_count(0)
     await expect(status(page)).to_have_text("In call, muted")
     assert median_level(await heard_for(caller, call, 3)) < 0.001

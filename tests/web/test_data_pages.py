@@ -169,16 +169,16 @@ async def test_a_restriction_begins_and_ends_by_keyboard_without_script(
     await page.get_by_label("Password").fill(PASSWORD)
     await page.keyboard.press("Enter")
     await page.get_by_role("link", name="Your data", exact=True).click()
-    await page.get_by_role("link", name="What a restriction leaves").press("Enter")
-    await page.get_by_role("button", name="Keep my data, and do not use them").press("Enter")
+    await page.get_by_role("link", name="What a restriction means").press("Enter")
+    await page.get_by_role("button", name="Keep my data, but do not use them").press("Enter")
     status = page.get_by_role("status")
-    await expect(status).to_have_text("Your data are kept and not used from now on.")
+    await expect(status).to_have_text("From now on your data are kept but not used.")
     site.world.epochs.epoch += "+"
     await page.get_by_role("link", name="Back to your account").click()
     await expect(
-        page.get_by_role("heading", name="Your data are kept and not used")
+        page.get_by_role("heading", name="Your data are kept but not used")
     ).to_be_visible()
-    await page.get_by_role("link", name="What that leaves, and how to end it").press("Enter")
+    await page.get_by_role("link", name="What you can still do, and how to end it").press("Enter")
     await page.get_by_role("button", name="End the restriction").press("Enter")
     await expect(status).to_have_text("The restriction has ended.")
     assert site.world.people.holders["ada"].choices.restricted_at is None

@@ -508,9 +508,9 @@ async def test_a_node_is_drained_only_once_that_is_confirmed(
     size: Any = {"width": width, "height": 640}
     page, faults = await opened(browser, live, "nodes", viewport=size)
     drain = page.get_by_role("button", name="Drain: node-a")
-    asked = page.get_by_role("dialog", name="Let node-a take no new calls?")
+    asked = page.get_by_role("dialog", name="Stop new calls on node-a?")
     await drain.press("Enter")
-    goes_on = "Calls that it has go on until they end, at most as long as CALLER_"
+    goes_on = "Its live calls continue until they end, at most for CALLER_"
     await expect(asked).to_have_accessible_description(
         re.compile(rf"New calls go to other nodes\. {re.escape(goes_on)}")
     )
@@ -553,7 +553,7 @@ async def test_whoever_drains_the_last_node_is_told_that_nobody_can_call(
     live.snapshot = {"nodes": [node("node-a"), node("node-b", **other)]}
     page, faults = await opened(browser, live, "nodes")
     await page.get_by_role("button", name="Drain: node-a").click()
-    nobody = "No other node takes calls: nobody can make a new one."
+    nobody = "No other node takes calls, so no new calls will be possible."
     await expect(page.get_by_role("dialog")).to_contain_text(nobody)
     await expect(page.get_by_role("button", name="Drain", exact=True)).to_have_class(
         re.compile("danger")
@@ -627,7 +627,7 @@ async def test_operators_let_a_node_log_more_for_a_while(
     await expect(page.get_by_role("alert")).to_have_text("The node does not answer.")
     live.refusal = None
     await page.get_by_role("button", name="Change").click()
-    await expect(page.locator(".told")).to_have_text("The log level of node-a is changed.")
+    await expect(page.locator(".told")).to_have_text("The log level of node-a has been changed.")
     wished = {"level": "debug", "minutes": 60, "reason": "calls drop"}
     assert live.changed == [("POST", "/v1/admin/nodes/node-a/log-level", wished)] * 2
     await closed(page, faults)
@@ -785,8 +785,8 @@ async def test_an_operator_says_of_alarms_what_is_done(browser: Browser, live: L
     await expect(page).to_have_title("▲ 2 (0) Live calls · Caller")
     await expect(page.get_by_role("link", name="Overview ▲ 2 alarms")).to_be_visible()
 
-    await page.get_by_role("button", name="I am at it: Node n2 is gone.").click()
-    await dialog.get_by_role("button", name="I am at it").click()
+    await page.get_by_role("button", name="Acknowledge: Node n2 is gone.").click()
+    await dialog.get_by_role("button", name="Acknowledge").click()
     assert live.changed == [], "a reason is required"
     await dialog.get_by_label("Reason").fill("Starting it")
     await page.keyboard.press("Enter")
@@ -794,7 +794,9 @@ async def test_an_operator_says_of_alarms_what_is_done(browser: Browser, live: L
     live.refusal = None
     await page.keyboard.press("Enter")
     await expect(dialog).to_be_hidden()
-    await expect(page.locator(".told")).to_have_text("It is shown that you are at it.")
+    await expect(page.locator(".told")).to_have_text(
+        "Others can now see that you are working on it."
+    )
 
     await page.get_by_role("button", name="Silence: Node n1 is 95 % full.").click()
     await dialog.get_by_label("For").select_option("8 hours")
@@ -806,8 +808,8 @@ async def test_an_operator_says_of_alarms_what_is_done(browser: Browser, live: L
     await expect(alarms.first).to_contain_text("◆ acknowledged")
     await expect(alarms.nth(1)).to_contain_text("by key ops: A load test")
     await expect(page).to_have_title("(0) Live calls · Caller")
-    await page.get_by_role("button", name="Take back: Node n1 is 95 % full.").click()
-    await expect(page.locator(".told")).to_contain_text("is taken back")
+    await page.get_by_role("button", name="Undo: Node n1 is 95 % full.").click()
+    await expect(page.locator(".told")).to_contain_text("no longer acknowledged or silenced")
 
     told = {"name": "node_lost:n2", "reason": "Starting it"}
     assert live.changed == [
@@ -820,7 +822,7 @@ async def test_an_operator_says_of_alarms_what_is_done(browser: Browser, live: L
         ("POST", "/v1/admin/alarms/unsilence", {"name": "node_full:n1"}),
     ]
     live.tell(alarms=[])
-    await expect(page.get_by_text("✓ No alarm stands")).to_be_visible()
+    await expect(page.get_by_text("✓ No active alarms")).to_be_visible()
     await closed(page, faults)
 
 
@@ -829,11 +831,11 @@ async def test_what_is_said_of_an_alarm_by_keyboard_can_be_taken_back_at_once(
 ) -> None:
     live.snapshot = {"alarms": [alarm("node_lost:n2")]}
     page, faults = await opened(browser, live)
-    for said, state in (("I am at it", "acknowledged"), ("Silence", "silenced")):
+    for said, state in (("Acknowledge", "acknowledged"), ("Silence", "silenced")):
         live.tell(alarms=[alarm("node_lost:n2")])
         await page.get_by_role("button", name=f"{said}: Node n2 is gone.").focus()
         live.tell(alarms=[alarm("node_lost:n2", state=state, by="key ops", until=at(900))])
-        await expect_focus(page, "Take back: Node n2 is gone.")
+        await expect_focus(page, "Undo: Node n2 is gone.")
         live.tell(alarms=[alarm("node_lost:n2")])
         await expect_focus(page, f"{said}: Node n2 is gone.")
     await closed(page, faults)
@@ -865,7 +867,7 @@ async def test_only_operators_load_what_only_they_see(browser: Browser, live: Li
     for key, count in ((KEY, 0), (OPERATOR_KEY, 1)):
         page, faults = await opened(browser, live, key=key)
         await expect(connection(page)).to_have_text("● Live")
-        await expect(page.get_by_text("✓ No alarm stands")).to_have_count(count)
+        await expect(page.get_by_text("✓ No active alarms")).to_have_count(count)
         loaded = "performance.getEntriesByType('resource').map(({ name }) => name)"
         names = [name for name in await page.evaluate(loaded) if "/operators-" in name]
         assert len(names) == count

@@ -54,7 +54,7 @@ async def shown(browser: Browser, live: LiveGateway, **options: Any) -> tuple[Pa
 
 async def listening(live: LiveGateway, page: Page) -> Supervisor:
     await page.get_by_role("button", name="Listen").click()
-    await expect(said(page)).to_have_text("Nobody hears you. Your microphone is off.")
+    await expect(said(page)).to_have_text("No one hears you. Your microphone is off.")
     return live.supervisors[-1]
 
 
@@ -98,7 +98,7 @@ async def test_who_listens_sends_nothing_and_who_speaks_is_told_who_hears(
     assert {len(frame) for frame in supervisor.frames} == {160}
     assert await page.evaluate("window.asked") == 1
     await page.get_by_label("Listen").check()
-    await expect(said(page)).to_have_text("Nobody hears you. Your microphone is off.")
+    await expect(said(page)).to_have_text("No one hears you. Your microphone is off.")
     assert await page.evaluate(CLOSED), "the browser's sign of recording is out"
     assert supervisor.wanted == ["whisper", "barge", "take-over", "listen"]
     sent = len(supervisor.frames)
@@ -106,7 +106,7 @@ async def test_who_listens_sends_nothing_and_who_speaks_is_told_who_hears(
     assert len(supervisor.frames) == sent
     await page.get_by_role("button", name="Leave").click()
     await until(lambda: supervisor.has_left)
-    await expect(said(page)).to_have_text("You have left. The call goes on.")
+    await expect(said(page)).to_have_text("You have left. The call continues.")
     await expect(page.get_by_role("button", name="Listen")).to_be_focused()
     await closed(page, faults)
 
@@ -142,7 +142,7 @@ async def test_what_the_account_does_not_allow_is_there_and_says_so(
             page.get_by_role("radio", name=re.compile(f"{name}.*Not allowed"))
         ).to_be_disabled()
     await expect(page.get_by_label("Whisper")).to_be_enabled()
-    await expect(page.get_by_text("Nobody is told that you are there")).to_be_visible()
+    await expect(page.get_by_text("Neither side is told that you are there")).to_be_visible()
     where = page.get_by_role("link", name="Account → Supervision")
     await expect(where).to_have_attribute("href", "account/supervision")
     await closed(page, faults)
@@ -161,13 +161,13 @@ async def test_an_operator_says_why_and_comes_back_by_one_click(
     await dialog.get_by_label("Reason").fill("A complaint")
     await page.keyboard.press("Enter")
     await expect(dialog).to_be_hidden()
-    await expect(said(page)).to_have_text(re.compile("Nobody hears you"))
+    await expect(said(page)).to_have_text(re.compile("No one hears you"))
     asked = ("POST", "/v1/admin/live-calls/call_1/supervision", {"reason": "A complaint"})
     assert live.changed == [asked]
     await live.supervisors[0].socket.close(1012)
     await expect(trouble(page)).to_contain_text("The gateway is being restarted.")
-    await page.get_by_role("button", name="Come back").click()
-    await expect(said(page)).to_have_text(re.compile("Nobody hears you"))
+    await page.get_by_role("button", name="Rejoin").click()
+    await expect(said(page)).to_have_text(re.compile("No one hears you"))
     await expect(trouble(page)).to_have_text("")
     assert live.changed == [asked, asked]
     assert [each.token for each in live.supervisors] == ["grant_1", "grant_2"]
@@ -182,7 +182,7 @@ async def test_an_operator_says_why_and_comes_back_by_one_click(
     ("status", "code", "told"),
     [
         (403, "supervision_refused", "The account of this call does not let you supervise it."),
-        (503, "node_silent", "The node that has this call says nothing."),
+        (503, "node_silent", "The node that holds this call does not answer."),
         (409, "call_not_answered", "The call is not answered yet."),
         (418, "of_a_newer_gateway", "It is a teapot. Get a kettle."),
     ],
@@ -201,7 +201,7 @@ async def test_who_is_refused_is_told_why_and_can_try_again(
     again = page.get_by_role("button", name="Try again")
     await expect(again).to_be_focused()
     await again.click()
-    await expect(said(page)).to_have_text(re.compile("Nobody hears you"))
+    await expect(said(page)).to_have_text(re.compile("No one hears you"))
     await closed(page, faults)
 
 
@@ -209,10 +209,10 @@ async def test_somebody_else_is_there_already(browser: Browser, live: LiveGatewa
     live.not_let_in = "already_supervised"
     page, faults = await shown(browser, live)
     await page.get_by_role("button", name="Listen").click()
-    await expect(trouble(page)).to_contain_text("Somebody else supervises this call.")
+    await expect(trouble(page)).to_contain_text("Somebody else is supervising this call.")
     live.not_let_in = ""
     await page.get_by_role("button", name="Try again").click()
-    await expect(said(page)).to_have_text(re.compile("Nobody hears you"))
+    await expect(said(page)).to_have_text(re.compile("No one hears you"))
     await closed(page, faults)
 
 
@@ -237,7 +237,7 @@ async def test_who_may_not_speak_goes_on_listening(
     page, faults = await shown(deaf_browser, live)
     supervisor = await listening(live, page)
     await page.get_by_label("Whisper").click()
-    await expect(trouble(page)).to_contain_text("No microphone was found. You go on listening.")
+    await expect(trouble(page)).to_contain_text("No microphone was found. You are still listening.")
     await expect(page.get_by_label("Listen")).to_be_checked()
     assert (supervisor.wanted, supervisor.frames) == ([], [])
     assert not supervisor.has_left

@@ -68,7 +68,7 @@ async def test_a_passkey_is_added_and_signs_in_alone(browser: Browser, site: Sit
     assert kept.name == "my phone"
     # The same device has one for this account already, which the browser itself says.
     await page.get_by_role("button", name="Add a passkey").click()
-    await expect(page.get_by_text("This device has a passkey")).to_be_visible()
+    await expect(page.get_by_text("This device already has a passkey")).to_be_visible()
     # The page of the sign-in waits for a passkey by itself (conditional mediation), and this
     # authenticator's person takes it at once: nothing is typed or pressed.
     await page.get_by_role("button", name="Sign out").click()
@@ -137,7 +137,7 @@ async def test_at_an_address_that_has_no_passkeys_the_page_says_where_there_are(
     await sign_in(page, site)
     await page.get_by_role("link", name=SECURITY).click()
     await expect(page.get_by_text("Passkeys belong to localhost")).to_be_visible()
-    await expect(page.get_by_text("needs JavaScript")).to_be_hidden()
+    await expect(page.get_by_text("you need JavaScript")).to_be_hidden()
     await expect(page.get_by_role("button", name="Add a passkey")).to_be_hidden()
     await check(page)
     await page.get_by_role("link", name="Open this page at http://localhost").click()
@@ -158,7 +158,7 @@ async def test_without_script_the_pages_are_complete(browser: Browser, site: Sit
     await expect(page.get_by_role("button", name="passkey")).to_be_hidden()
     await sign_in(page, site)
     await page.get_by_role("link", name=SECURITY).click()
-    await expect(page.get_by_text("needs JavaScript")).to_be_visible()
+    await expect(page.get_by_text("you need JavaScript")).to_be_visible()
     await expect(page.get_by_role("button", name="Add a passkey")).to_be_hidden()
     await page.get_by_role("button", name="Set up an app").click()
     (ceremony, _) = list(site.world.ceremonies.kept.values())[-1]
@@ -170,7 +170,7 @@ async def test_without_script_the_pages_are_complete(browser: Browser, site: Sit
     async with page.expect_download() as download:
         await page.get_by_role("link", name="Save them as a file").click()
     assert (await download.value).suggested_filename == "recovery-codes.txt"
-    await page.get_by_role("button", name="I have kept them").click()
+    await page.get_by_role("button", name="I have saved them").click()
     await page.get_by_role("button", name="Sign out").click()
     await page.get_by_label("E-mail address").fill(EMAIL)
     await page.get_by_label("Password").fill(PASSWORD)

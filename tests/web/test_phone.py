@@ -246,7 +246,7 @@ async def test_price_and_time_are_shown_before_dialling(page: Page, gateway: Fak
     [
         ("credit", "This call ends in 30 seconds, when the credit is used up."),
         ("cap", "This call ends in 30 seconds, at a spending limit."),
-        ("duration", "This call ends in 30 seconds: no call may last longer."),
+        ("duration", "This call ends in 30 seconds, at the longest time allowed."),
     ],
 )
 async def test_the_coming_end_is_seen_and_read_out(
@@ -457,7 +457,7 @@ async def test_microphone_that_delivers_nothing_is_reported(
 ) -> None:
     page, _ = await open_page(browser, gateway, script=_ZEROS)
     await dial(page, gateway)
-    await expect(page.get_by_text("Your microphone delivers no sound.")).to_be_visible()
+    await expect(page.get_by_text("No sound comes from your microphone.")).to_be_visible()
     await page.context.close()
 
 
@@ -477,10 +477,10 @@ async def test_no_microphone_is_blamed_before_it_is_open(
     await expect(page.get_by_text("allow it to use the microphone")).to_be_visible()
     # As long as an open one may be silent, and some more.
     await asyncio.sleep(4)
-    await expect(page.get_by_text("Your microphone delivers no sound.")).to_have_count(0)
+    await expect(page.get_by_text("No sound comes from your microphone.")).to_have_count(0)
     await page.evaluate("() => window.allow()")
     await expect(status(page)).to_have_text("In call")
-    await expect(page.get_by_text("Your microphone delivers no sound.")).to_have_count(0)
+    await expect(page.get_by_text("No sound comes from your microphone.")).to_have_count(0)
     await page.context.close()
 
 
@@ -529,7 +529,7 @@ async def test_a_call_without_a_microphone_goes_on_muted_and_takes_the_next_one(
         await page.get_by_role("button", name="Mute").click()
         await until(lambda: line.of_type("mute"))
     await page.evaluate(_UNPLUG)
-    gone = page.get_by_text("There is no microphone: you are not heard.")
+    gone = page.get_by_text("There is no microphone, so you cannot be heard.")
     await expect(gone).to_be_visible()
     assert await gone.locator("xpath=ancestor-or-self::*[@role='status']").count() == 1
     await until(lambda: line.of_type("mute") and line.of_type("mute")[-1]["muted"])
@@ -538,7 +538,7 @@ async def test_a_call_without_a_microphone_goes_on_muted_and_takes_the_next_one(
     await until(lambda: len(line.frames) > frames + 150 or line.peer.frames > by_webrtc + 150)
     assert line.peer.selected == webrtc
     await expect(status(page)).to_have_text("In call, muted")
-    await expect(page.get_by_text("Your microphone delivers no sound.")).to_have_count(0)
+    await expect(page.get_by_text("No sound comes from your microphone.")).to_have_count(0)
     await page.evaluate(_PLUG_IN)
     await expect(gone).to_have_count(0)
     await until(lambda: line.of_type("mute")[-1]["muted"] == was_muted)
@@ -567,7 +567,7 @@ async def test_a_microphone_that_the_system_mutes_is_said_and_the_call_goes_on(
     if webrtc:
         await until(lambda: line.peer.selected, seconds=20)
     await page.evaluate(_SYSTEM_MUTES, True)
-    said = page.get_by_text("The system has muted your microphone: you are not heard.")
+    said = page.get_by_text("The system has muted your microphone, so you cannot be heard.")
     await expect(said).to_be_visible()
     await expect(status(page)).to_have_text("In call, muted")
     await until(lambda: line.of_type("mute") and line.of_type("mute")[-1]["muted"])

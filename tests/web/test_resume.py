@@ -217,7 +217,7 @@ async def test_a_call_that_only_rings_is_not_said_to_be_charged(
     await expect(status(page)).to_contain_text("Ringing")
     await reload(page)
     await expect(page.locator("caller-return-call")).to_contain_text(
-        "kept for a moment, and charged from its answer on"
+        "kept for a moment, and is still being charged if it was answered"
     )
 
 
@@ -225,8 +225,10 @@ async def test_another_tab_takes_the_call_over(page: Page, gateway: FakeGateway)
     line = await dial(page, gateway)
     other = await page.context.new_page()
     await other.goto(f"{gateway.origin}/#key={KEY}")
-    await expect(other.locator("caller-elsewhere")).to_contain_text("+1 500 555 1000 goes on")
-    await button(other, "Take it over here").click()
+    await expect(other.locator("caller-elsewhere")).to_contain_text(
+        "+1 500 555 1000 is open in another tab"
+    )
+    await button(other, "Continue it here").click()
     await expect(status(other)).to_have_text("In call")
     assert gateway.line.start == {**RESUME, "token": "resume_1"}
     # The first tab lets go, says where the call is, and hangs nothing up.
@@ -244,9 +246,9 @@ async def test_a_call_that_was_taken_back_ends_as_any_other(
     await dial(page, gateway)
     other = await page.context.new_page()
     await other.goto(f"{gateway.origin}/#key={KEY}")
-    await button(other, "Take it over here").click()
+    await button(other, "Continue it here").click()
     await expect(status(other)).to_have_text("In call")
-    await button(page, "Take it over here").click()
+    await button(page, "Continue it here").click()
     await expect(status(page)).to_have_text("In call")
     await expect(other.locator("caller-elsewhere")).to_be_visible()
     await button(page, "Hang up").click()

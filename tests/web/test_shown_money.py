@@ -217,7 +217,7 @@ async def test_one_tap_on_the_saved_card_tops_up(browser: Browser, gateway: Fake
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (payment("failed", failure="insufficient_funds"), "does not hold enough money"),
+        (payment("failed", failure="insufficient_funds"), "does not have enough money"),
         ((409, {"code": "card_limit_reached", "title": "Not so much today."}), "Not so much"),
         ((409, {"code": "charge_in_flight", "title": "Is charged.", "retry": True}), "Is charged."),
     ],

@@ -49,13 +49,13 @@ async def test_silence_of_the_gateway_is_no_good_line(
     await expect(status(page)).to_contain_text("No connection", timeout=4_000)
     await expect(in_call(page)).not_to_contain_text("speaking")
     await expect(in_call(page)).not_to_contain_text("Good")
-    await expect(in_call(page)).to_contain_text(re.compile(r"cut in 0:1[0-6]"))
+    await expect(in_call(page)).to_contain_text(re.compile(r"ends in 0:1[0-6]"))
     levels = page.locator("caller-in-call .bar i")
     for level in await levels.all():
         await expect(level).to_have_attribute("style", re.compile(r"--share: ?0(\.00)?;"))
     gateway.is_mute = False
     await expect(status(page)).to_have_text("In call")
-    await expect(in_call(page)).not_to_contain_text("cut in")
+    await expect(in_call(page)).not_to_contain_text("ends in")
     await page.context.close()
 
 
@@ -69,7 +69,7 @@ COUNT = """(status) => {
 @pytest.mark.parametrize(
     ("language", "hears", "over"),
     [
-        ("en", "hears this call", "the other side does not hear you"),
+        ("en", "is listening to this call", "the other side does not hear you"),
         ("de", "hört diesen Anruf mit", "Die Gegenseite hört Sie nicht"),
         ("es", "escucha esta llamada", "la otra parte no le oye"),
     ],
@@ -179,8 +179,8 @@ async def test_a_lost_call_counts_down_to_its_end(browser: Browser, gateway: Fak
     await page.context.set_offline(True)
     gateway.cut()
     await expect(status(page)).to_contain_text("No connection")
-    await expect(in_call(page)).to_contain_text(re.compile(r"cut in 0:1[0-5]"))
-    await expect(in_call(page)).to_contain_text(re.compile(r"cut in 0:0\d"), timeout=15_000)
+    await expect(in_call(page)).to_contain_text(re.compile(r"ends in 0:1[0-5]"))
+    await expect(in_call(page)).to_contain_text(re.compile(r"ends in 0:0\d"), timeout=15_000)
     await page.context.close()
 
 

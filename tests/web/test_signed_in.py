@@ -82,7 +82,7 @@ async def test_a_page_that_was_shown_to_another_account_places_no_call(
     await expect(alert).to_contain_text("Nothing was done.")
     assert not gateway.lines
     assert not gateway.senders
-    await signed_in.get_by_role("button", name="Load the page again").click()
+    await signed_in.get_by_role("button", name="Reload the page").click()
     await expect(signed_in.locator("footer")).to_contain_text("bob")
     await signed_in.get_by_role("textbox").fill(ECHO)
     await signed_in.keyboard.press("Enter")
@@ -150,7 +150,7 @@ async def test_an_offer_to_return_goes_with_the_account_that_it_was_made_to(
     await signed_in.reload()
     await expect(signed_in.get_by_role("button", name="Return to the call")).to_be_visible()
     gateway.sessions[SESSION] = "bob"
-    await expect(signed_in.get_by_role("button", name="Load the page again")).to_be_visible(
+    await expect(signed_in.get_by_role("button", name="Reload the page")).to_be_visible(
         timeout=20_000
     )
     await expect(signed_in.get_by_role("button", name="Return to the call")).to_have_count(0)

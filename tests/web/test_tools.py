@@ -32,7 +32,7 @@ async def test_line_is_tested_before_a_call(page: Page, gateway: FakeGateway) ->
     await expect(outcome).to_have_text("Speak now: you hear your own voice.")
     await expect(page.get_by_role("progressbar")).to_be_visible()
     await expect(outcome).to_contain_text("Good Calls will sound good from here.")
-    await expect(outcome).to_contain_text("WebSocket · 12 ms there and back · 0 % lost")
+    await expect(outcome).to_contain_text("WebSocket · 12 ms round trip · 0 % lost")
     assert gateway.line.start == {"type": "start", "version": 1, "token": "check_1"}
     assert gateway.token_requests == []
     await until(lambda: not page.workers)
@@ -157,7 +157,7 @@ async def test_sound_is_changed_in_the_call(
     await picker.select_option(chosen)
     await page.wait_for_function("() => asked.length === 2")
     assert (await page.evaluate("() => asked"))[1]["deviceId"] == {"ideal": chosen}
-    await expect(page.get_by_label("Loudspeaker")).to_be_visible()
+    await expect(page.get_by_label("Speaker")).to_be_visible()
     if webrtc:
         before = line.peer.frames
         await until(lambda: line.peer.frames > before + 50)
@@ -201,7 +201,7 @@ async def test_warning_says_what_to_do(page: Page, gateway: FakeGateway) -> None
     warning = page.locator("caller-in-call .alert[role=status]")
     await expect(warning).to_have_text(
         "The connection answers slowly. Move closer to the Wi-Fi or use a cable; "
-        "end what else uses the network."
+        "stop other uses of the network."
     )
     await line.send("warning-cleared", name="high-rtt")
     await expect(warning).to_have_count(0)

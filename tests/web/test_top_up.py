@@ -127,11 +127,11 @@ async def test_same_payment_tried_again_keeps_its_key_and_another_has_its_own(
 @pytest.mark.parametrize(
     ("typed", "words"),
     [
-        ("", "Write an amount such as 500.00."),
-        ("ten", "Write an amount such as 500.00."),
-        ("25.001", "Write an amount such as 500.00."),
-        ("4.99", "The least is $5.00."),
-        ("1,000", "The most is $500.00."),
+        ("", "Enter an amount such as 500.00."),
+        ("ten", "Enter an amount such as 500.00."),
+        ("25.001", "Enter an amount such as 500.00."),
+        ("4.99", "The minimum is $5.00."),
+        ("1,000", "The maximum is $500.00."),
     ],
 )
 async def test_amount_that_cannot_be_is_explained_and_not_sent(
@@ -212,7 +212,7 @@ async def test_call_goes_on_while_its_caller_pays(browser: Browser, gateway: Fak
     await page.keyboard.press("Enter")
     await expect(page.locator("caller-phone .status")).to_have_text("In call")
     await button(page, "Top up").click()
-    await expect(page.get_by_text("so your call goes on")).to_be_visible()
+    await expect(page.get_by_text("so your call continues")).to_be_visible()
     async with page.context.expect_page() as opened:
         await button(page, "Continue to payment").click()
     tab = await opened.value
@@ -244,7 +244,7 @@ async def test_a_call_that_ends_meanwhile_is_not_said_to_go_on(
     await expect(page.locator("caller-phone .status")).to_have_text("In call")
     await button(page, "Top up").click()
     await button(page, "Continue to payment").click()
-    await expect(progress(page)).to_contain_text("Your call goes on. If no tab has opened")
+    await expect(progress(page)).to_contain_text("Your call continues. If no tab has opened")
     await gateway.line.end(16, "gateway", cut_off="credit")
     await expect(page.locator("caller-phone .status")).to_have_text("Call ended")
     await expect(progress(page)).not_to_contain_text("goes on")
@@ -296,7 +296,7 @@ async def test_returned_payment_is_confirmed_and_leaves_the_address(
     [
         (payment("processing"), "$25.00 will be added when the bank confirms."),
         (payment("failed"), "The payment failed; nothing was added. Try again"),
-        (payment("failed", failure="insufficient_funds"), "The card does not hold enough money"),
+        (payment("failed", failure="insufficient_funds"), "The card does not have enough money"),
         (payment("expired"), "The payment page was closed unpaid"),
         (payment("disputed"), "The payment of $25.00 is disputed."),
         (
@@ -323,7 +323,7 @@ async def test_unconfirmed_payment_is_asked_for_half_a_minute_and_again_on_reque
     unavailable = {"status": 503, "code": "payment_unavailable", "retry": True}
     page = await come_back(browser, gateway, unavailable, payment("open"), script=HURRY)
     await expect(progress(page)).to_contain_text("The payment is not confirmed yet.")
-    await expect(progress(page)).to_contain_text("you need not pay again")
+    await expect(progress(page)).to_contain_text("you do not need to pay again")
     assert len(gateway.top_ups.asked) == 30
     gateway.top_ups.answers = [payment("paid")]
     await progress(page).get_by_role("button", name="Try again").click()
@@ -401,7 +401,7 @@ async def test_there_is_no_list_before_the_first_payment(
 async def open_settings(page: Page) -> Any:
     """Unfold the settings of automatic top-ups; return their switch."""
     await page.locator("caller-auto-top-up summary").click()
-    return page.get_by_role("switch", name="Top up by itself")
+    return page.get_by_role("switch", name="Top up automatically")
 
 
 async def test_automatic_top_up_needs_a_saved_card(browser: Browser, gateway: FakeGateway) -> None:
@@ -444,9 +444,9 @@ async def test_settings_that_cannot_be_are_explained(
     await threshold.fill("0")
     await field(page, "Add").fill("501")
     await button(page, "Save").click()
-    await expect(threshold).to_have_accessible_description("The least is $0.01.")
+    await expect(threshold).to_have_accessible_description("The minimum is $0.01.")
     await expect(threshold).to_be_focused()
-    await expect(field(page, "Add")).to_have_accessible_description("The most is $500.00.")
+    await expect(field(page, "Add")).to_have_accessible_description("The maximum is $500.00.")
     assert gateway.top_ups.settings == []
     await threshold.fill("5")
     await field(page, "Add").fill("25")

@@ -460,8 +460,8 @@ async def test_a_page_is_told_once_that_the_button_is_closed(
         ("too_many_calls", "All lines are in use"),
         ("gateway_unreachable", "No answer from the phone service"),
         # What is between the owner and the gateway.
-        ("insufficient_credit", "This button takes no calls now"),
-        ("scope_missing", "This button takes no calls now"),
+        ("insufficient_credit", "This button takes no calls right now"),
+        ("scope_missing", "This button takes no calls right now"),
     ],
 )
 async def test_what_the_owners_back_end_was_refused_for_is_said(

@@ -87,10 +87,10 @@ async def call(page: Page) -> None:
             "Calls are taken again from Monday, November 30 at 8:00 AM, your time.",
         ),
         ({"state": "closed"}, "Closed now", "No calls are taken for now. Come back another day."),
-        ({"state": "paused"}, "No calls are taken now", "Please try again later."),
+        ({"state": "paused"}, "No calls are taken right now", "Please try again later."),
         (
             {"state": "unavailable"},
-            "This button takes no calls now",
+            "This button takes no calls right now",
             "Please reach them in another way.",
         ),
     ],
@@ -144,10 +144,10 @@ async def test_a_button_that_is_gone_is_said_to_be(
     [
         ("button_busy", "All lines are in use"),
         ("budget_reached", "No more calls are taken for now"),
-        ("button_paused", "No calls are taken now"),
-        ("button_unavailable", "This button takes no calls now"),
+        ("button_paused", "No calls are taken right now"),
+        ("button_unavailable", "This button takes no calls right now"),
         ("challenge_used", "The check before the call failed"),
-        ("human_check_failed", "It was not confirmed that a person is calling"),
+        ("human_check_failed", "We could not confirm that you are a person"),
         ("never_heard_of", "Something went wrong"),
     ],
 )
@@ -188,7 +188,7 @@ async def test_who_has_called_too_often_learns_how_long_to_wait(
     page = await open_phone(visitors, gateway)
     await press(page, "Call now")
     await expect(says(page)).to_have_text("Too many calls from here")
-    await expect(page.get_by_text("Time to wait: 12:34.")).to_be_visible()
+    await expect(page.get_by_text("Please try again in 12:34.")).to_be_visible()
     await page.context.close()
 
 
@@ -353,7 +353,7 @@ async def test_a_gateway_that_does_not_answer_is_asked_again(
     ("ending", "said", "next_step"),
     [
         ({"cause": 17}, "The line is busy", "Call again in a few minutes."),
-        ({"cause": 19}, "Nobody answered", "Call again later."),
+        ({"cause": 19}, "No answer", "Call again later."),
         ({"cause": 21}, "The call was declined", "Call again later."),
         ({"cause": 41}, "The call could not be connected", "Call again in a moment."),
         ({"cause": 504}, "The button was closed", "Please try again later."),
@@ -379,7 +379,7 @@ async def test_an_unanswered_call_says_why(
 @pytest.mark.parametrize(
     ("cut_off", "said"),
     [
-        ("duration", "The call reached its longest time"),
+        ("duration", "The call reached its time limit"),
         ("credit", "The call had to end here"),
         ("cap", "The call had to end here"),
     ],
@@ -483,7 +483,7 @@ async def test_every_state_is_for_everybody(
     await press(page, "Mute")
     await gateway.line.send("credit-warning", seconds_left=10, cause="duration")
     await gateway.line.send("supervised", mode="barge")
-    await expect(page.get_by_text("speaks with both of you in this call")).to_be_visible()
+    await expect(page.get_by_text("is speaking with both of you in this call")).to_be_visible()
     await gateway.line.send("warning", name="no-audio-from-phone", message="m")
     await expect(page.get_by_text("No sound comes from the other side.")).to_be_visible()
     await check(page)

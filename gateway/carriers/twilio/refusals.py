@@ -1,8 +1,8 @@
-"""What each of Twilio's error codes means here: why the call ends, what to do, what a caller reads.
+"""Maps Twilio's error codes to why the call ends, what to do, and what the caller reads.
 
 Source: Twilio, "Error and warning dictionary" (https://www.twilio.com/docs/api/errors). Pure. The
-operator reads meaning and next step; the caller gets one sentence in their own language, which
-tells nothing of the operator's account.
+operator reads the meaning and the next step; the caller gets one sentence in their own language,
+which reveals nothing about the operator's account.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Told(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """One code of Twilio's, as it concerns this gateway."""
+    """What one of Twilio's codes means for this gateway."""
 
     cause: Cause
     what: str
@@ -63,7 +63,7 @@ class Meaning:
 
 
 _CONSOLE: Final = "Twilio's console"
-_FUNDS: Final = f"Look at {_CONSOLE}, Billing: pay what is open, or ask Twilio's support."
+_FUNDS: Final = f"See {_CONSOLE}, Billing: pay what is due, or ask Twilio's support."
 _UPGRADE: Final = f"Upgrade the account: {_CONSOLE}, Billing."
 _VERIFY: Final = f"Verify it: {_CONSOLE}, Verified Caller IDs; or upgrade the account."
 _GEO: Final = f"Switch the country on: {_CONSOLE}, Voice, Settings, Geo permissions."
@@ -76,10 +76,10 @@ _CREDENTIALS: Final = (
 )
 _ORIGIN: Final = "Run `caller check`: it opens CALLER_PUBLIC_ORIGIN from outside in."
 _CERTIFICATE: Final = "Serve the certificate of a public authority for this name, whole chain."
-_BUG: Final = "Tell the makers of this gateway, with this code: it should not send that."
+_BUG: Final = "Report this code to the makers of this gateway, which should not send that."
 _NOTHING: Final = "Nothing: the number that was dialled is wrong or out of service."
 _SCREENED: Final = "Nothing, or ask Twilio's support to open the number."
-_STATUS: Final = "Wait, and look at status.twilio.com."
+_STATUS: Final = "Wait, and check status.twilio.com."
 
 _ACCOUNT: Final = Cause.FACILITY_NOT_SUBSCRIBED
 _DOWN: Final = Cause.NETWORK_OUT_OF_ORDER
@@ -94,25 +94,23 @@ _OUT, _OWN, _TRIAL, _NO_SOUND = Told.OUT_OF_SERVICE, Told.OWN_NUMBER, Told.TRIAL
 MEANINGS: Final[Mapping[int, Meaning]] = {
     # The account.
     10001: Meaning(_DOWN, "The account is suspended or closed.", _FUNDS, _OUT),
-    10002: Meaning(_DOWN, "A trial account may not do this.", _UPGRADE, _OUT),
+    10002: Meaning(_DOWN, "A trial account cannot do this.", _UPGRADE, _OUT),
     10004: Meaning(
         Cause.NORMAL_CIRCUIT_CONGESTION,
-        "The account has as many calls at once as it may: 5 on trial, 2 without an approved"
+        "The account has reached its concurrent calls: 5 on trial, 2 without an approved"
         " profile, 3 with that of an individual.",
         f"Have a business profile approved: {_CONSOLE}, Trust Hub. Until then set CALLER_CALLS_MAX"
-        " to what the account may.",
+        " to what the account allows.",
         Told.LINES,
     ),
     10005: Meaning(
         _DOWN, "Voice calls are disabled for the account.", "Ask Twilio's support why.", _OUT
     ),
-    20003: Meaning(
-        _DOWN, "The credentials are wrong, or have no right to this.", _CREDENTIALS, _OUT
-    ),
+    20003: Meaning(_DOWN, "The credentials are wrong, or do not allow this.", _CREDENTIALS, _OUT),
     20005: Meaning(
-        _DOWN, "The account is not active, for want of funds or by choice.", _FUNDS, _OUT
+        _DOWN, "The account is not active, for lack of funds or by choice.", _FUNDS, _OUT
     ),
-    20006: Meaning(_DOWN, "The credentials may not do this.", _CREDENTIALS, _OUT),
+    20006: Meaning(_DOWN, "The credentials do not allow this.", _CREDENTIALS, _OUT),
     20008: Meaning(
         _DOWN,
         "These are test credentials, which reach no phone.",
@@ -122,7 +120,7 @@ MEANINGS: Final[Mapping[int, Meaning]] = {
     20010: Meaning(
         _DOWN, "This is disabled for the account.", "Ask Twilio's support to enable it.", _OUT
     ),
-    20403: Meaning(_DOWN, "The credentials may not do this.", _CREDENTIALS, _OUT),
+    20403: Meaning(_DOWN, "The credentials do not allow this.", _CREDENTIALS, _OUT),
     20404: Meaning(
         _DOWN,
         "There is no such account or call in this region.",
@@ -139,7 +137,7 @@ MEANINGS: Final[Mapping[int, Meaning]] = {
     20429: Meaning(
         Cause.SWITCH_CONGESTION,
         "Too many requests at once; Twilio did not process this one.",
-        "Nothing: it is repeated. If it stays, place fewer calls at once.",
+        "Nothing: it is retried. If it keeps happening, place fewer calls at once.",
         Told.OVERLOADED,
     ),
     20500: Meaning(_DOWN, "Twilio failed.", _STATUS, Told.FAULT),
@@ -170,12 +168,15 @@ MEANINGS: Final[Mapping[int, Meaning]] = {
     13214: Meaning(_ACCOUNT, "CALLER_CALLER_ID cannot be shown.", _SID, _OWN),
     13247: Meaning(
         _ACCOUNT,
-        "CALLER_CALLER_ID is invalid, not assigned, or on a list of numbers that never call.",
+        "CALLER_CALLER_ID is invalid, not assigned, or on a do-not-originate list.",
         _SID,
         _OWN,
     ),
     21210: Meaning(
-        _ACCOUNT, "CALLER_CALLER_ID is neither the account's nor verified there.", _SID, _OWN
+        _ACCOUNT,
+        "CALLER_CALLER_ID neither belongs to the account nor is verified there.",
+        _SID,
+        _OWN,
     ),
     21212: Meaning(_ACCOUNT, "CALLER_CALLER_ID is not a valid number.", _SID, _OWN),
     21213: Meaning(_ACCOUNT, "CALLER_CALLER_ID is missing.", _SID, _OWN),
@@ -184,7 +185,7 @@ MEANINGS: Final[Mapping[int, Meaning]] = {
     13223: Meaning(_FORMAT, "The number is not E.164.", _NOTHING, Told.NUMBER),
     13224: Meaning(_UNKNOWN, "Twilio cannot reach the number.", _NOTHING, Told.NUMBER),
     13226: Meaning(_FORMAT, "The number has no known country code.", _NOTHING, Told.NUMBER),
-    21201: Meaning(_FORMAT, "No number was named.", _BUG, Told.NUMBER),
+    21201: Meaning(_FORMAT, "No number was given.", _BUG, Told.NUMBER),
     21211: Meaning(_FORMAT, "The number is not valid.", _NOTHING, Told.NUMBER),
     21214: Meaning(_UNKNOWN, "The number cannot be reached.", _NOTHING, Told.NUMBER),
     21217: Meaning(_FORMAT, "The number does not seem to be valid.", _NOTHING, Told.NUMBER),
@@ -197,20 +198,20 @@ MEANINGS: Final[Mapping[int, Meaning]] = {
     21215: Meaning(_BARRED, "The country or range is switched off.", _GEO, Told.DESTINATION),
     21216: Meaning(_BARRED, "Twilio blocks the number.", _SCREENED, Told.BLOCKED),
     # What we ask for.
-    11100: Meaning(_UNREACHED, "An address of ours has no valid form.", _ORIGIN, _OUT),
+    11100: Meaning(_UNREACHED, "One of our addresses is malformed.", _ORIGIN, _OUT),
     20001: Meaning(_DOWN, "A parameter is unknown or wrong.", _BUG, _OUT),
     20422: Meaning(_DOWN, "A parameter is invalid.", _BUG, _OUT),
-    21205: Meaning(_UNREACHED, "An address of ours is not valid.", _ORIGIN, _OUT),
+    21205: Meaning(_UNREACHED, "One of our addresses is not valid.", _ORIGIN, _OUT),
     21609: Meaning(
         _UNREACHED,
-        "Our callback address is not valid: Twilio takes no host with an underscore.",
+        "Our callback address is not valid: Twilio accepts no host name with an underscore.",
         "Set CALLER_PUBLIC_ORIGIN to https and a name of letters, digits and hyphens.",
         _OUT,
     ),
     # How Twilio reaches us.
-    11200: Meaning(_UNREACHED, "Our answer to a callback was no success.", _ORIGIN, _OUT),
+    11200: Meaning(_UNREACHED, "We answered a callback with an error.", _ORIGIN, _OUT),
     11205: Meaning(_UNREACHED, "Twilio cannot connect to us.", _ORIGIN, _OUT),
-    11210: Meaning(_UNREACHED, "DNS does not know our host.", _ORIGIN, _OUT),
+    11210: Meaning(_UNREACHED, "DNS cannot resolve our host name.", _ORIGIN, _OUT),
     11220: Meaning(_UNREACHED, "TLS with us fails.", _CERTIFICATE, _OUT),
     11235: Meaning(_UNREACHED, "Our certificate is for another name.", _CERTIFICATE, _OUT),
     11236: Meaning(_UNREACHED, "Our certificate has expired.", "Renew it.", _OUT),
@@ -218,39 +219,39 @@ MEANINGS: Final[Mapping[int, Meaning]] = {
     12100: Meaning(_SOUND, "Twilio cannot read our TwiML.", _BUG, _NO_SOUND),
     12300: Meaning(
         _SOUND,
-        "What answered Twilio is no XML.",
-        "Something in front of the gateway answers in its place: look at the proxy's log.",
+        "The answer that Twilio got is not XML.",
+        "Something in front of the gateway answers in its place: see the proxy's log.",
         _NO_SOUND,
     ),
     # The media stream.
     31901: Meaning(_SOUND, "The media socket got no answer.", _ORIGIN, _NO_SOUND),
     31902: Meaning(_SOUND, "The media socket was refused.", _ORIGIN, _NO_SOUND),
-    31903: Meaning(_SOUND, "The media socket broke.", "Look at the proxy's time-outs.", _NO_SOUND),
+    31903: Meaning(_SOUND, "The media socket broke.", "Check the proxy's time-outs.", _NO_SOUND),
     31904: Meaning(_SOUND, "Our host cannot be reached.", _ORIGIN, _NO_SOUND),
     31910: Meaning(_SOUND, "TLS of the media socket fails.", _CERTIFICATE, _NO_SOUND),
     31920: Meaning(
         _SOUND,
-        "The media socket was not let through.",
+        "The media socket was blocked.",
         "Let the proxy pass WebSockets below /n/ (headers Upgrade and Connection).",
         _NO_SOUND,
     ),
     31921: Meaning(
         _SOUND,
-        "We have closed the media socket, as we do at the end of a call.",
+        "We closed the media socket, as we do at the end of a call.",
         "Nothing, unless calls end before people hang up.",
         _NO_SOUND,
     ),
     31922: Meaning(
         _SOUND, "The media socket is not wss.", "Set CALLER_PUBLIC_ORIGIN to https.", _NO_SOUND
     ),
-    31923: Meaning(_SOUND, "The media socket's address has no valid form.", _ORIGIN, _NO_SOUND),
-    31924: Meaning(_SOUND, "Our WebSocket breaks the protocol.", _BUG, _NO_SOUND),
+    31923: Meaning(_SOUND, "The media socket's address is malformed.", _ORIGIN, _NO_SOUND),
+    31924: Meaning(_SOUND, "Our WebSocket violates the protocol.", _BUG, _NO_SOUND),
     31941: Meaning(_SOUND, "The stream's track is not supported.", _BUG, _NO_SOUND),
-    31950: Meaning(_SOUND, "A message of ours cannot be decoded.", _BUG, _NO_SOUND),
-    31951: Meaning(_SOUND, "A message of ours is not valid.", _BUG, _NO_SOUND),
+    31950: Meaning(_SOUND, "One of our messages cannot be decoded.", _BUG, _NO_SOUND),
+    31951: Meaning(_SOUND, "One of our messages is not valid.", _BUG, _NO_SOUND),
     32015: Meaning(
         Cause.ALLOTTED_TIMEOUT,
-        "The call was as long as Twilio lets calls be.",
+        "The call reached Twilio's time limit.",
         "Nothing; CALLER_CALL_DURATION_MAX_S ends calls sooner, with a warning.",
         Told.TOO_LONG,
     ),
@@ -259,28 +260,28 @@ MEANINGS: Final[Mapping[int, Meaning]] = {
 
 _TRIAL_RULE: Final = Meaning(
     _BARRED,
-    "A rule of Twilio's trial forbids the call; a trial ends 30 days after its beginning.",
-    f"Look at the trial in {_CONSOLE}, Voice, or upgrade the account.",
+    "A rule of Twilio's trial forbids the call; a trial ends after 30 days.",
+    f"Check the trial in {_CONSOLE}, Voice, or upgrade the account.",
     _TRIAL,
 )
 _REFUSED_CREDENTIALS: Final = Meaning(
-    _DOWN, "It does not accept the Twilio credentials.", _CREDENTIALS, _OUT
+    _DOWN, "Twilio does not accept the credentials.", _CREDENTIALS, _OUT
 )
 _FAILED: Final = Meaning(_DOWN, "Twilio failed.", _STATUS, Told.FAULT)
 _OTHER: Final = Meaning(
     Cause.CALL_REJECTED,
-    "Twilio names a reason that is not listed here.",
+    "Twilio gives a reason that is not listed here.",
     "Look the code up at https://www.twilio.com/docs/api/errors.",
     _OUT,
 )
 
 
 def meaning_of(code: int, status: int = 0) -> Meaning:
-    """Return what an error code means; one that is not listed is judged by the HTTP status.
+    """Return what an error code means; the HTTP status decides for one that is not listed.
 
-    0 is no code, and no status.
+    0 stands for no code, or no status.
     """
-    # The codes of one refusal tell more than the status that they come with.
+    # A code says more than the status that it comes with.
     if code in MEANINGS:
         return MEANINGS[code]
     # Twilio numbers the rules of a trial by product: 573… are those of voice.
@@ -292,20 +293,20 @@ def meaning_of(code: int, status: int = 0) -> Meaning:
 
 
 def refusal(code: int, text: str, status: int = 0) -> CarrierRefusal:
-    """Return a refusal as it is kept and told."""
+    """Return a refusal as it is stored and shown."""
     meaning = meaning_of(code, status)
     return CarrierRefusal(code, without_numbers(text), meaning.told.words)
 
 
 def of_notes(notes: Iterable[tuple[object, object, object]]) -> CarrierRefusal | None:
-    """Return the refusal that Twilio's notifications of a call tell; None where none is an error.
+    """Return the refusal in Twilio's notifications about a call; None if none is an error.
 
     Each is level ("0" for an error), code and text, as strings, the newest first ("Notifications",
     https://www.twilio.com/docs/api/rest/notification). The text is a form with Twilio's words in
     its field `Msg`, as the replies in the tests of Twilio's own libraries show.
     """
     errors = [(_whole(code), str(text or "")) for level, code, text in notes if str(level) == "0"]
-    # What comes of the failure may be noted behind it: the first that is known here explains most.
+    # Consequences of a failure may be noted after it: the earliest known code explains most.
     known = [each for each in reversed(errors) if each[0] in MEANINGS]
     for code, text in known or errors:
         return refusal(code, parse_qs(text).get("Msg", [text])[0])
@@ -313,10 +314,10 @@ def of_notes(notes: Iterable[tuple[object, object, object]]) -> CarrierRefusal |
 
 
 def of_stream(text: str) -> CarrierRefusal:
-    """Return the refusal that a stream callback's `StreamError` tells.
+    """Return the refusal in a stream callback's `StreamError`.
 
-    Twilio's documents call it a detailed error message and show none. A code is looked for in it;
-    one without a known code is kept as words, and Twilio's notifications are asked.
+    Twilio's documents call it a detailed error message and show none. If it contains a known code,
+    that decides; otherwise its text is kept, and Twilio's notifications are queried.
     """
     codes = [int(each) for each in _STREAM_CODE.findall(text) if int(each) in MEANINGS]
     if codes:

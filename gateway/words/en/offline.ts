@@ -2,6 +2,6 @@
 
 export const words = {
   title: 'No network',
-  text: 'Calls need a network. The phone opens by itself as soon as there is one.',
+  text: 'Calls need a network. The phone opens automatically as soon as there is one.',
   again: 'Try again',
 };

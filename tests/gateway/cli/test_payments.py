@@ -195,7 +195,7 @@ def test_what_a_command_has_to_tell_is_queued_before_it_ends(desk):
     ("arguments", "words"),
     [
         (("pay_none", "5"), "There is no such payment."),
-        (("{id}", "26"), "Only credit that is unspent, and no more than was paid"),
+        (("{id}", "26"), "Only unspent credit can be refunded, and no more than was paid"),
         (("{id}", "-5"), "The amount must not be negative."),
         (("{id}", "0"), "There is nothing to send back."),
         (("{id}", "0.001"), "This amount cannot be charged."),

@@ -262,7 +262,7 @@ def test_a_sign_in_is_told_in_utc():
 @pytest.mark.parametrize(
     ("language", "words"),
     [
-        ("en", "used, or held for calls under way"),
+        ("en", "used, or held for calls in progress"),
         ("de", "verbraucht oder für laufende Anrufe reserviert"),
         ("es", "usado o reservado para llamadas en curso"),
         ("fr", "utilisé ou réservé pour des appels en cours"),
@@ -295,9 +295,9 @@ def test_what_the_bank_keeps_to_itself_is_not_told(reason, word):
 def test_a_charge_says_when_the_next_one_comes():
     text = flat(written("auto_top_up", micros=str(10 * UNIT)).text)
     assert "was charged $10.00" in text
-    assert "The next one, of $25.00, is made when your credit falls below $5.00." in text
+    assert "The next one, of $25.00, follows when your credit falls below $5.00." in text
     text = flat(written("auto_top_up", profile=replace(ALICE, auto_enabled=False)).text)
-    assert "switched off now" in text
+    assert "now switched off" in text
     assert "falls below" not in text
     assert "$25.00" not in flat(
         written(
@@ -309,7 +309,7 @@ def test_a_charge_says_when_the_next_one_comes():
 def test_a_dispute_says_whether_calls_can_be_placed():
     frozen = replace(ALICE, frozen=True)
     assert "frozen" not in written("disputed").text
-    assert "is frozen meanwhile" in flat(written("disputed", profile=frozen).text)
+    assert "account is frozen" in flat(written("disputed", profile=frozen).text)
     assert "Your account can place calls." in flat(written("dispute_won").text)
     assert "still frozen" in flat(written("dispute_won", profile=frozen).text)
 
@@ -446,7 +446,7 @@ def test_a_mail_about_a_lock_names_what_goes(language):
 @pytest.mark.parametrize(
     ("language", "never", "again"),
     [
-        ("en", "is not sent there", "given up before it was disabled, or waited then"),
+        ("en", "are never sent there", "had failed or were waiting when it was disabled"),
         ("de", "wird nicht dorthin gesendet", "vor dem Abschalten aufgegeben wurde oder da noch"),
         ("es", "no se envía allí", "se abandonó antes de desactivarlo, o esperaba entonces"),
         ("fr", "n’y est pas envoyé", "abandonné avant sa désactivation, ou attendait alors"),
@@ -464,7 +464,7 @@ def test_what_a_disabled_webhook_misses_is_not_said_to_come_later(language, neve
 @pytest.mark.parametrize(
     ("language", "words"),
     [
-        ("en", "is cancelled"),
+        ("en", "planned deletion was cancelled"),
         ("de", "ist abgebrochen"),
         ("es", "se ha cancelado"),
         ("fr", "est annulée"),

@@ -153,7 +153,7 @@ async def test_what_payments_tell_is_mailed(shop, mailbox):
     assert {message["To"] for message in mailbox.mails} == {profile.email}
     page = (await shop.objects("checkout.sessions"))[0]["url"]
     assert page in texts["Automatic top-up is switched off"]
-    assert "is frozen meanwhile" in texts["A payment is disputed: $10.00"]
+    assert "account is frozen" in texts["A payment is disputed: $10.00"]
     assert "Your account can place calls." in texts["A dispute was decided: $10.00"]
 
 

@@ -36,8 +36,8 @@ async def test_nothing_is_allowed_at_first_and_the_account_leads_there(ada):
     assert checked(form) == (["off"], "")
     offered = [each["value"] for each in form.of("input") if each.get("name") == "most"]
     assert offered == ["off", *Mode]
-    assert "Nobody has supervised a call of yours" in form.text
-    assert "the law of many places asks that everybody in a call knows" in form.text
+    assert "None of your calls was supervised" in form.text
+    assert "in many places the law requires that everyone in a call knows" in form.text
     for who in ("Operators of this service", "signed in to this account", "Listen to live calls"):
         assert who in form.text
 
@@ -48,7 +48,7 @@ async def test_a_rule_is_set_and_shown_and_told_of(ada):
     assert ada.supervision.now == Rule(Mode.BARGE, "all know")
     form = ada.read(await ada.get(f"{PATH}?said=supervision_set"))
     assert checked(form) == (["barge", "true"], "all know")
-    assert "It holds from now on" in form.text
+    assert "It applies from now on" in form.text
     # What was so already is no news.
     assert place(await ada.post(PATH, **fields)) == PATH
     assert [each.name for each in ada.supervision.notices] == ["supervision_allowed"]
@@ -61,7 +61,11 @@ async def test_a_rule_is_set_and_shown_and_told_of(ada):
     [
         ({"silent_reason": "typed"}, "most", "Choose what supervisors may do."),
         ({"most": "spy", "silent": "true", "silent_reason": "typed"}, "most", "Choose what"),
-        ({"most": "listen", "silent": "true"}, "silent_reason", "Say why there is to be no tone"),
+        (
+            {"most": "listen", "silent": "true"},
+            "silent_reason",
+            "Explain why there should be no tone",
+        ),
         (
             {"most": "listen", "silent": "true", "silent_reason": "x" * 301},
             "silent_reason",

@@ -73,7 +73,7 @@ def test_periods_and_lists_in_words():
         period_in(words, KeptFor(KeptSpan.ACCOUNT, ""), Kept()) == "as long as the account exists"
     )
     of_books = KeptFor(KeptSpan.YEARS, "", 10, "CALLER_BOOKS_KEPT_YEARS")
-    assert period_in(words, of_books, Kept(books_years=1)) == "1 year, from the end of that year on"
+    assert period_in(words, of_books, Kept(books_years=1)) == "1 year from the end of that year"
     assert "7 years" in period_in(words, of_books, Kept(books_years=7))
     assert list_in(words, "viewer", (DataViewer.PERSON, DataViewer.CARRIER)) == "you, Twilio"
     assert list_in(words, "viewer", ()) == ""
@@ -81,7 +81,7 @@ def test_periods_and_lists_in_words():
 
 def test_a_row_says_who_sees_it_even_if_nobody_does():
     by_name = {kind.name: kind for kind in KINDS}
-    assert row_in(words_in("en"), by_name["limits"], Kept())[4] == "nobody"
+    assert row_in(words_in("en"), by_name["limits"], Kept())[4] == "no one"
     title, _, purposes, period, viewers, fate = row_in(words_in("en"), by_name["calls"], Kept(6))
     assert (title, period, fate) == ("Calls", "6 months", "deleted with the account")
     assert "Twilio" in viewers
@@ -114,7 +114,7 @@ def test_how_long_what_stays_is_kept():
     by_title = {each.title: each.text for each in left_in(words_in("en"), Kept(books_years=7))}
     assert by_title["Account"].endswith("; for good")
     assert by_title["Activity"].endswith("; 12 months")
-    assert by_title["Your requests"].endswith("; 7 years, from the end of that year on")
+    assert by_title["Your requests"].endswith("; 7 years from the end of that year")
     assert by_title["Proof of your agreement"].endswith("; 48 months")
     assert by_title["Mails to you"].endswith("; 3 days")
-    assert "7 years as a rule" in by_title["Charges and credit"]
+    assert "usually 7 years" in by_title["Charges and credit"]

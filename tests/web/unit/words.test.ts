@@ -64,7 +64,7 @@ test('a warning says what is wrong and what to do', () => {
   assert.equal(what, 'The connection is uneven.');
   assert.match(next, /Wi-Fi/);
   assert.match(warningInWords('no-audio-from-browser', '')[1], /switched on/);
-  assert.match(warningInWords('no-audio-from-phone', '')[1], /heard/);
+  assert.match(warningInWords('no-audio-from-phone', '')[1], /hear you/);
   assert.deepEqual(warningInWords('of-another-day', 'Words.'), ['Words.', '']);
 });
 

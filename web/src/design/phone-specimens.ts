@@ -23,7 +23,7 @@ const AT = '2026-11-20T11:00:00Z';
 
 const usd = (micros: number): Money => ({ micros, currency: 'USD', text: '' });
 
-/** Answers whatever is asked with what a specimen shows; an answer that is missing never comes. */
+/** Answers every request with what a specimen shows; a missing answer never comes. */
 class Answered extends Api {
   constructor(private readonly answer?: unknown) {
     super('ck_specimen');
@@ -106,7 +106,7 @@ function open(element: HTMLElement, properties: object): void {
   Object.assign(element, properties);
 }
 
-/** Return the specimens; each makes its elements anew. */
+/** Return the specimens; each creates new elements. */
 export async function phoneSpecimens(): Promise<Record<string, () => readonly HTMLElement[]>> {
   addWords(beside);
   return { ...elsewhere(), ...calls(), ...outcomes(), ...lists(), ...tools(), ...paying() };
@@ -262,6 +262,6 @@ function paying(): Record<string, () => readonly HTMLElement[]> {
     'automatic top-up': auto({ enabled: true }),
     'automatic top-up: off': auto({ off_reason: 'expired_card' }),
     'automatic top-up: no card': auto({ has_card: false }),
-    'automatic top-up: complaint': auto({ enabled: true }, { amountComplaint: 'The least is $5.00.' }),
+    'automatic top-up: complaint': auto({ enabled: true }, { amountComplaint: 'The minimum is $5.00.' }),
   };
 }

@@ -149,7 +149,7 @@ export const OWN_WORDS: OwnWords = {
   ],
   microphone_refused: [
     'The browser was not allowed to use the microphone.',
-    'Allow it by the symbol in the address bar, then call again.',
+    'Allow it with the symbol in the address bar, then call again.',
     true,
   ],
   microphone_missing: [
@@ -163,7 +163,7 @@ export const OWN_WORDS: OwnWords = {
     true,
   ],
   microphone_timeout: [
-    'The question about the microphone was not answered.',
+    'The browser’s question about the microphone was not answered.',
     'Call again and choose “Allow” when the browser asks.',
     true,
   ],
@@ -208,7 +208,7 @@ export const OWN_WORDS: OwnWords = {
     true,
   ],
   key_refused: [
-    'The API key was not accepted, and nobody is signed in.',
+    'The API key was not accepted, and you are not signed in.',
     'Sign in again, or use a key that is good.',
     false,
   ],

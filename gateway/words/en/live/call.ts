@@ -2,7 +2,7 @@
 
 export const english = {
   callTo: (number: string) => `Call to ${number}`,
-  lostMeaning: 'Its node has said nothing for five seconds; the records say what became of it.',
+  lostMeaning: 'Its node has not reported for five seconds; the call records show how it ended.',
   back: 'All calls',
   callGone: 'This call is not among the live calls. It may have ended more than a minute ago.',
   record: 'Its record',
@@ -36,5 +36,5 @@ export const english = {
     cost_micros: 'Cost',
   },
   time: 'Time',
-  noSamples: 'What is measured of the call each second is drawn here once it is answered.',
+  noSamples: 'Once the call is answered, its measurements are drawn here every second.',
 };

@@ -422,9 +422,21 @@ PENDING, ASSIGNED = "+15005550119", "+15005550118"
 @pytest.mark.parametrize(
     ("account", "to", "code", "cause", "sentence"),
     [
-        ({"trial_numbers": ((ECHO, ASSIGNED),)}, ECHO, 573002, "FACILITY_NOT_SUBSCRIBED", "tried"),
-        ({"trial_numbers": ((PENDING, ""),)}, PENDING, 573005, "OUTGOING_CALL_BARRED", "tried"),
-        ({"trial_numbers": ((PENDING, ""),)}, ECHO, 21219, "OUTGOING_CALL_BARRED", "tried"),
+        (
+            {"trial_numbers": ((ECHO, ASSIGNED),)},
+            ECHO,
+            573002,
+            "FACILITY_NOT_SUBSCRIBED",
+            "trial mode",
+        ),
+        (
+            {"trial_numbers": ((PENDING, ""),)},
+            PENDING,
+            573005,
+            "OUTGOING_CALL_BARRED",
+            "trial mode",
+        ),
+        ({"trial_numbers": ((PENDING, ""),)}, ECHO, 21219, "OUTGOING_CALL_BARRED", "trial mode"),
         ({"account_status": "suspended"}, ECHO, 20005, "NETWORK_OUT_OF_ORDER", "No calls"),
         ({"voice_disabled": True}, ECHO, 10005, "NETWORK_OUT_OF_ORDER", "No calls"),
     ],

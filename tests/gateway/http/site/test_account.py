@@ -38,7 +38,7 @@ async def test_an_unproven_address_is_said_and_the_mail_sent_again(site):
 async def test_an_account_that_is_frozen_by_others_says_so(site, restricted):
     site.world.add()
     await site.enter()
-    said = "Your account may place no calls. Ask the operator."
+    said = "Your account cannot place calls. Ask the operator."
     assert said not in site.read(await site.get("/account")).text
     site.world.accounts["ada"] = replace(site.world.accounts["ada"], frozen=True)
     if restricted:
@@ -140,7 +140,7 @@ async def test_an_address_that_became_somebody_elses_is_said_to_be(site):
     reply = await site.post(f"/l/{site.world.link('change_address')}")
     assert reply.status_code == 409
     form = site.read(reply)
-    assert f"{NEW} belongs to another account now. Nothing was changed" in form.text
+    assert f"{NEW} now belongs to another account. Nothing was changed" in form.text
     assert {"/account", "/reset"} <= {each["href"] for each in form.of("a")}
 
 

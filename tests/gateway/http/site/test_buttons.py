@@ -133,7 +133,7 @@ async def test_a_button_is_made_by_a_form_once(ada):
     assert {place(each) for each in replies} == {f"/account/buttons/{made.id}?said=button_made"}
     assert (made.label, made.rules) == ("shop", RULES)
     text = ada.read(await ada.get(f"/account/buttons/{made.id}?said=button_made")).text
-    assert "The button is made." in text
+    assert "The button has been created." in text
 
 
 async def test_without_a_proven_number_nothing_is_chosen(ada):
@@ -153,8 +153,8 @@ async def test_all_that_is_wrong_is_told_at_once_beside_what_was_typed(ada):
     assert invalid == {"title", "monday", "calls_at_once", "visitor_hour", "label"}
     (origins,) = [each for each in page.of("textarea") if "aria-invalid" in each]
     assert origins["aria-describedby"] == "origins-help origins-error"
-    assert "List each address by itself. Line 2: https://*.b.example" in page.text
-    assert "Give a number from 1 to 100,000." in page.text
+    assert "List each address separately. Line 2: https://*.b.example" in page.text
+    assert "Enter a number from 1 to 100,000." in page.text
     assert page.input("monday")["value"] == "x"
     assert page.input("once")["value"] == ONCE
     assert not ada.buttons.kept
@@ -167,13 +167,13 @@ async def test_all_that_is_wrong_is_told_at_once_beside_what_was_typed(ada):
     ("changes", "said"),
     [
         ({"destination": ""}, "Choose whom the button calls."),
-        ({"destination": "+442079460019"}, "This number has not been proven to be yours."),
-        ({"day_cap": "x"}, "Give an amount, such as 25 or 12.50."),
-        ({"day_cap": "", "month_cap": ""}, "Set a budget for the day or the month"),
-        ({"day_cap": "60"}, "The budget of a day cannot be above that of a month."),
+        ({"destination": "+442079460019"}, "You have not proven yet that this number is yours."),
+        ({"day_cap": "x"}, "Enter an amount, such as 25 or 12.50."),
+        ({"day_cap": "", "month_cap": ""}, "Set a daily or monthly budget"),
+        ({"day_cap": "60"}, "The daily budget cannot be above the monthly one."),
         ({"zone": "Berlin"}, "Choose a time zone from the list"),
         ({"holidays": "Christmas"}, "such as 2026-11-27. Line 1: Christmas"),
-        ({"seconds_max": "3601"}, "Give a number of seconds from the smallest"),
+        ({"seconds_max": "3601"}, "Enter a number of seconds between the smallest"),
     ],
 )
 async def test_a_form_that_is_not_right_makes_and_changes_nothing(ada, changes, said):
@@ -242,21 +242,21 @@ async def test_one_button_shows_what_to_paste(ada):
 
 async def test_calls_that_go_on_are_told_and_ended(ada):
     keep(ada)
-    assert "go on now." not in ada.read(await ada.get(ONE)).text
+    assert "in progress." not in ada.read(await ada.get(ONE)).text
     ada.running = 1
-    assert "1 call goes on now. End it now" in ada.read(await ada.get(ONE)).text
+    assert "1 call is in progress. End it now" in ada.read(await ada.get(ONE)).text
     ada.running = 3
-    assert "3 calls go on now. End them now" in ada.read(await ada.get(ONE)).text
+    assert "3 calls are in progress. End them now" in ada.read(await ada.get(ONE)).text
     # Without a proof, as a pause: whoever sees it being abused stops it at once.
     ada.world.now += timedelta(hours=1)
     assert place(await ada.post(f"{ONE}/pause")) == f"{ONE}?said=button_paused"
     assert ada.eras.ended == []
     page = ada.read(await ada.get(f"{ONE}?said=button_paused"))
-    assert "Calls that go on are not ended: you can end them here." in page.text
+    assert "Calls in progress continue: you can end them here." in page.text
     assert place(await ada.post(f"{ONE}/end-calls")) == f"{ONE}?said=button_calls_ended"
     assert ada.eras.ended == [ID]
     ada.running = StoreUnavailableError("away")
-    assert "go on now." not in ada.read(await ada.get(ONE)).text
+    assert "in progress." not in ada.read(await ada.get(ONE)).text
 
 
 async def test_why_visitors_did_not_get_through_is_told(ada):
@@ -264,7 +264,7 @@ async def test_why_visitors_did_not_get_through_is_told(ada):
     assert "did not get through" not in ada.read(await ada.get(ONE)).text
     ada.refused = {Reason.LIMIT: 7, Reason.BUSY: 1}
     text = ada.read(await ada.get(ONE)).text
-    assert "too many calls of one visitor, one network or all7 all lines were in use1" in text
+    assert "too many calls from one visitor, one network or all7 all lines were in use1" in text
 
 
 @pytest.mark.parametrize(
@@ -323,7 +323,7 @@ async def test_a_button_whose_number_is_no_more_proven_does_not_go_on(ada):
     ada.buttons.proven = []
     reply = await ada.post(f"{ONE}/resume")
     assert reply.status_code == 422
-    assert "This number has not been proven to be yours." in ada.read(reply).text
+    assert "You have not proven yet that this number is yours." in ada.read(reply).text
     assert ada.buttons.kept[ID].paused_at == AT
 
 
@@ -350,7 +350,7 @@ async def test_a_button_whose_number_was_taken_back_does_not_go_on(ada):
     ada.buttons.proven.clear()
     reply = await ada.post(f"{ONE}/resume")
     assert reply.status_code == 422
-    assert "This number has not been proven to be yours." in ada.read(reply).text
+    assert "You have not proven yet that this number is yours." in ada.read(reply).text
 
 
 async def test_a_button_is_deleted(ada):

@@ -37,7 +37,7 @@ def links(site, reply):
 
 async def test_whoever_has_not_called_is_led_to_the_phone(ada):
     reply = await ada.get("/account/calls")
-    assert "You have not placed a call yet." in ada.read(reply).text
+    assert "You have not placed any calls yet." in ada.read(reply).text
     assert "/" in links(ada, reply)
     assert not [each for each in links(ada, reply) if ".csv" in each]
 
@@ -69,10 +69,10 @@ async def test_each_way_a_call_goes_has_its_words(ada, end, said):
 async def test_a_call_that_goes_on_has_no_price_yet(ada):
     ada.books.live.calls = [live("c1")]
     text = await text_of(ada)
-    assert "Going on · 1 min 1 s" in text
+    assert "In progress · 1 min 1 s" in text
     assert "$0.05" not in text
     text = await text_of(ada, "/account/calls/c1")
-    assert "It is charged when it has ended." in text
+    assert "It is charged once it has ended." in text
     assert "Price of the call" not in text
     assert "Ended" not in text
 
@@ -114,8 +114,8 @@ async def test_what_is_wrong_with_the_form_stands_beside_its_field(ada):
     reply = await ada.get("/account/calls?from=yesterday&number=%2B442079460018")
     assert reply.status_code == 422
     form = ada.read(reply)
-    assert "Give a date, such as 2026-11-27." in form.text
-    assert "a part of the number, not all of it" in form.text
+    assert "Enter a date, such as 2026-11-27." in form.text
+    assert "part of the number, not all of it" in form.text
     assert form.input("number")["aria-describedby"] == "number-help number-error"
     reply = await ada.get("/account/calls?outcome=x&ended_by=nobody")
     assert reply.status_code == 422
@@ -134,13 +134,13 @@ async def test_one_call_shows_what_it_cost_and_what_came_back(ada):
         CallLine(AT, "call-refund", "Because you asked.", 1_000_000, "USD"),
     ]
     text = await text_of(ada, "/account/calls/c1")
-    assert "Answered. Somebody hung up." in text
+    assert "Answered. One side hung up." in text
     assert "Answered 2026-11-20 09:30:09 UTC Ended 2026-11-20 09:33:34 UTC · You" in text
     assert "$0.03 a minute · $0.01 for the connection" in text
     assert (
         "205 s at $0.03 a minute $0.1025 For the connection $0.01 Price of the call $0.1125" in text
     )
-    assert "Call c1. Printed, this page is a receipt." in text
+    assert "Call c1. Print this page for a receipt." in text
     assert "Charged $0.1125" in text
     assert "Refunded $0.1125 2026-11-20 09:30 UTC · No sound came from the phone." in text
     assert "UTC · Because you asked." in text
@@ -161,7 +161,7 @@ async def test_a_call_without_a_rate_that_can_be_read_is_shown_without(ada):
     text = await text_of(ada, "/account/calls/c1")
     assert "Unknown number" in text
     assert "a minute" not in text
-    assert "This call has cost nothing." in text
+    assert "This call was free." in text
 
 
 @pytest.mark.parametrize("call_id", ["nothing", "c2", "%00"])

@@ -107,7 +107,7 @@ async def test_the_statement_says_what_moved_the_credit(ada):
     assert "Call -0.000090\u00a0USD" in text
     assert (await ada.get("/account/credit")).text.count('href="/account/calls/c1"') == 2
     assert "Call -0.000070\u00a0USD" in text
-    assert "whom you called is no longer kept" in text
+    assert "the number is no longer kept" in text
     assert "forgotten-call" not in (await ada.get("/account/credit")).text
     assert "Automatic top-up $25.00 2026-11-20 09:30 UTC · $30.00 left" in text
     assert "Free credit $25.00 2026-11-20 09:30 UTC · Welcome. · $30.00 left" in text
@@ -138,7 +138,7 @@ async def test_a_dispute_says_why_in_the_language_of_the_page(ada, language, wor
 
 
 async def test_all_lines_come_in_pages(ada):
-    assert "Nothing has been entered yet." in await text_of(ada, "/account/credit/statement")
+    assert "No entries yet." in await text_of(ada, "/account/credit/statement")
     ada.books.statements.lines = [line(f"r:{n}") for n in range(PAGE_ROWS + 1)]
     assert (await text_of(ada)).count("$30.00 left") == NEWEST_LINES
     reply = await ada.get("/account/credit/statement")
@@ -188,7 +188,7 @@ async def test_an_amount_that_is_none_is_told_beside_its_field(ada, path, amount
     reply = await ada.post(path, once=ONCE, other=amount)
     assert reply.status_code == 422
     form = ada.read(reply)
-    assert "Give an amount, such as 25 or 12.50." in form.text
+    assert "Enter an amount, such as 25 or 12.50." in form.text
     assert form.input("other")["value"] == amount
     assert not ada.till.begun
 
@@ -336,7 +336,7 @@ async def test_an_account_that_takes_no_payment_says_why_and_keeps_its_card_in_h
 ):
     with_card(ada, **{state: True})
     page = ada.read(await ada.get("/account/credit"))
-    assert "No credit can be bought meanwhile." in page.text
+    assert "Until then you cannot buy credit." in page.text
     assert way_out in [each["href"] for each in page.of("a")]
     actions = {each.get("action") for each in page.of("form")}
     assert TOP_UP not in actions
@@ -344,7 +344,7 @@ async def test_an_account_that_takes_no_payment_says_why_and_keeps_its_card_in_h
 
 
 async def test_whoever_pays_for_an_account_that_is_frozen_reads_so_before(ada):
-    said = "Your account may place no calls. Ask the operator."
+    said = "Your account cannot place calls. Ask the operator."
     assert said not in await text_of(ada, "/account/credit")
     with_card(ada, frozen=True)
     page = ada.read(await ada.get("/account/credit"))

@@ -49,7 +49,7 @@ async def test_a_program_is_told_the_same(own):
 
 async def test_an_export_is_asked_for_shown_and_fetched(own):
     assert place(await own.post(f"{DATA}/export")) == f"{DATA}?said=export_asked"
-    assert "waits for its turn" in own.read(await own.get(DATA)).text
+    assert "waiting" in own.read(await own.get(DATA)).text
     assert place(await own.post(f"{DATA}/export")) == f"{DATA}?said=export_under_way"
     export = own.exports.finish(b"PK", b"\x03\x04")
     page = own.read(await own.get(DATA))

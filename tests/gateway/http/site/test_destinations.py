@@ -19,7 +19,7 @@ async def ada(site):
 
 
 async def test_a_number_is_called_and_its_code_typed_back(ada):
-    assert "We call the number and speak a code" in ada.read(await ada.get(PAGE)).text
+    assert "We call the number and read out a six-digit code" in ada.read(await ada.get(PAGE)).text
     reply = await ada.post(PAGE, number=f" {NUMBER} ")
     assert reply.status_code == 200
     assert not reply.history
@@ -43,14 +43,14 @@ async def test_a_number_is_called_and_its_code_typed_back(ada):
 @pytest.mark.parametrize(
     ("outcome", "said"),
     [
-        (ProofStart.ALREADY_PROVEN, "This number is proven already"),
-        (ProofStart.TOO_MANY, "You have proven 20 numbers already"),
+        (ProofStart.ALREADY_PROVEN, "This number is already proven"),
+        (ProofStart.TOO_MANY, "You have already proven 20 numbers"),
         (ProofStart.NEVER_PAID, "Top up first."),
         (ProofStart.NOT_REACHED, "The call could not be placed."),
         (RequestRefusedError("number_premium"), "Premium-rate and special-cost numbers"),
         (
             TooFastError("rate_limited", retry_after_s=120),
-            "Too many tries in a short time. Try again in 2 min.",
+            "Too many attempts in a short time. Try again in 2 min.",
         ),
     ],
 )
@@ -70,15 +70,15 @@ async def test_a_refusal_without_words_of_a_page_is_the_gateways_own(ada):
 
 async def test_no_number_is_no_call(ada):
     reply = await ada.post(PAGE, number="  ")
-    assert "Give the number that is to ring." in ada.read(reply).text
+    assert "Enter the number that should ring." in ada.read(reply).text
     assert not ada.proofs.called
 
 
 @pytest.mark.parametrize(
     ("outcome", "said"),
     [
-        (CodeTry.OVER, "This code is no longer good"),
-        (CodeTry.TOO_MANY, "You have proven 20 numbers already"),
+        (CodeTry.OVER, "This code is no longer valid"),
+        (CodeTry.TOO_MANY, "You have already proven 20 numbers"),
     ],
 )
 async def test_a_code_that_is_over_leads_to_another_call(ada, outcome, said):
@@ -107,7 +107,7 @@ async def test_a_number_is_taken_back_and_says_which_buttons_stop(ada):
     new = NewButton("b1", "shop", rules(), "pk_live_" + "a" * 24, "pk_test_" + "b" * 24)
     ada.buttons.kept["b1"] = button_of(new)
     page = ada.read(await ada.get(PAGE))
-    assert "Called by: shop. These buttons are paused then, and their calls end." in page.text
+    assert "Called by: shop. These buttons will be paused, and their calls ended." in page.text
     reply = await ada.post(f"{PAGE}/take-back", number=NUMBER)
     assert place(reply) == f"{PAGE}?said=destination_taken_back"
     assert ada.buttons.proven == []

@@ -33,7 +33,7 @@ async def made(site, **changes):
 
 async def test_whoever_has_no_key_is_told_that_none_is_needed(ada):
     text = ada.read(await ada.get("/account/keys")).text
-    assert "You have no key. Only programs need one" in text
+    assert "You have no keys. Only programs need one" in text
 
 
 async def test_a_key_is_shown_once_and_kept_as_its_hash(ada):
@@ -49,7 +49,7 @@ async def test_a_key_is_shown_once_and_kept_as_its_hash(ada):
     assert "robot" in text
     assert "Place calls · Read calls and statement" in text
     assert "at most $5.50 a day" in text
-    assert "Good until 2026-12-27 12:00 UTC" in text
+    assert "Valid until 2026-12-27 12:00 UTC" in text
     # A form whose answer was lost shows the same key again, and makes no other.
     assert await made(ada) == key
     assert len(ada.keys.made) == 1

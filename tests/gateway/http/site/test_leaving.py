@@ -32,7 +32,7 @@ def asked(form):
 
 async def test_the_page_says_what_goes_and_what_stays(ada):
     form = ada.read(await ada.get(DELETE))
-    for words in ("API keys stop working", "10 years as a rule", "under a hash", "in 7 days"):
+    for words in ("API keys stop working", "usually 10 years", "under a hash", "in 7 days"):
         assert words in form.text
     for thing in ("Webhooks", "call buttons", "numbers", "passkeys", "the app for codes"):
         assert thing in form.text
@@ -158,7 +158,7 @@ async def test_credit_that_is_left_needs_a_choice(ada):
     assert "Give up $5.00" in ada.read(page).text
     reply = await ada.post(DELETE)
     assert reply.status_code == 422
-    assert "Choose what happens to the credit" in ada.read(reply).text
+    assert "Choose what happens to the remaining credit" in ada.read(reply).text
     assert ada.world.departures.erasures == {}
     await ada.post(DELETE, unspent="give_up")
     assert ada.world.departures.erasures["ada"].unspent is Unspent.GIVE_UP

@@ -128,8 +128,8 @@ async def test_somebody_else_is_put_out_by_the_link_in_the_mail(site):
     site.client = own
     link = f"/l/{site.world.link('new_device')}"
     text = (await site.get(link)).text
-    assert "That was not you?" in text
-    assert "webhooks that were set or enabled lately are disabled" in text
+    assert "Was that not you?" in text
+    assert "webhooks that were recently set or enabled will be disabled" in text
     assert place(await site.post(link)) == "/sign-in?said=locked"
     assert (await thief.get("/account")).status_code == 303
     assert "said=session_over" in place(await site.get("/account"))

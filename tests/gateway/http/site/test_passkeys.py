@@ -145,7 +145,7 @@ async def test_pages_are_complete_without_script(site):
     forms = [each for each in site.read(page).of("form") if "data-passkey" in each]
     assert [("hidden" in each, each["data-rp"]) for each in forms] == [(True, "calls.example.com")]
     await added(site)
-    assert "needs JavaScript" in (await site.get("/account/security")).text
+    assert "you need JavaScript" in (await site.get("/account/security")).text
 
 
 async def test_the_script_has_its_hash_in_its_name_and_names_no_other_site(site):

@@ -351,7 +351,7 @@ async def test_whose_service_it_is_stands_on_each_page(site):
 async def test_a_browser_is_told_by_a_page_that_there_is_none(site, path):
     reply = await site.client.get(path, headers={"accept": "text/html,*/*;q=0.8"})
     assert reply.status_code == 404
-    assert "There is no such page here." in site.read(reply).text
+    assert "This page does not exist." in site.read(reply).text
     reply = await site.client.get(path)
     assert reply.json()["code"] == "not_found"
     reply = await site.client.post(path, headers={"accept": "text/html"})

@@ -24,15 +24,15 @@ async def test_a_restriction_begins_and_ends_with_a_button_that_may_be_pressed_t
         assert place(reply) == f"{RESTRICTION}?said=restricted"
     ada.world.epochs.epoch = "e2"
     text = ada.read(await ada.get(f"{RESTRICTION}?said=restricted")).text
-    assert "Your data are kept and not used from now on." in text
+    assert "From now on your data are kept but not used." in text
     assert f"Since {ada.world.now:%Y-%m-%d %H:%M UTC}" in text
-    assert "Your data are kept and not used" in (await ada.get("/account")).text
+    assert "Your data are kept but not used" in (await ada.get("/account")).text
     for _ in range(2):
         reply = await ada.post(RESTRICTION, restricts="false")
         assert place(reply) == f"{RESTRICTION}?said=restriction_lifted"
     ada.world.epochs.epoch = "e3"
     assert ada.world.people.holders["ada"].choices.restricted_at is None
-    assert "kept and not used" not in (await ada.get("/account")).text
+    assert "kept but not used" not in (await ada.get("/account")).text
 
 
 async def test_other_choices_stay_as_they_are(ada):

@@ -73,11 +73,11 @@ async def test_new_codes_are_made_and_few_left_are_said(site):
     digests = site.world.factors.digests["ada"]
     while len(digests) > 2:
         digests.pop()
-    assert "Make new ones before they run out" in (await site.get("/account/security")).text
+    assert "Create new ones before they run out" in (await site.get("/account/security")).text
     reply = await site.post("/account/recovery-codes/new")
     assert place(reply) == "/account/recovery-codes?said=codes_new"
-    assert "those of before no longer work" in (await site.get(place(reply))).text
-    assert "Make new ones before" not in (await site.get("/account/security")).text
+    assert "the old ones no longer work" in (await site.get(place(reply))).text
+    assert "Create new ones before" not in (await site.get("/account/security")).text
 
 
 async def test_codes_are_switched_off(site):

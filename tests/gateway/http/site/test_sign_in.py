@@ -132,7 +132,7 @@ async def test_signing_out_twice_is_no_fault(site):
 
 
 LATER = {
-    "en": "Passwords cannot be checked this very moment",
+    "en": "Passwords cannot be checked at the moment",
     "de": "Passwörter können gerade nicht geprüft werden",
     "es": "En este momento no se pueden comprobar contraseñas",
     "fr": "Les mots de passe ne peuvent pas être vérifiés en ce moment",

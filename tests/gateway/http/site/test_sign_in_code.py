@@ -75,11 +75,11 @@ async def test_a_recovery_code_is_typed_into_a_form_of_its_own(site):
     wrong = await site.post("/sign-in/code", code="no code", by="recovery")
     form = site.read(wrong)
     assert form.input("by")["value"] == "recovery"
-    assert "This recovery code is not right" in form.text
+    assert "This recovery code is wrong" in form.text
     assert "your app shows" not in form.text
     reply = await site.post("/sign-in/code", code=codes[0], by="recovery")
     assert place(reply) == "/account?said=recovery_code_used"
-    assert "used up" in (await site.get(place(reply))).text
+    assert "cannot be used again" in (await site.get(place(reply))).text
 
 
 async def test_who_never_set_up_an_app_is_told_of_no_mail_that_they_have_not_got(site):

@@ -34,7 +34,7 @@ def secret_in(reply):
 
 
 async def test_a_webhook_is_added_and_its_secret_shown(ada):
-    assert "No webhook is set up." in ada.read(await ada.get(PAGE)).text
+    assert "No webhooks are set up." in ada.read(await ada.get(PAGE)).text
     secret = secret_in(await ada.post(NEW, **FORM))
     assert len(read_secret(secret)) == 32
     # A form whose answer was lost shows the same, and adds no other.
@@ -53,11 +53,11 @@ async def test_a_webhook_is_added_and_its_secret_shown(ada):
 @pytest.mark.parametrize(
     ("changes", "field", "words"),
     [
-        ({"url": "http://hooks.example.com/"}, "url", "Nothing is sent to this address."),
-        ({"url": "https://127.0.0.1/"}, "url", "Nothing is sent to this address."),
-        ({"url": ""}, "url", "Nothing is sent to this address."),
+        ({"url": "http://hooks.example.com/"}, "url", "Nothing can be sent to this address."),
+        ({"url": "https://127.0.0.1/"}, "url", "Nothing can be sent to this address."),
+        ({"url": ""}, "url", "Nothing can be sent to this address."),
         ({"label": "x" * 81}, "label", "The name is too long."),
-        ({"label": "a\u202eb"}, "label", "Leave out characters that are not seen"),
+        ({"label": "a\u202eb"}, "label", "Leave out invisible characters"),
     ],
 )
 async def test_what_is_wrong_is_said_and_kept(ada, changes, field, words):
