@@ -445,8 +445,8 @@ class GateRows:
     is_outbox_foreign: bool = False
 
 
-class CreditBook(Protocol):
-    """Where credits are booked."""
+class LedgerStore(Protocol):
+    """The book of record: credits first, debits drained from the outbox."""
 
     async def add_credit(
         self,
@@ -468,9 +468,8 @@ class CreditBook(Protocol):
         CreditsLostError rather than return a sequence that the spend gate has seen before.
         """
 
-
-class LedgerStore(CreditBook, Protocol):
-    """The book of record: credits first, debits drained from the outbox."""
+    async def credited_micros(self, reference: str) -> int | None:
+        """Return the amount of the credit with this reference; None if it is not booked."""
 
     async def count_credits(self, account_id: str, kind: str, since: datetime) -> int:
         """Return how many credits of a kind an account has been given since then."""

@@ -19,7 +19,7 @@ _BUTTONS, _KEYS = buttons.c, tables.api_keys.c
 
 
 class SqlButtonBudgets:
-    """`buttons.ports.BudgetBook` in SQLite or PostgreSQL."""
+    """The stored buttons, in SQLite or PostgreSQL. Every method raises StoreUnavailableError."""
 
     def __init__(
         self, engine: AsyncEngine, *, timeout_s: float = TIMEOUT_S, clock: Clock = utc_now
@@ -53,7 +53,10 @@ class SqlButtonBudgets:
             return [Budgeted(*row) for row in await connection.execute(query)]
 
     async def tell(self, button: Budgeted, told: str, notices: Sequence[Notice]) -> bool:
-        """Queue mails and record what they announce, in one transaction."""
+        """Queue mails, and store the new `told`, in one transaction.
+
+        False, and nothing, if it has changed meanwhile.
+        """
         at = self._clock()
         async with writing(self._engine, self._timeout_s) as connection:
             noted = await connection.execute(

@@ -18,7 +18,8 @@ from billing.ports import SpendGate, Tick
 from billing.spend_limits import Budget, SpendLimits, cap_name
 from database.errors import StoreUnavailableError
 from gateway.buttons.budget_notices import News, Used, news_of
-from gateway.buttons.ports import BudgetBook, Budgeted
+from gateway.buttons.budget_store import SqlButtonBudgets
+from gateway.buttons.ports import Budgeted
 from gateway.ports import Duties
 
 INTERVAL_S: Final = 60.0
@@ -31,7 +32,7 @@ PAGE_BUTTONS: Final = 500
 class ButtonBudgets:
     """Checks all budgets of buttons."""
 
-    book: BudgetBook
+    book: SqlButtonBudgets
     gate: SpendGate
     duties: Duties
     utc_now: Clock

@@ -366,16 +366,3 @@ class Budgeted:
     def holder(self) -> str:
         """Its name at the spend gate."""
         return holder_name("key", self.key_id)
-
-
-class BudgetBook(Protocol):
-    """The stored buttons. Every method raises StoreUnavailableError."""
-
-    async def budgeted(self, after: str, limit: int) -> Sequence[Budgeted]:
-        """Return the buttons with a budget whose ids come after this one, in order."""
-
-    async def tell(self, button: Budgeted, told: str, notices: Sequence[Notice]) -> bool:
-        """Queue mails, and store the new `told`.
-
-        False, and nothing, if it has changed meanwhile.
-        """

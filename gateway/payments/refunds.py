@@ -18,7 +18,7 @@ from billing.payments import (
     to_minor,
     undone,
 )
-from billing.ports import BookingGuard, CreditBook
+from billing.ports import BookingGuard, LedgerStore
 from gateway.errors import PaymentError, RequestRefusedError
 from gateway.payments.ports import OnCredit, PaymentService, PaymentStore
 from gateway.payments.service import REFUND_FAILED, REFUNDED, Payments, told
@@ -38,7 +38,7 @@ class Refunds:
         *,
         service: PaymentService,
         store: PaymentStore,
-        ledger: CreditBook,
+        ledger: LedgerStore,
         balance: Callable[[str], Awaitable[int]],
         on_credit: OnCredit,
         notify: Notify,

@@ -32,7 +32,7 @@ from billing.payments import (
     noted,
     state_of,
 )
-from billing.ports import BookedEvent, CreditBook
+from billing.ports import BookedEvent, LedgerStore
 from gateway.errors import PaymentError, RequestRefusedError, frozen_account
 from gateway.payments.amounts import chargeable
 from gateway.payments.comparison import facts_to_book
@@ -106,7 +106,7 @@ class Payments:
         *,
         service: PaymentService,
         store: PaymentStore,
-        ledger: CreditBook,
+        ledger: LedgerStore,
         on_credit: OnCredit,
         on_freeze: OnFreeze,
         notify: Notify,
