@@ -222,6 +222,7 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
     "gateway.knobs": ("tests/gateway/test_settings.py",),
     "gateway.payments.comparison": ("tests/gateway/payments/test_proof.py",),
     "gateway.payments.stripe_objects": ("tests/gateway/payments/test_stripe_client.py",),
+    "gateway.roles.callbacks": ("tests/gateway/carriers/twilio/on_stage/test_webhooks.py",),
     "gateway.roles.child": ("tests/gateway/roles/test_demo.py",),
     "gateway.roles.console": ("tests/gateway/cli/test_rates.py",),
     "gateway.roles.drain": ("tests/gateway/roles/test_drainer_process.py",),

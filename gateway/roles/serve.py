@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 
-from gateway.app import PeopleServices, WebServices, Work
+from gateway.app import PeopleServices, Work
 from gateway.apps import APPS
 from gateway.buttons.ended_buttons import EndedButtons
 from gateway.buttons.era_store import RedisButtonEras
@@ -32,28 +32,28 @@ from gateway.charging import recovery
 from gateway.charging.rounds import Metering
 from gateway.fleet.messages import CarrierNews, NotStartedAgain, Reply
 from gateway.heartbeat.periodic_task import PeriodicTask
+from gateway.http.access import DeclaredRoute
 from gateway.http.admin_routes import AdminRoutes
-from gateway.http.app import create_app
+from gateway.http.app import ShowMissing, create_app
 from gateway.logs.refused_signatures import RefusedSignatures
 from gateway.payments.build import PaymentServices, card_payments
 from gateway.people.build import new_documents, new_hasher, new_holders
 from gateway.personal_data.taking_back import TAKING_BACK
-from gateway.roles import http, periodic_tasks, storage
+from gateway.roles import periodic_tasks, storage
 from gateway.roles.access import Access, compose_access
-from gateway.roles.administration import admin_routes
+from gateway.roles.callbacks import carrier_routes
 from gateway.roles.carrier import CarrierSide, compose_carrier_side, require_carrier
 from gateway.roles.children import Child
 from gateway.roles.documents import post_documents
 from gateway.roles.erasure import of_erasure
 from gateway.roles.fleet import Fleet, compose_fleet, new_log_level, of_node, of_process
 from gateway.roles.fraud import Fraud, compose_fraud
+from gateway.roles.health import health_routes
 from gateway.roles.journal import of_journal, open_journal
 from gateway.roles.membership import Membership, new_membership
-from gateway.roles.pages import new_door
 from gateway.roles.port import Port, compose_port, new_beat, serve_no_media
 from gateway.roles.post import Post, open_post
 from gateway.roles.prices import Prices, load_deck, load_prices
-from gateway.roles.site import site_routes
 from gateway.roles.stopping import Stops
 from gateway.roles.telemetry import Telemetry, compose_telemetry
 from gateway.roles.tracing import Tracing, compose_tracing
@@ -65,7 +65,6 @@ from gateway.stores import private_files
 from gateway.stores.erasure_journal import ErasureJournal
 from gateway.stores.opened import Stores
 from gateway.supervision.standing_grants import compose_grants
-from gateway.watching.build import watching
 from gateway.watching.speaker import Speaker
 from gateway.watching.watch_channel import RedisWatchChannel
 
@@ -153,10 +152,11 @@ class Gateway:
         self._speaker: Speaker
         self._telemetry: Telemetry
         self._tracing: Tracing
-        self._web: WebServices | None = None
-        """None in a process without pages."""
         self._works: Mapping[str, Work] = {}
         """What apps do in a process with pages, by the app's name."""
+        self._show_missing: ShowMissing | None = None
+        """None in a process without pages."""
+        self._count_viewers: Callable[[], int] = _count_nobody
         self._port: Port
         self._refused: RefusedSignatures
         self._server: OnePortServer
@@ -250,7 +250,7 @@ class Gateway:
         stops.add("figures of calls", telemetry.stop)
         routes = [
             *telemetry.routes(routing, settings.node if role.holds_calls else ""),
-            *http.health_routes(
+            *health_routes(
                 stores,
                 alarms,
                 load=self._calls,
@@ -264,7 +264,7 @@ class Gateway:
         ]
         self.app = create_app(
             routes,
-            show_missing=new_door(self._services, self._access.velocity).show_missing,
+            show_missing=self._show_missing,
             meter=telemetry.requests,
             tracer=tracing.tracer,
         )
@@ -378,11 +378,11 @@ class Gateway:
         )
         stops.add("what is said of live calls", self._speaker.stop)
 
-    def _routes_of_carrier(self) -> http.Routes:
+    def _routes_of_carrier(self) -> Sequence[DeclaredRoute]:
         """Return what the carrier asks; also without a node, for those that are gone."""
         calls = None if self.media is None else self.media.calls
         side, refused = self._carrier_side, self._refused
-        return http.carrier_routes(self.settings, side, calls, refused, self._elsewhere)
+        return carrier_routes(self.settings, side, calls, refused, self._elsewhere)
 
     def _take_news(self, news: CarrierNews) -> None:
         if self.media is not None:
@@ -390,11 +390,18 @@ class Gateway:
         if news.is_running:
             self._carrier_side.ghosts.found(news.carrier_call_id, news.call_id)
 
-    def _routes_of_people(self, prices: Prices) -> http.Routes:
+    def _routes_of_people(self, prices: Prices) -> Sequence[DeclaredRoute]:
+        # Imported here, as is what only audio needs: a process of calls has no pages and no API.
+        from gateway.roles import http  # noqa: PLC0415
+        from gateway.roles.administration import admin_routes  # noqa: PLC0415
+        from gateway.roles.pages import new_door  # noqa: PLC0415
+        from gateway.roles.site import site_routes  # noqa: PLC0415
+        from gateway.watching.build import watching  # noqa: PLC0415
+
         stores, payments = self.stores, self._payments
         access, fraud = self._access, self._fraud
         index = CallIndex(self._live.node, self._live, stores.records, stores.gate)
-        self._web = services = http.compose_services(
+        services = http.compose_services(
             self._services,
             access,
             prices,
@@ -409,6 +416,8 @@ class Gateway:
             ticker=self._port.ticker,
             answer_fields=self._port.engine.answer_fields,
         )
+        self._show_missing = new_door(services, access.velocity).show_missing
+        self._count_viewers = lambda: services.one(watching).viewers
         self._works = {app.name: app.web_work(services) for app in APPS if app.web_work is not None}
         return [
             *http.api_routes(services),
@@ -498,9 +507,6 @@ class Gateway:
     def _has_node(self) -> bool:
         return self.fleet.has_node
 
-    def _count_viewers(self) -> int:
-        return 0 if self._web is None else self._web.one(watching).viewers
-
     def _owns(self, call_id: str, carrier_call_id: str) -> bool:
         return self.media is not None and self.media.calls.owns(call_id, carrier_call_id)
 
@@ -517,6 +523,10 @@ class Gateway:
             self.settings.drain_timeout_s, end_now, notice_s=self.fleet.notice_s()
         )
         await self._stops.run()
+
+
+def _count_nobody() -> int:
+    return 0
 
 
 def _tell_nobody(_account_id: str, _micros: int) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 import gateway
 from gateway.cli.app import COMMANDS
+from gateway.openapi import GROUPS
 from gateway.roles.child import ROLES
 from tests.thorough import first_of
 
@@ -96,6 +97,14 @@ def loaded(script, *arguments):
 def test_a_process_carries_what_it_uses(command):
     begun = (ROLES[command], "--child") if command in ROLES else (COMMANDS[command].module,)
     assert HEAVY & loaded(BEGUN, *begun) == USED[command]
+
+
+def test_a_process_of_calls_serves_no_operation_of_the_api():
+    found = loaded(BEGUN, ROLES["media"], "--child")
+    handlers = {api.__module__ for apis in GROUPS.values() for api in apis}
+    assert len(handlers) > 15
+    assert not handlers & found
+    assert not {"gateway.roles.http", "gateway.roles.site", "gateway.http.pages"} & found
 
 
 def test_the_help_of_all_imports_no_command():

@@ -28,6 +28,7 @@ from gateway.roles.access import compose_access
 from gateway.roles.carrier import compose_carrier_side
 from gateway.roles.fleet import compose_fleet
 from gateway.roles.fraud import compose_fraud
+from gateway.roles.health import health_routes
 from gateway.roles.membership import new_membership
 from gateway.roles.post import open_post
 from gateway.roles.prices import load_deck, load_prices
@@ -95,7 +96,7 @@ class Office:
         )
         routes = [
             *http.api_routes(services),
-            *http.health_routes(
+            *health_routes(
                 stores,
                 self.alarms,
                 load=NoCalls(),
