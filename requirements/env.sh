@@ -4,7 +4,8 @@
 #   requirements/env.sh LEVEL COMMAND [ARGUMENT...]
 #   requirements/env.sh plan LEVEL       prints the steps of a level instead of taking them
 #
-#   run       the gateway as it is installed: its pages built, its frame path compiled
+#   run       the gateway as it is installed, its pages built and its frame path compiled, and the
+#             simulated services beside it
 #   dev       the same packages, pages and API, with the tools of requirements/dev.txt and web/
 #   test      the same, with a C compiler
 #   test-all  the same, with the browsers, the servers and the packages of the thorough tests
@@ -126,7 +127,7 @@ ensure_locked() { # ensure_locked NAME WHAT
 }
 
 ensure_gateway() { # the build hook in pyproject.toml builds the pages and compiles the frame path
-    sum=$(tree_checksum gateway media billing accounts database simulators web deploy)
+    sum=$(tree_checksum gateway media billing accounts database web deploy)
     is_stamped gateway "$sum" && return
     say "Building the gateway, its pages and its frame path…"
     # Here, where its packages are: the build would fetch them all for itself.
@@ -135,6 +136,14 @@ ensure_gateway() { # the build hook in pyproject.toml builds the pages and compi
     "$VENV/bin/python" -P -c 'import media.playout; exit(".so" not in media.playout.__file__)' ||
         say "There is no C compiler: the frame path is interpreted, and takes a quarter more CPU."
     stamp gateway "$sum"
+}
+
+ensure_simulators() { # after the gateway, on whose release they stand
+    ensure_locked simulators "the simulated services"
+    sum=$(tree_checksum simulators)
+    is_stamped simulators-tree "$sum" && return
+    install --no-deps ./simulators
+    stamp simulators-tree "$sum"
 }
 
 # -- what only development needs ---------------------------------------------------------------
@@ -241,7 +250,7 @@ ensure_firefox() {
 
 plan() { # the steps of a level, in order: each has a function named ensure_STEP
     case $1 in
-    run) echo venv packages gateway ;;
+    run) echo venv packages gateway simulators ;;
     dev) echo venv packages tools pages api ;;
     test) echo "$(plan dev)" compiler ;;
     test-all) echo "$(plan test)" caddy contract postgresql haproxy nginx php chromium firefox ;;

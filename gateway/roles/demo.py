@@ -37,18 +37,20 @@ from gateway.roles.history import History
 from gateway.roles.prices import load_deck, load_prices
 from gateway.roles.process import EndedError
 from gateway.roles.serve import Gateway
+from gateway.roles.simulators import require_simulators
 from gateway.scopes import PAGE
 from gateway.settings import Settings
 from gateway.settings_variables import from_mapping
 from gateway.stores import private_files, secret_files
 from gateway.stores.accounts import ensure_account
 from gateway.words.languages import DEFAULT_LANGUAGE
-from simulators.serving import listen
 
 ACCOUNT_ID = "demo"
 CREDIT_MICROS = 10_000_000
 HISTORY_SEED = 12
 _LINK_BYTES = 32
+_BACKLOG = 256
+"""Connections the kernel queues until a simulator serves."""
 _PORTS_TRIED = 20
 """Ports tried for a simulator before falling back to any free one: several demos may run."""
 SIMULATED_CALLER_ID = "+15005550006"
@@ -169,7 +171,11 @@ class Demo:
             self._environ.setdefault("CALLER_MAIL_FROM", SIMULATED_SENDER)
 
     def _hold(self, command: str, usual: int, option: str = "--listener") -> int:
-        """Listen for a simulator, on the usual port or a following one; return which."""
+        """Listen for a simulator, on the usual port or a following one; return which.
+
+        Raises EndedError if the simulators are not installed.
+        """
+        require_simulators()
         listener = self._held.enter_context(_listen_from(usual, self._environ["CALLER_PORT"]))
         self._listeners.setdefault(command, {})[option] = listener
         port: int = listener.getsockname()[1]
@@ -350,8 +356,8 @@ def _listen_from(usual: int, but: str) -> socket.socket:
     for port in range(usual, usual + _PORTS_TRIED):
         if str(port) != but.strip():
             with contextlib.suppress(OSError):
-                return listen("127.0.0.1", port)
-    return listen("127.0.0.1", 0)
+                return socket.create_server(("127.0.0.1", port), backlog=_BACKLOG)
+    return socket.create_server(("127.0.0.1", 0), backlog=_BACKLOG)
 
 
 def _free_port(host: str, wanted: int) -> int:
