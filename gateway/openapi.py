@@ -22,7 +22,6 @@ from gateway.apps import APPS
 from gateway.http.access import Access
 from gateway.http.admin_routes import ACCOUNT
 from gateway.http.api.document import DocumentApi
-from gateway.http.api.fleet import FleetApi
 from gateway.http.api.rates import RatesApi
 from gateway.http.idempotency import HEADER, PATTERN
 from gateway.http.operation import JSON, Once, Operation, operations_of
@@ -33,7 +32,6 @@ from gateway.scopes import Scope
 _OWN: Final[Mapping[str, tuple[type, ...]]] = {
     "Calls": (RatesApi,),
     "This document": (DocumentApi,),
-    "Administration": (FleetApi,),
 }
 """Classes that serve operations and are part of no app."""
 _LAST: Final = "Administration"

@@ -1,1 +1,1 @@
-"""What operators do with accounts: search, freeze, lock, sign out, credit, lift rules."""
+"""What operators do: with accounts, requests about data, nodes and live calls."""

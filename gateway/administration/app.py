@@ -1,4 +1,4 @@
-"""Declares what operators do with accounts as an app. Each part imports what it returns."""
+"""Declares what operators do as an app. Each part imports what it returns."""
 
 from __future__ import annotations
 

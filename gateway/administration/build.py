@@ -1,4 +1,4 @@
-"""Builds what operators do with accounts through the API."""
+"""Builds what operators do through the API: with accounts, nodes and live calls."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from billing.clock import utc_now
 from gateway.administration.acts import Administration
 from gateway.administration.api import AdminApi
 from gateway.administration.data_requests_api import DataRequestsApi
+from gateway.administration.fleet_api import FleetApi
 from gateway.administration.register import SqlRegister
 from gateway.administration.store import SqlAdministration
 from gateway.app import PeopleServices, WebServices
@@ -15,10 +16,12 @@ from gateway.charging.grants import book_grant
 from gateway.charging.recovery import bring_credits
 from gateway.http.access import DeclaredRoute
 from gateway.http.admin_routes import AdminRoutes
+from gateway.http.call_finder import CallFinder
 from gateway.people.build import new_sessions
 from gateway.stores.mail_outbox import queue_notice
+from gateway.supervision.store import SqlSupervision
 
-APIS: Final[tuple[type, ...]] = (AdminApi, DataRequestsApi)
+APIS: Final[tuple[type, ...]] = (AdminApi, DataRequestsApi, FleetApi)
 """The classes whose methods declare operations."""
 
 
@@ -42,10 +45,12 @@ def new_acts(services: PeopleServices) -> Administration:
 
 
 def routes(services: WebServices) -> list[DeclaredRoute]:
-    """Return the routes of operators' acts, and of what people asked for about their data."""
-    auth, networks = services.auth, services.settings.admin_networks
-    register = SqlRegister(services.stores.engine)
+    """Return the routes of what operators do with accounts, requests, nodes and live calls."""
+    engine, auth, networks = services.stores.engine, services.auth, services.settings.admin_networks
+    routing, acts = AdminRoutes(auth, networks), services.one(new_acts)
+    finder = CallFinder(services.fleet, SqlSupervision(engine))
     return [
-        *AdminApi(auth, services.one(new_acts), networks).routes(),
-        *DataRequestsApi(AdminRoutes(auth, networks), register, utc_now).routes(),
+        *AdminApi(auth, acts, networks).routes(),
+        *DataRequestsApi(routing, SqlRegister(engine), utc_now).routes(),
+        *FleetApi(routing, services.fleet, finder, acts).routes(),
     ]

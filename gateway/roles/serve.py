@@ -393,7 +393,6 @@ class Gateway:
     def _routes_of_people(self, prices: Prices) -> Sequence[DeclaredRoute]:
         # Imported here, as is what only audio needs: a process of calls has no pages and no API.
         from gateway.roles import http  # noqa: PLC0415
-        from gateway.roles.administration import admin_routes  # noqa: PLC0415
         from gateway.roles.pages import new_door  # noqa: PLC0415
         from gateway.roles.site import site_routes  # noqa: PLC0415
         from gateway.watching.build import watching  # noqa: PLC0415
@@ -422,7 +421,6 @@ class Gateway:
         return [
             *http.api_routes(services),
             *site_routes(services),
-            *admin_routes(services),
         ]
 
     def _tasks_of_books(self, alarms: periodic_tasks.Alarms) -> Sequence[PeriodicTask]:

@@ -17,9 +17,9 @@ from gateway.calls.media_address import media_url
 from gateway.errors import RequestRefusedError
 from gateway.http.access import DeclaredRoute
 from gateway.http.admin_routes import ACCOUNT, ActRequest, AdminRoutes, Reason, account_in, order_of
-from gateway.http.api.fleet import CALLS, CallFinder
 from gateway.http.bearer import Authenticator
 from gateway.http.body import read_json
+from gateway.http.call_finder import CALLS, CallFinder
 from gateway.http.operation import operation
 from gateway.http.principal import Principal
 from gateway.http.problems import Json

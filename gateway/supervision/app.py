@@ -20,7 +20,7 @@ def _apis() -> Mapping[str, Sequence[type]]:
 
 def _routes(services: WebServices) -> Sequence[DeclaredRoute]:
     from gateway.http.admin_routes import AdminRoutes
-    from gateway.http.api.fleet import CallFinder
+    from gateway.http.call_finder import CallFinder
     from gateway.supervision.api import FleetSupervisionApi, GrantDesk, OwnSupervisionApi
     from gateway.supervision.store import RedisGrants, SqlSupervision
 

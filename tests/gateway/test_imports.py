@@ -46,7 +46,7 @@ HEAVY = {
 
 STORES = {"redis", "sqlalchemy"}
 CHECKS = STORES | {"aiohttp", "cryptography.hazmat", "phonenumbers", "smtplib", "uvicorn"}
-SERVER = CHECKS | {"jinja2", "limits", "starlette", "websockets"}
+SERVER = CHECKS | {"limits", "starlette", "websockets"}
 USED = {
     "drain": STORES | {"smtplib"},
     "media": SERVER,

@@ -8,9 +8,9 @@ import pytest
 
 from gateway.call.supervision import Grant, Mode, Rule
 from gateway.http.admin_routes import AdminRoutes
-from gateway.http.api.fleet import CallFinder
 from gateway.http.app import create_app
 from gateway.http.bearer import key_hash
+from gateway.http.call_finder import CallFinder
 from gateway.scopes import Scope
 from gateway.supervision.api import (
     OWN_REASON,

@@ -3,12 +3,13 @@
 import httpx
 import pytest
 
+from gateway.administration.fleet_api import FleetApi
 from gateway.fleet.control import FoundCalls, NodeStoppingError
 from gateway.fleet.exchange import NodeSilentError
 from gateway.http.admin_routes import AdminRoutes
-from gateway.http.api.fleet import CallFinder, FleetApi
 from gateway.http.app import create_app
 from gateway.http.bearer import key_hash
+from gateway.http.call_finder import CallFinder
 from gateway.operators import Order
 from gateway.scopes import Scope
 from tests.gateway.cli.test_fleet_commands import live

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway.administration.acts import Administration
 from gateway.calls.call_view import CallView, live_view
 from gateway.errors import RequestRefusedError
 from gateway.fleet.control import FleetControl, NodeStoppingError
@@ -22,15 +22,13 @@ from gateway.fleet.roster import NodeFacts
 from gateway.http.access import DeclaredRoute
 from gateway.http.admin_routes import ADMIN, ActRequest, AdminRoutes, Reason, order_of
 from gateway.http.body import read_json
+from gateway.http.call_finder import CALLS, CallFinder
 from gateway.http.operation import operation
 from gateway.http.principal import Principal
 from gateway.http.problems import Json
-from gateway.operators import Order
-from gateway.ports import LiveCall
 from gateway.scopes import Scope
 
 NODES = f"{ADMIN}/nodes"
-CALLS = f"{ADMIN}/live-calls"
 _TELLING = ("node_not_found", "node_stopping", "node_silent")
 
 
@@ -74,50 +72,6 @@ class FleetCallsAsked(msgspec.Struct, kw_only=True):
     """Id of the account; left out or empty for all."""
 
 
-class EndedCalls(Protocol):
-    """Finds calls that have ended. Raises StoreUnavailableError."""
-
-    async def is_over(self, call_id: str, account_id: str | None) -> bool:
-        """Return whether there was such a call, of one account or of anyone."""
-
-
-class ActNotes(Protocol):
-    """Writes into the audit log what operators do with nodes and calls.
-
-    Raises StoreUnavailableError.
-    """
-
-    async def note_log_level(self, node: str, level: str, order: Order) -> None:
-        """Note that an operator changes the log level of a node."""
-
-    async def note_ended_call(self, account_id: str, call_id: str, order: Order) -> None:
-        """Note that an operator ends a call. Raises LookupError if there is no such account."""
-
-
-@dataclass(frozen=True, slots=True)
-class CallFinder:
-    """Finds live calls, on any node."""
-
-    control: FleetControl
-    ended: EndedCalls
-
-    async def find(self, request: Request, account_id: str | None = None) -> LiveCall:
-        """Return the live call that a request names, of one account or of anyone.
-
-        Raises RequestRefusedError, with a separate code for a call that is over;
-        StoreUnavailableError.
-        """
-        call_id = request.path_params["call_id"]
-        found = await self.control.calls(account_id=account_id, call_id=call_id)
-        if found.calls:
-            return found.calls[0]
-        if found.silent:
-            raise RequestRefusedError("node_silent")
-        # PostgreSQL cannot look for text with NUL, and no call has such an id.
-        is_over = "\0" not in call_id and await self.ended.is_over(call_id, account_id)
-        raise RequestRefusedError("call_ended" if is_over else "call_not_found")
-
-
 @dataclass(frozen=True, slots=True)
 class FleetApi:
     """Handlers of nodes and of all accounts' live calls."""
@@ -125,7 +79,7 @@ class FleetApi:
     routing: AdminRoutes
     control: FleetControl
     finder: CallFinder
-    notes: ActNotes
+    acts: Administration
 
     def routes(self) -> list[DeclaredRoute]:
         """Return the resources' routes."""
@@ -172,7 +126,7 @@ class FleetApi:
         try:
             self.control.require(node)
             # Written first: whatever happens next, it is known who wanted it.
-            await self.notes.note_log_level(node, said, order)
+            await self.acts.note_log_level(node, said, order)
             await self.control.set_log_level(node, body.level, body.minutes)
         except LookupError:
             raise RequestRefusedError("node_not_found") from None
@@ -212,7 +166,7 @@ class FleetApi:
         order = order_of(principal, body.reason)
         call = await self.finder.find(request)
         # Written first: whatever happens next, it is known who wanted it.
-        await self.notes.note_ended_call(call.opened.account_id, call.opened.call_id, order)
+        await self.acts.note_ended_call(call.opened.account_id, call.opened.call_id, order)
         try:
             await self.control.end(call)
         except NodeSilentError:
