@@ -15,6 +15,7 @@ FOLDERS = {
     "billing/stores": "billing/sql",
     "gateway/buttons": "gateway/buttons/on_stage",
     "gateway/watching": "gateway/watching/on_stage",
+    "gateway/supervision": "gateway/supervision/on_stage",
     "gateway/carriers/twilio": "gateway/carriers/twilio/on_stage",
 }
 """Folders of modules whose tests lie in a folder of another name as well."""

@@ -1,7 +1,6 @@
-"""People and the site that they sign in to, and programs, as other pages are tested with."""
+"""People and the site that they sign in to, as other pages are tested with."""
 
-from tests.gateway.http.conftest import client_of
 from tests.gateway.http.site.conftest import site
 from tests.gateway.people.conftest import world
 
-__all__ = ["client_of", "site", "world"]
+__all__ = ["site", "world"]

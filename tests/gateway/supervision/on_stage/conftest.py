@@ -1,0 +1,5 @@
+"""These tests run in virtual time, on a stage where everybody else is played."""
+
+from tests.gateway.stage import pytest_asyncio_loop_factories, stage
+
+__all__ = ["pytest_asyncio_loop_factories", "stage"]
