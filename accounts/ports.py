@@ -205,7 +205,7 @@ class SecondFactors(Protocol):
         """
 
 
-class Passkeys(Protocol):
+class PasskeyBook(Protocol):
     """The passkeys of holders. What begins a credentials epoch returns the new holder."""
 
     async def find(self, credential_id: str) -> Passkey | None:
@@ -312,7 +312,7 @@ class Held:
     """In the order of the exported columns."""
 
 
-class PersonalRows(Protocol):
+class PersonalRowReader(Protocol):
     """Reads the SQL rows of a person, as the data map lists them."""
 
     async def count(self, kind: KindOfData, columns: Columns, account_id: str) -> int:

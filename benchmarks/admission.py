@@ -22,7 +22,7 @@ from billing.rate_deck import RateDeck
 from gateway import settings
 from gateway.calls.admission import Admission, Buyer, CallRequest
 from gateway.charging.recovery import bring_credits
-from gateway.limits.fraud import Standing
+from gateway.limits.fraud import AccountFacts
 from gateway.roles import storage
 from gateway.roles.access import build_velocity, compose_access
 from gateway.roles.fraud import compose_fraud
@@ -40,23 +40,23 @@ FASTER = ",".join(f"{who}_tokens_minute=1000000" for who in ("account", "key", "
 class _Book:
     """What is kept of an account, without asking: only how often it would be asked counts."""
 
-    def __init__(self, standing: Standing) -> None:
+    def __init__(self, standing: AccountFacts) -> None:
         self._standing = standing
         self.asked = 0
 
-    async def standing(self, _account_id: str) -> Standing:
+    async def standing(self, _account_id: str) -> AccountFacts:
         self.asked += 1
         return self._standing
 
 
 async def _cases(stores: Stores, environ: Mapping[str, str]) -> None:
     at = datetime.now(UTC)
-    paid = Standing(frozenset({"GB"}), at - timedelta(days=1))
-    settled = Standing(frozenset({"GB"}), at - timedelta(days=30))
+    paid = AccountFacts(frozenset({"GB"}), at - timedelta(days=1))
+    settled = AccountFacts(frozenset({"GB"}), at - timedelta(days=30))
     for name, number, has_holder, standing in (
-        ("program", ABROAD, False, Standing()),
-        ("person, rules off", ABROAD, True, Standing()),
-        ("person who never paid", HOME, True, Standing()),
+        ("program", ABROAD, False, AccountFacts()),
+        ("person, rules off", ABROAD, True, AccountFacts()),
+        ("person who never paid", HOME, True, AccountFacts()),
         ("person, abroad, old card", ABROAD, True, settled),
         ("person, abroad, new card", ABROAD, True, paid),
     ):

@@ -9,11 +9,11 @@ from gateway.buttons import challenge, human_check, ports
 from gateway.buttons.acts import LABEL_CHARS_MAX
 from gateway.buttons.visitor_api import FEEDBACK_WITHIN
 from gateway.embed import hours, rules
-from gateway.embed.rules import Amounts, Rules
+from gateway.embed.rules import ButtonRules, CallAllowance
 from gateway.limits.velocity import LIMITS, TOKENS_PER_CALL, TOKENS_WAITING_MIN
 from gateway.settings import Settings
 
-_RULES: Final = Rules(title="")
+_RULES: Final = ButtonRules(title="")
 _BY_NAME: Final = {
     "account_buttons_hour": "buttons that an account makes within an hour",
     "address_embeds_minute": "requests of pages with a button within a minute, from one address",
@@ -54,7 +54,7 @@ def _own() -> Iterator[tuple[str, str, str, str]]:
     )
     most = rules.CALLS_AT_ONCE_MAX
     yield "calls at once", "`calls_at_once`", str(_RULES.calls_at_once), f"1 to {most}"
-    amounts = Amounts()
+    amounts = CallAllowance()
     for name, what in _AMOUNTS.items():
         bounds = f"1 to {rules.AMOUNT_MAX:,}"
         yield what, f"`amounts.{name}`", str(getattr(amounts, name)), bounds

@@ -24,7 +24,7 @@ from gateway.openapi import document, operations
 from gateway.problems import PROBLEMS
 from gateway.scopes import Scope
 from gateway.telemetry import spans
-from gateway.watching.alarms import PARTS_AFTER_S, RULES, Rule
+from gateway.watching.alarms import PARTS_AFTER_S, RULES, AlarmRule
 from gateway.webhooks.events import EVENT_TYPES, body_of
 from gateway.words.data_map import Kept, list_in, row_in, words_in
 from gateway.words.languages import LANGUAGES, read_part
@@ -193,7 +193,7 @@ def alarms() -> str:
     return "\n".join([*head, *rows]) + "\n"
 
 
-def _parts(rule: Rule) -> str:
+def _parts(rule: AlarmRule) -> str:
     return f" (a prefix {_held(PARTS_AFTER_S).strip(', ')})" if rule.has_parts else ""
 
 
@@ -201,16 +201,16 @@ def webhooks() -> str:
     """Return each type of event: when it is told, and an example of it."""
     parts = []
     for event in EVENT_TYPES.values():
-        audience = "" if event.is_of_account else " The operator's endpoint alone has it."
+        audience = "" if event.is_of_account else " Only the operator's endpoint receives it."
         example = msgspec.json.decode(body_of(event.name, _EXAMPLE_AT, event.example))
         shown = json.dumps(example, ensure_ascii=False, indent=2)
         parts.append(
-            f"### `{event.name}`\n\nTold when {event.when}.{audience}\n\n```json\n{shown}\n```\n"
+            f"### `{event.name}`\n\nSent when {event.when}.{audience}\n\n```json\n{shown}\n```\n"
         )
     return "\n".join(parts)
 
 
-def _bound(rule: Rule, value: float) -> str:
+def _bound(rule: AlarmRule, value: float) -> str:
     return f"{value / rule.scale:g} {rule.unit}".strip()
 
 

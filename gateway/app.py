@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from accounts.holder import Holder
-    from accounts.ports import PersonalRows as RowsOfPeople
+    from accounts.ports import PersonalRowReader as RowsOfPeople
     from gateway.calls.admission import Admission
     from gateway.calls.closed_destinations import ClosedDestinations
     from gateway.calls.index import CallIndex

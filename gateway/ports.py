@@ -19,7 +19,7 @@ from gateway.call.carrier_status import CarrierStatus
 from gateway.cause import CarrierRefusal, Cause
 from gateway.connection_counters import ConnectionCounters
 from gateway.embed.terms import VisitorTerms
-from gateway.limits.velocity import Refusal as VelocityRefusal
+from gateway.limits.velocity import LimitRefusal as VelocityRefusal
 from gateway.limits.velocity import Use
 from gateway.scopes import Scope
 

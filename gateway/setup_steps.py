@@ -45,7 +45,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class SetupStep:
     """Questions that are asked, and corrected, together."""
 
     title: str

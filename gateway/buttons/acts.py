@@ -14,10 +14,10 @@ from typing import Final
 from accounts.link import Purpose
 from accounts.notice import Notice
 from billing.clock import Clock
-from gateway.buttons.ports import Button, ButtonEras, Buttons, Change, NewButton, TakenBack
+from gateway.buttons.ports import Button, ButtonChange, ButtonEras, Buttons, NewButton, TakenBack
 from gateway.editors import Editor
-from gateway.embed.keys import Mode, publishable_key
-from gateway.embed.rules import Rules, faults, tidied
+from gateway.embed.keys import KeyMode, publishable_key
+from gateway.embed.rules import ButtonRules, faults, tidied
 from gateway.errors import RequestRefusedError
 from gateway.http.outcomes import Faults, SessionOver
 from gateway.limits.velocity import button_making_uses, refuse
@@ -46,7 +46,7 @@ class ButtonForm:
 
     label: str
     """Shown to them only."""
-    rules: Rules
+    rules: ButtonRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +87,8 @@ Outcome = Button | Faults | SessionOver | NotFound
 """The button after the change, or why nothing was changed."""
 
 _FAULTS: Final = {
-    Change.TOO_MANY: {"label": "buttons_too_many"},
-    Change.UNPROVEN: {"destination": "destination_unproven"},
+    ButtonChange.TOO_MANY: {"label": "buttons_too_many"},
+    ButtonChange.UNPROVEN: {"destination": "destination_unproven"},
 }
 
 
@@ -125,8 +125,8 @@ class ButtonActs:
             button_id,
             label,
             rules,
-            live_key=publishable_key(Mode.LIVE, seed.chance("live key")),
-            test_key=publishable_key(Mode.TEST, seed.chance("test key")),
+            live_key=publishable_key(KeyMode.LIVE, seed.chance("live key")),
+            test_key=publishable_key(KeyMode.TEST, seed.chance("test key")),
         )
         values = {"label": label, "at": self.clock().isoformat()}
         notice = Notice("button_made", values=values, link=Purpose.NOT_ME, reach=whose.since)
@@ -158,27 +158,27 @@ class ButtonActs:
             whose.account_id,
             whose.editor,
             button_id,
-            new_key=publishable_key(Mode.LIVE, seed.chance("live key")),
+            new_key=publishable_key(KeyMode.LIVE, seed.chance("live key")),
             ends_at=self.clock() + OVERLAPS[overlap_days],
         )
-        if turned is Change.TOO_MANY:
+        if turned is ButtonChange.TOO_MANY:
             return Faults({"overlap": "button_keys_too_many"})
         return await self._outcome(whose, button_id, turned)
 
     async def end_calls(self, whose: Whose, button_id: str) -> Outcome:
         """End its running calls, on all nodes, within a second or two."""
         ended = await self.store.note_ended(whose.account_id, whose.editor, button_id)
-        if ended is Change.DONE:
+        if ended is ButtonChange.DONE:
             await self.eras.end(button_id)
         return await self._outcome(whose, button_id, ended)
 
     async def delete(self, whose: Whose, button_id: str) -> SessionOver | None:
         """Delete it for good, and end its calls; does nothing if it is gone already."""
         deleted = await self.store.delete(whose.account_id, whose.editor, button_id)
-        if deleted is Change.SESSION_OVER:
+        if deleted is ButtonChange.SESSION_OVER:
             return SessionOver()
         # Also on a repeat, in case the first attempt broke off after its commit.
-        if deleted is Change.DONE:
+        if deleted is ButtonChange.DONE:
             await self.eras.end(button_id)
         return None
 
@@ -188,21 +188,21 @@ class ButtonActs:
         Returns these buttons; a repeat returns them again.
         """
         taken = await self.store.take_back(whose.account_id, whose.editor, number)
-        if isinstance(taken, Change):
+        if isinstance(taken, ButtonChange):
             return SessionOver()
         for button in taken.buttons:
             await self.eras.end(button.id)
         return taken
 
-    def faults(self, label: str, rules: Rules) -> dict[str, str]:
+    def faults(self, label: str, rules: ButtonRules) -> dict[str, str]:
         """Return the errors of a tidied form: field -> code; empty if there are none."""
         wrong = dict(faults(rules, call_seconds_max=self.call_seconds_max))
         if (fault := fault_of(label, LABEL_CHARS_MAX)) is not None:
             wrong["label"] = _LABEL_FAULTS[fault]
         return wrong
 
-    async def _outcome(self, whose: Whose, button_id: str, change: Change) -> Outcome:
-        if change is Change.SESSION_OVER:
+    async def _outcome(self, whose: Whose, button_id: str, change: ButtonChange) -> Outcome:
+        if change is ButtonChange.SESSION_OVER:
             return SessionOver()
         if change in _FAULTS:
             return Faults(_FAULTS[change])

@@ -19,11 +19,11 @@ from billing.clock import Clock, utc_now
 from billing.spend_limits import UNLIMITED
 from gateway.browser.messages import FRAME_BYTES
 from gateway.buttons.human_check import HumanCheck, HumanRequest
-from gateway.buttons.ports import ButtonEras, Challenges, Spent
+from gateway.buttons.ports import ButtonEras, Challenges, SolutionVerdict
 from gateway.buttons.visitor import named_digest
 from gateway.calls.admission import Admission, Buyer, Ticket
 from gateway.embed.found_button import ButtonKeys, FoundButton
-from gateway.embed.keys import Mode
+from gateway.embed.keys import KeyMode
 from gateway.embed.refusals import told_to_visitor
 from gateway.embed.terms import VisitorTerms
 from gateway.errors import RequestRefusedError, TooFastError
@@ -74,7 +74,7 @@ class SignedCall:
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
+class VisitorProof:
     """What a visitor's page has done to be allowed a call."""
 
     solution: str
@@ -83,7 +83,7 @@ class Proof:
     """What the operator's human check gave the page; empty for nothing."""
 
 
-class Phase(StrEnum):
+class ButtonPhase(StrEnum):
     """Whether a button takes calls; visitors see the value."""
 
     OPEN = "open"
@@ -112,22 +112,22 @@ class ButtonAdmission:
     """Called with a button and the code of its visitor's refusal."""
     utc_now: Clock = utc_now
 
-    async def phase(self, visit: Visit) -> tuple[Phase, datetime | None]:
+    async def phase(self, visit: Visit) -> tuple[ButtonPhase, datetime | None]:
         """Return whether a button takes calls now, and when it opens next, if that is known."""
         button, at = visit.button, self.utc_now()
         hours = button.rules.hours
         if button.is_paused:
-            return Phase.PAUSED, None
+            return ButtonPhase.PAUSED, None
         if not hours.is_open(at):
-            return Phase.CLOSED, hours.next_opening(at)
+            return ButtonPhase.CLOSED, hours.next_opening(at)
         if visit.account.frozen or visit.account.is_unproven:
-            return Phase.UNAVAILABLE, None
-        is_free = button.mode is Mode.TEST
+            return ButtonPhase.UNAVAILABLE, None
+        is_free = button.mode is KeyMode.TEST
         if not is_free and await self.gate.balance(visit.account.id) <= 0:
-            return Phase.UNAVAILABLE, None
-        return Phase.OPEN, None
+            return ButtonPhase.UNAVAILABLE, None
+        return ButtonPhase.OPEN, None
 
-    async def admit(self, visit: Visit, proof: Proof, page_origin: str) -> Ticket:
+    async def admit(self, visit: Visit, proof: VisitorProof, page_origin: str) -> Ticket:
         """Return the token of a visitor's call; uses up the solved challenge."""
         try:
             return await self._admit(visit, proof, page_origin)
@@ -137,17 +137,17 @@ class ButtonAdmission:
 
     def turn_away(self, visit: Visit, code: str) -> None:
         """Count a refused visitor, unless the key is a test key."""
-        if visit.button.mode is Mode.LIVE:
+        if visit.button.mode is KeyMode.LIVE:
             self.turned_away(visit.button.button_id, code)
 
-    async def _admit(self, visit: Visit, proof: Proof, page_origin: str) -> Ticket:
+    async def _admit(self, visit: Visit, proof: VisitorProof, page_origin: str) -> Ticket:
         button = visit.button
         self._require_open(visit)
         # Before a limit is spent: using up a visitor's limits takes work.
         match await self.challenges.spend(button.key, visit.address, proof.solution):
-            case Spent.WRONG:
+            case SolutionVerdict.WRONG:
                 raise RequestRefusedError("challenge_wrong")
-            case Spent.USED:
+            case SolutionVerdict.USED:
                 raise RequestRefusedError("challenge_used")
         if self.humans is not None:
             await self.humans.require(proof.human, HumanRequest(button.key, visit.address))
@@ -155,7 +155,7 @@ class ButtonAdmission:
         terms = await self._terms(button, visitor=who.name, network=who.network)
         await self._allow(terms, button.mode)
         origin = self.admission.allowed_origin(page_origin)
-        if button.mode is Mode.TEST:
+        if button.mode is KeyMode.TEST:
             return await self.admission.issue(self._echo(visit, terms, origin))
         # Only the owner's back end may name a number.
         if button.rules.is_signed:
@@ -195,7 +195,7 @@ class ButtonAdmission:
         )
         await self._allow(terms, button.mode)
         origin = self.admission.allowed_origin(call.page_origin)
-        if button.mode is Mode.TEST:
+        if button.mode is KeyMode.TEST:
             return await self.admission.issue(self._echo(visit, terms, origin))
         order = await self._order(visit, terms, call.destination or rules.destination)
         order = msgspec.structs.replace(order, codec=call.codec, origin=origin)
@@ -212,7 +212,7 @@ class ButtonAdmission:
             raise RequestRefusedError("bad_token")
         # A page with the test key shows that the call is not real, one with the live key that it
         # is.
-        if order.is_check is not (visit.button.mode is Mode.TEST):
+        if order.is_check is not (visit.button.mode is KeyMode.TEST):
             raise RequestRefusedError("bad_token")
         # Signed with another key of this button, which may have expired since.
         key = order.visitor.key
@@ -227,13 +227,13 @@ class ButtonAdmission:
             raise RequestRefusedError(code, opens_at=opens_at)
         self.admission.require_node()
 
-    async def _allow(self, terms: VisitorTerms, mode: Mode) -> None:
+    async def _allow(self, terms: VisitorTerms, mode: KeyMode) -> None:
         """Count a token; refuse one whose call would be refused. Calls count when they begin."""
         velocity = self.admission.velocity
         # One after the other: a visitor refused by their own limits uses up no one else's.
         for uses in terms.token_uses:
             refuse(await velocity.hit(uses))
-        shared = terms.button_uses if mode is Mode.LIVE else ()
+        shared = terms.button_uses if mode is KeyMode.LIVE else ()
         refuse(await velocity.look([use for own in terms.own_uses for use in own] + [*shared]))
 
     async def _terms(
@@ -304,7 +304,7 @@ class ButtonAdmission:
 
 def _counted_as(button: FoundButton) -> str:
     """Return under whose name visitors are counted: those of a test key use up no one's calls."""
-    is_live = button.mode is Mode.LIVE
+    is_live = button.mode is KeyMode.LIVE
     return button.button_id if is_live else f"{button.button_id} test"
 
 

@@ -24,10 +24,10 @@ from gateway.buttons.own_buttons import USAGE_DAYS, OwnButtons
 from gateway.buttons.ports import Button, Buttons, DayUsage
 from gateway.editors import ByKey
 from gateway.embed.hours import MINUTES_A_DAY
-from gateway.embed.hours import Hours as KeptHours
+from gateway.embed.hours import OpeningHours as KeptHours
 from gateway.embed.refusals import Reason
-from gateway.embed.rules import DAY_CAP_DEFAULT, MONTH_CAP_DEFAULT, Rules
-from gateway.embed.rules import Amounts as KeptAmounts
+from gateway.embed.rules import DAY_CAP_DEFAULT, MONTH_CAP_DEFAULT, ButtonRules
+from gateway.embed.rules import CallAllowance as KeptAmounts
 from gateway.errors import RequestRefusedError
 from gateway.http.access import DeclaredRoute
 from gateway.http.bearer import Authenticator
@@ -157,8 +157,8 @@ class ButtonBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """A proven number, in E.164; empty: the account's back end names each call's."""
     origins: tuple[_Text, ...] = ()
     hours: Hours = Hours()
-    seconds_max: int = Rules(title="").seconds_max
-    calls_at_once: int = Rules(title="").calls_at_once
+    seconds_max: int = ButtonRules(title="").seconds_max
+    calls_at_once: int = ButtonRules(title="").calls_at_once
     amounts: Amounts = Amounts()
     day_cap: str | msgspec.UnsetType | None = msgspec.UNSET
     """In the account's currency, such as "5.00"; null for none, and 5 if neither cap is given."""
@@ -170,7 +170,7 @@ class ButtonBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         day, month = self.day_cap, self.month_cap
         if day is msgspec.UNSET and month is msgspec.UNSET:
             day, month = str(DAY_CAP_DEFAULT), str(MONTH_CAP_DEFAULT)
-        rules = Rules(
+        rules = ButtonRules(
             title=self.title,
             origins=self.origins,
             destination=self.destination,

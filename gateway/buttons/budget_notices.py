@@ -17,7 +17,7 @@ TOLD_CHARS_MAX: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Used:
+class BudgetUse:
     """How much of a budget its calls have cost or hold."""
 
     spent: int
@@ -31,7 +31,7 @@ class Used:
 
 
 @dataclass(frozen=True, slots=True)
-class News:
+class BudgetNews:
     """A notification for the owner."""
 
     period: str
@@ -42,7 +42,9 @@ class News:
     cap: int
 
 
-def news_of(told: str, at: datetime, budgets: Mapping[str, Used]) -> tuple[Sequence[News], str]:
+def news_of(
+    told: str, at: datetime, budgets: Mapping[str, BudgetUse]
+) -> tuple[Sequence[BudgetNews], str]:
     """Return what to send about the budgets of a moment's day and month, and the new `told`.
 
     Of several shares that were passed at once only the highest is sent.
@@ -51,7 +53,7 @@ def news_of(told: str, at: datetime, budgets: Mapping[str, Used]) -> tuple[Seque
     names = {"day": day, "month": day[:7]}
     shares = _read(told)
     news = [
-        News(period, names[period], used.share, used.cap)
+        BudgetNews(period, names[period], used.share, used.cap)
         for period, used in budgets.items()
         if used.share > shares.get(names[period], 0)
     ]

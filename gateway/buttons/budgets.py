@@ -17,7 +17,7 @@ from billing.clock import Clock
 from billing.ports import SpendGate, Tick
 from billing.spend_limits import Budget, SpendLimits, cap_name
 from database.errors import StoreUnavailableError
-from gateway.buttons.budget_notices import News, Used, news_of
+from gateway.buttons.budget_notices import BudgetNews, BudgetUse, news_of
 from gateway.buttons.budget_store import SqlButtonBudgets
 from gateway.buttons.ports import Budgeted
 from gateway.ports import Duties
@@ -57,7 +57,7 @@ class ButtonBudgets:
         spent = await self._spent(page, at)
         for button in page:
             used = {
-                period.value: Used(spent.get(cap_name(button.holder, period, at), 0), cap)
+                period.value: BudgetUse(spent.get(cap_name(button.holder, period, at), 0), cap)
                 for period, cap in button.caps.items()
             }
             news, told = news_of(button.told, at, used)
@@ -82,7 +82,7 @@ class ButtonBudgets:
         return spent
 
 
-def _notice(button: Budgeted, news: News) -> Notice:
+def _notice(button: Budgeted, news: BudgetNews) -> Notice:
     return Notice(
         "button_budget",
         values={

@@ -24,7 +24,7 @@ from gateway.buttons.challenge import (
     parameters,
     read_solution,
 )
-from gateway.buttons.ports import Challenge, Spent, Visitor
+from gateway.buttons.ports import SolutionVerdict, VisitorChallenge, VisitorDigests
 from gateway.buttons.visitor import (
     SALT_BYTES,
     day_ends_in_s,
@@ -63,7 +63,7 @@ class RedisChallenges:
         self._clock = clock
         self._salts: dict[str, bytes] = {}
 
-    async def give(self, key: str, address: str) -> Challenge:
+    async def give(self, key: str, address: str) -> VisitorChallenge:
         """Return a fresh challenge, harder the more were recently given to that network.
 
         Only networks and ranges that flood get harder ones, so people elsewhere wait no longer.
@@ -82,7 +82,9 @@ class RedisChallenges:
                 params=parameters(expires_s=expires_s, key=key, visitor=visitor),
             )
         )
-        return Challenge(made.algorithm, made.challenge, made.max_number, made.salt, made.signature)
+        return VisitorChallenge(
+            made.algorithm, made.challenge, made.max_number, made.salt, made.signature
+        )
 
     async def _given(self, whose: str, at: datetime, more: int) -> int:
         """Return how many were given within the last minute, including these."""
@@ -98,22 +100,22 @@ class RedisChallenges:
         left = 1 - at.timestamp() % _PERIOD_S / _PERIOD_S
         return int(given + int(before or 0) * left)
 
-    async def spend(self, key: str, address: str, solution: str) -> Spent:
+    async def spend(self, key: str, address: str, solution: str) -> SolutionVerdict:
         """Use up a solution."""
         at = self._clock()
         read = read_solution(solution)
         if read is None or not self._is_signed(read):
-            return Spent.WRONG
+            return SolutionVerdict.WRONG
         days = {day_of(moment): moment for moment in (at, at - timedelta(seconds=LIFETIME_S))}
         visitors = [await self._network(key, address, day) for day in days.values()]
         now_s = int(at.timestamp())
         if not is_for(read, key=key, visitors=tuple(visitors), now_s=now_s):
-            return Spent.WRONG
+            return SolutionVerdict.WRONG
         name = _BURNT + hashlib.sha256(read.challenge.encode()).hexdigest()
         # Atomic: if two requests bring the same solution, to any nodes, only one is let in.
         async with bounded(_AWAY):
             is_first = await self._redis.set(name, b"1", nx=True, ex=LIFETIME_S + _SLACK_S)
-        return Spent.RIGHT if is_first else Spent.USED
+        return SolutionVerdict.RIGHT if is_first else SolutionVerdict.USED
 
     def _is_signed(self, solution: Any) -> bool:
         # `is_for` checks the expiry, with the clock passed to it.
@@ -121,10 +123,10 @@ class RedisChallenges:
         is_right, _ = altcha.verify_solution(payload, self._key, check_expires=False)
         return is_right
 
-    async def visitor(self, button_id: str, address: str) -> Visitor:
+    async def visitor(self, button_id: str, address: str) -> VisitorDigests:
         """Return today's pseudonyms at this button for a visitor and their network."""
         salt = await self._salt(self._clock())
-        return Visitor(
+        return VisitorDigests(
             visitor_digest(salt, button_id, address), network_digest(salt, button_id, address)
         )
 

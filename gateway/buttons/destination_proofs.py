@@ -34,7 +34,7 @@ from gateway.ports import Account, Announcer, Velocity
 log = structlog.get_logger(__name__)
 
 
-class Accounts(Protocol):
+class AccountLookup(Protocol):
     """Finds accounts. Raises StoreUnavailableError."""
 
     async def account(self, account_id: str) -> Account | None:
@@ -57,7 +57,7 @@ class ProvenNumbers(Protocol):
 class DestinationProofs:
     """`buttons.ports.Proofs`."""
 
-    accounts: Accounts
+    accounts: AccountLookup
     numbers: ProvenNumbers
     codes: ProofCodes
     announcer: Announcer

@@ -15,9 +15,9 @@ from typing import Final
 import msgspec
 
 from gateway.buttons.opening_hours import parse_day, write_day
-from gateway.embed.hours import ALWAYS, Hours, Span
+from gateway.embed.hours import ALWAYS, OpeningHours, Span
 from gateway.embed.origins import OriginError, parse_origin
-from gateway.embed.rules import DAY_CAP_DEFAULT, MONTH_CAP_DEFAULT, Rules
+from gateway.embed.rules import DAY_CAP_DEFAULT, MONTH_CAP_DEFAULT, ButtonRules
 from gateway.http.site.amounts import parse_amount, typed
 from gateway.http.site.forms import Line, Lines
 
@@ -35,7 +35,7 @@ _OFFICE_WEEK: Final = (_OFFICE,) * 5 + ((),) * 2
 """What is proposed to someone who turns opening hours on."""
 _UNIT: Final = 10**6
 
-NEW: Final = Rules(
+NEW: Final = ButtonRules(
     title="", day_cap_micros=DAY_CAP_DEFAULT * _UNIT, month_cap_micros=MONTH_CAP_DEFAULT * _UNIT
 )
 """The defaults of a form, the same as of a button that a program creates."""
@@ -86,14 +86,14 @@ class ReadForm:
     """What someone has typed."""
 
     label: str
-    rules: Rules
+    rules: ButtonRules
     errors: dict[str, str] = field(default_factory=dict)
     """Field -> what is wrong with it."""
     wrong_lines: dict[str, str] = field(default_factory=dict)
     """Field -> the line in it that is wrong, with its number."""
 
 
-def read(fields: ButtonFields, kept: Rules) -> ReadForm:
+def read(fields: ButtonFields, kept: ButtonRules) -> ReadForm:
     """Return the content of a form; what the form does not contain stays as in `kept`."""
     errors: dict[str, str] = {}
     lines: dict[str, str] = {}
@@ -114,11 +114,11 @@ def read(fields: ButtonFields, kept: Rules) -> ReadForm:
     caps = {"day_cap": fields.day_cap.strip(), "month_cap": fields.month_cap.strip()}
     micros = {name: parse_amount(text) if text else None for name, text in caps.items()}
     errors |= {name: "amount_invalid" for name, text in caps.items() if text and not micros[name]}
-    rules = Rules(
+    rules = ButtonRules(
         title=fields.title,
         origins=tuple(origins),
         destination="" if fields.destination == SIGNED else fields.destination,
-        hours=Hours(
+        hours=OpeningHours(
             zone=fields.zone.strip(),
             week=week,
             holidays=tuple(day for text in holidays if (day := _date(text)) is not None),
@@ -134,7 +134,9 @@ def read(fields: ButtonFields, kept: Rules) -> ReadForm:
     return ReadForm(fields.label, rules, errors, lines)
 
 
-def written(label: str, rules: Rules, *, once: str = "", is_new: bool = False) -> ButtonFields:
+def written(
+    label: str, rules: ButtonRules, *, once: str = "", is_new: bool = False
+) -> ButtonFields:
     """Return the form that shows rules; for a new button no destination is chosen."""
     hours = rules.hours
     is_always = hours.week == ALWAYS

@@ -24,9 +24,9 @@ from gateway.buttons.forms import NEW as NEW_RULES
 from gateway.buttons.forms import ButtonFields, ReadForm, TurnFields, read, written
 from gateway.buttons.own_buttons import OwnButtons
 from gateway.buttons.ports import BUTTONS_MAX, Button, DayUsage
-from gateway.embed.keys import Mode
+from gateway.embed.keys import KeyMode
 from gateway.embed.refusals import Reason
-from gateway.embed.rules import Rules, tidied
+from gateway.embed.rules import ButtonRules, tidied
 from gateway.errors import RequestRefusedError
 from gateway.http.access import DeclaredRoute
 from gateway.http.outcomes import Faults, SessionOver, StepUpNeeded
@@ -55,7 +55,7 @@ CreditOf = Callable[[str], Awaitable[int]]
 
 
 @dataclass(frozen=True, slots=True)
-class Spent:
+class BudgetSpent:
     """The cost of a button's calls in a period, and its budget."""
 
     calls: int
@@ -77,8 +77,8 @@ class ButtonRow:
     """A key of the words under `button_state.`."""
     opens_at: datetime | None
     """When it opens, if closed and known."""
-    today: Spent
-    month: Spent
+    today: BudgetSpent
+    month: BudgetSpent
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +182,7 @@ class _Filled:
     button_id: str
     """Empty for a new button."""
     fields: ButtonFields
-    kept: Rules
+    kept: ButtonRules
     """The rules before the change."""
 
     @cached_property
@@ -423,8 +423,8 @@ class ButtonPages:
             title=button.rules.title,
             origin=self.origin,
             origins=button.rules.origins,
-            live_key=button.key_of(Mode.LIVE),
-            test_key=button.key_of(Mode.TEST),
+            live_key=button.key_of(KeyMode.LIVE),
+            test_key=button.key_of(KeyMode.TEST),
             ending=[EndingKey(key.key, key.ends_at) for key in button.keys if key.ends_at],
             chart=_chart(days, at),
             usage=[
@@ -522,8 +522,8 @@ def _is_used(days: Sequence[DayUsage], cap_micros: int | None) -> bool:
     return cap_micros is not None and sum(each.micros for each in days) >= cap_micros
 
 
-def _spent(days: Sequence[DayUsage], cap_micros: int | None, currency: str) -> Spent:
-    return Spent(
+def _spent(days: Sequence[DayUsage], cap_micros: int | None, currency: str) -> BudgetSpent:
+    return BudgetSpent(
         calls=sum(each.calls for each in days),
         cost=format_money(sum(each.micros for each in days), currency),
         budget="" if cap_micros is None else format_money(cap_micros, currency),

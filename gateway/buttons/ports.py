@@ -11,9 +11,9 @@ from typing import Final, Protocol
 from accounts.notice import Notice
 from billing.spend_limits import Period, holder_name
 from gateway.editors import Editor
-from gateway.embed.keys import Mode
+from gateway.embed.keys import KeyMode
 from gateway.embed.refusals import Reason
-from gateway.embed.rules import Rules
+from gateway.embed.rules import ButtonRules
 
 BUTTONS_MAX: Final = 20
 """Buttons that an account may have at once."""
@@ -29,7 +29,7 @@ class ButtonKey:
     """A publishable key of a button."""
 
     key: str
-    mode: Mode
+    mode: KeyMode
     made_at: datetime
     ends_at: datetime | None
     """When the overlap of a replaced key ends; None while it is current."""
@@ -46,14 +46,14 @@ class Button:
     each call record names it."""
     label: str
     """The owner's name for it."""
-    rules: Rules
+    rules: ButtonRules
     keys: Sequence[ButtonKey]
     """The valid ones, the newest first: one of each mode is current, the others are ending."""
     made_at: datetime
     paused_at: datetime | None
     """Since when its owner has paused it."""
 
-    def key_of(self, mode: Mode) -> str:
+    def key_of(self, mode: KeyMode) -> str:
         """Return the current key of a mode; empty if there is none."""
         return next((k.key for k in self.keys if k.mode is mode and k.ends_at is None), "")
 
@@ -64,13 +64,13 @@ class NewButton:
 
     id: str
     label: str
-    rules: Rules
+    rules: ButtonRules
     """Without faults (`rules.faults`)."""
     live_key: str
     test_key: str
 
 
-class Change(Enum):
+class ButtonChange(Enum):
     """The result of an operation on a button."""
 
     DONE = "done"
@@ -135,7 +135,7 @@ class Buttons(Protocol):
         editor: Editor,
         new: NewButton,
         notice: Notice | None = None,
-    ) -> Change:
+    ) -> ButtonChange:
         """Create a button with both of its keys. DONE, TOO_MANY, UNPROVEN or SESSION_OVER.
 
         NOT_FOUND if it was created before, and deleted since.
@@ -150,19 +150,19 @@ class Buttons(Protocol):
         button_id: str,
         *,
         label: str,
-        rules: Rules,
-    ) -> Change:
+        rules: ButtonRules,
+    ) -> ButtonChange:
         """Replace label and rules. DONE, NOT_FOUND, UNPROVEN or SESSION_OVER."""
 
     async def pause(
         self, account_id: str, editor: Editor, button_id: str, *, is_paused: bool
-    ) -> Change:
+    ) -> ButtonChange:
         """Pause it, or let it take calls again; running calls go on.
 
         UNPROVEN if the number it calls was withdrawn.
         """
 
-    async def note_ended(self, account_id: str, editor: Editor, button_id: str) -> Change:
+    async def note_ended(self, account_id: str, editor: Editor, button_id: str) -> ButtonChange:
         """Record in the audit log that its calls were ended."""
 
     async def turn(
@@ -173,13 +173,13 @@ class Buttons(Protocol):
         *,
         new_key: str,
         ends_at: datetime,
-    ) -> Change:
+    ) -> ButtonChange:
         """Give it a new live key; the current one stays valid until `ends_at`.
 
         Budgets and limits belong to the button, so two keys spend no more than one.
         """
 
-    async def delete(self, account_id: str, editor: Editor, button_id: str) -> Change:
+    async def delete(self, account_id: str, editor: Editor, button_id: str) -> ButtonChange:
         """Delete it with its keys, for good. DONE also if it was deleted before."""
 
     async def usage(self, account_id: str, *, since: date) -> Mapping[str, Sequence[DayUsage]]:
@@ -192,7 +192,9 @@ class Buttons(Protocol):
     async def destinations(self, account_id: str) -> Sequence[ProvenDestination]:
         """Return the numbers that the account has proven, the newest first."""
 
-    async def take_back(self, account_id: str, editor: Editor, number: str) -> TakenBack | Change:
+    async def take_back(
+        self, account_id: str, editor: Editor, number: str
+    ) -> TakenBack | ButtonChange:
         """Withdraw a proven number, and pause the buttons that call it; SESSION_OVER."""
 
 
@@ -287,7 +289,7 @@ class ProofCaller:
 
 
 @dataclass(frozen=True, slots=True)
-class Challenge:
+class VisitorChallenge:
     """What a visitor's machine has to solve, in ALTCHA's terms."""
 
     algorithm: str
@@ -298,7 +300,7 @@ class Challenge:
 
 
 @dataclass(frozen=True, slots=True)
-class Visitor:
+class VisitorDigests:
     """Names for counting, valid for one day and one button."""
 
     name: str
@@ -307,7 +309,7 @@ class Visitor:
     """For its /24 or /48."""
 
 
-class Spent(Enum):
+class SolutionVerdict(Enum):
     """The verdict on a solution."""
 
     RIGHT = "right"
@@ -320,13 +322,13 @@ class Spent(Enum):
 class Challenges(Protocol):
     """Challenges, shared by all nodes. Every method raises StoreUnavailableError."""
 
-    async def give(self, key: str, address: str) -> Challenge:
+    async def give(self, key: str, address: str) -> VisitorChallenge:
         """Return a fresh challenge for a publishable key and a client address."""
 
-    async def spend(self, key: str, address: str, solution: str) -> Spent:
+    async def spend(self, key: str, address: str, solution: str) -> SolutionVerdict:
         """Use up a solution, which is ALTCHA's payload in base64."""
 
-    async def visitor(self, button_id: str, address: str) -> Visitor:
+    async def visitor(self, button_id: str, address: str) -> VisitorDigests:
         """Return today's names of a visitor and their network at this button."""
 
 

@@ -28,8 +28,8 @@ from gateway.buttons.ports import (
     KEYS_MAX,
     USAGE_DAYS_MAX,
     Button,
+    ButtonChange,
     ButtonKey,
-    Change,
     CodeTry,
     DayUsage,
     NewButton,
@@ -40,8 +40,8 @@ from gateway.buttons.tables import button_keys, buttons, proven_destinations
 from gateway.cause import Cause
 from gateway.editors import Editor
 from gateway.embed.found_button import FoundButton
-from gateway.embed.keys import Mode, mode_of
-from gateway.embed.rules import Rules
+from gateway.embed.keys import KeyMode, mode_of
+from gateway.embed.rules import ButtonRules
 from gateway.scopes import Scope
 from gateway.stores.accounts import CAP_KNOWN_AFTER, KEY_ID_CHARACTERS
 from gateway.stores.editors import may_change, record
@@ -50,7 +50,7 @@ from gateway.stores.mail_outbox import tell_holder
 _BUTTONS, _TEXTS, _KEYS = buttons.c, button_keys.c, tables.api_keys.c
 _APART: Final = {"destination": "", "day_cap_micros": None, "month_cap_micros": None}
 """Rules stored in columns of their own."""
-_decode = msgspec.json.Decoder(Rules).decode
+_decode = msgspec.json.Decoder(ButtonRules).decode
 
 
 class SqlButtons:
@@ -145,25 +145,25 @@ class SqlButtons:
         editor: Editor,
         new: NewButton,
         notice: Notice | None = None,
-    ) -> Change:
+    ) -> ButtonChange:
         """Make a button with its keys, and queue the mail about it."""
         at, rules = self._clock(), new.rules
         key_hash = _key_hash_of(new.id)
         key_id = key_hash[:KEY_ID_CHARACTERS]
         async with self._writing() as connection:
             if not await may_change(connection, account_id, editor):
-                return Change.SESSION_OVER
+                return ButtonChange.SESSION_OVER
             mine = sa.select(_BUTTONS.id).where(_BUTTONS.account_id == account_id)
             known = set(await connection.scalars(mine))
             if new.id in known:
-                return Change.DONE
+                return ButtonChange.DONE
             # If a request is repeated, what was deleted stays deleted.
             if await _was_of(connection, account_id, new.id):
-                return Change.NOT_FOUND
+                return ButtonChange.NOT_FOUND
             if len(known) >= BUTTONS_MAX:
-                return Change.TOO_MANY
+                return ButtonChange.TOO_MANY
             if not await _is_proven(connection, account_id, rules.destination):
-                return Change.UNPROVEN
+                return ButtonChange.UNPROVEN
             await connection.execute(
                 upsert(connection, tables.api_keys).values(
                     id=key_id,
@@ -196,7 +196,7 @@ class SqlButtons:
             await record(connection, account_id, editor, Act.BUTTON_MADE, at)
             if notice is not None:
                 await tell_holder(connection, account_id, notice, at)
-        return Change.DONE
+        return ButtonChange.DONE
 
     async def change(
         self,
@@ -205,8 +205,8 @@ class SqlButtons:
         button_id: str,
         *,
         label: str,
-        rules: Rules,
-    ) -> Change:
+        rules: ButtonRules,
+    ) -> ButtonChange:
         """Replace label and rules."""
         at = self._clock()
         async with self._writing() as connection:
@@ -218,7 +218,7 @@ class SqlButtons:
             if rules.destination != known.destination and not await _is_proven(
                 connection, account_id, rules.destination
             ):
-                return Change.UNPROVEN
+                return ButtonChange.UNPROVEN
             values = {"label": label, **_columns_of(rules)}
             caps = {
                 "day_cap_micros": rules.day_cap_micros,
@@ -239,11 +239,11 @@ class SqlButtons:
                 )
                 await record(connection, account_id, editor, Act.BUTTON_CHANGED, at)
         await self._on_change()
-        return Change.DONE
+        return ButtonChange.DONE
 
     async def pause(
         self, account_id: str, editor: Editor, button_id: str, *, is_paused: bool
-    ) -> Change:
+    ) -> ButtonChange:
         """Stop it from taking calls, or let it take calls again."""
         at = self._clock()
         async with self._writing() as connection:
@@ -251,7 +251,7 @@ class SqlButtons:
             if known is None:
                 return change
             if not is_paused and not await _is_proven(connection, account_id, known.destination):
-                return Change.UNPROVEN
+                return ButtonChange.UNPROVEN
             if is_paused != (known.paused_at is not None):
                 paused_at = at if is_paused else None
                 await connection.execute(
@@ -260,7 +260,7 @@ class SqlButtons:
                 act = Act.BUTTON_PAUSED if is_paused else Act.BUTTON_RESUMED
                 await record(connection, account_id, editor, act, at)
         await self._on_change()
-        return Change.DONE
+        return ButtonChange.DONE
 
     async def turn(
         self,
@@ -270,9 +270,9 @@ class SqlButtons:
         *,
         new_key: str,
         ends_at: datetime,
-    ) -> Change:
+    ) -> ButtonChange:
         """Give it a new live key; the current one works until `ends_at`."""
-        assert mode_of(new_key) is Mode.LIVE
+        assert mode_of(new_key) is KeyMode.LIVE
         at = self._clock()
         mine = _TEXTS.button_id == button_id
         async with self._writing() as connection:
@@ -281,10 +281,10 @@ class SqlButtons:
                 return change
             await connection.execute(sa.delete(button_keys).where(mine, _TEXTS.ends_at <= at))
             texts = await connection.scalars(sa.select(_TEXTS.key).where(mine))
-            live = {text for text in texts if mode_of(text) is Mode.LIVE}
+            live = {text for text in texts if mode_of(text) is KeyMode.LIVE}
             if new_key not in live:
                 if len(live) >= KEYS_MAX:
-                    return Change.TOO_MANY
+                    return ButtonChange.TOO_MANY
                 await connection.execute(
                     sa.update(button_keys)
                     .where(mine, _TEXTS.key.in_(live), _TEXTS.ends_at.is_(None))
@@ -297,16 +297,16 @@ class SqlButtons:
                 )
                 await record(connection, account_id, editor, Act.BUTTON_TURNED, at)
         await self._on_change()
-        return Change.DONE
+        return ButtonChange.DONE
 
-    async def delete(self, account_id: str, editor: Editor, button_id: str) -> Change:
+    async def delete(self, account_id: str, editor: Editor, button_id: str) -> ButtonChange:
         """Delete it with its keys; its API key stays, revoked, for the call records."""
         at = self._clock()
         async with self._writing() as connection:
             known, change = await _locked(connection, account_id, editor, button_id)
             if known is None:
                 is_gone = await _was_of(connection, account_id, button_id)
-                return Change.DONE if change is Change.NOT_FOUND and is_gone else change
+                return ButtonChange.DONE if change is ButtonChange.NOT_FOUND and is_gone else change
             await connection.execute(sa.delete(button_keys).where(_TEXTS.button_id == button_id))
             await connection.execute(sa.delete(buttons).where(_BUTTONS.id == button_id))
             await connection.execute(
@@ -316,9 +316,9 @@ class SqlButtons:
             )
             await record(connection, account_id, editor, Act.BUTTON_DELETED, at)
         await self._on_change()
-        return Change.DONE
+        return ButtonChange.DONE
 
-    async def note_ended(self, account_id: str, editor: Editor, button_id: str) -> Change:
+    async def note_ended(self, account_id: str, editor: Editor, button_id: str) -> ButtonChange:
         """Record in the audit log that its calls were ended."""
         async with self._writing() as connection:
             known, change = await _locked(connection, account_id, editor, button_id)
@@ -326,7 +326,7 @@ class SqlButtons:
                 return change
             act = Act.BUTTON_CALLS_ENDED
             await record(connection, account_id, editor, act, self._clock())
-        return Change.DONE
+        return ButtonChange.DONE
 
     async def usage(self, account_id: str, *, since: date) -> Mapping[str, Sequence[DayUsage]]:
         """Return button id -> its days with calls since then, newest first."""
@@ -379,13 +379,15 @@ class SqlButtons:
         async with self._reading() as connection:
             return [ProvenDestination(*row) for row in await connection.execute(query)]
 
-    async def take_back(self, account_id: str, editor: Editor, number: str) -> TakenBack | Change:
+    async def take_back(
+        self, account_id: str, editor: Editor, number: str
+    ) -> TakenBack | ButtonChange:
         """Delete the proof of a number, and pause the buttons that call it."""
         at, of = self._clock(), proven_destinations.c
         theirs = (_BUTTONS.account_id == account_id, _BUTTONS.destination == number)
         async with self._writing() as connection:
             if not await may_change(connection, account_id, editor):
-                return Change.SESSION_OVER
+                return ButtonChange.SESSION_OVER
             forgotten = await connection.execute(
                 sa.delete(proven_destinations).where(
                     of.account_id == account_id, of.number == number
@@ -434,7 +436,7 @@ _SELECT = sa.select(buttons, _KEYS.day_cap_micros, _KEYS.month_cap_micros).join(
 )
 
 
-def _rules_of(row: Any) -> Rules:
+def _rules_of(row: Any) -> ButtonRules:
     rules = _decode(row.rules)
     return msgspec.structs.replace(
         rules,
@@ -444,7 +446,7 @@ def _rules_of(row: Any) -> Rules:
     )
 
 
-def _columns_of(rules: Rules) -> dict[str, str]:
+def _columns_of(rules: ButtonRules) -> dict[str, str]:
     kept = msgspec.json.encode(msgspec.structs.replace(rules, **_APART)).decode()
     return {"destination": rules.destination, "rules": kept}
 
@@ -455,13 +457,13 @@ def _is_past(ends_at: datetime | None, now: datetime) -> bool:
 
 async def _locked(
     connection: AsyncConnection, account_id: str, editor: Editor, button_id: str
-) -> tuple[Any, Change]:
+) -> tuple[Any, ButtonChange]:
     """Return an account's button, locked until the commit, or None and why there is none."""
     if not await may_change(connection, account_id, editor):
-        return None, Change.SESSION_OVER
+        return None, ButtonChange.SESSION_OVER
     query = _SELECT.where(_BUTTONS.account_id == account_id, _BUTTONS.id == button_id)
     row = (await connection.execute(query.with_for_update(of=buttons))).one_or_none()
-    return row, Change.NOT_FOUND
+    return row, ButtonChange.NOT_FOUND
 
 
 async def _is_proven(connection: AsyncConnection, account_id: str, number: str) -> bool:

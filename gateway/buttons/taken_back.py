@@ -16,7 +16,7 @@ from accounts.audit_log import Act
 from accounts.stores import audit_log
 from billing.stores import tables
 from gateway.buttons.tables import button_keys, buttons, proven_destinations
-from gateway.embed.keys import Mode, mode_of
+from gateway.embed.keys import KeyMode, mode_of
 from gateway.stores.people_transactions import Change
 
 _BUTTONS, _TEXTS, _PROVEN = buttons.c, button_keys.c, proven_destinations.c
@@ -69,7 +69,7 @@ async def _withdraw_keys(change: Change, begin: datetime) -> None:
     for button_id in set(withdrawn):
         of_button = sa.select(_TEXTS.key).where(_TEXTS.button_id == button_id)
         older = await connection.scalars(of_button.order_by(_TEXTS.made_at.desc()))
-        latest = next((key for key in older if mode_of(key) is Mode.LIVE), None)
+        latest = next((key for key in older if mode_of(key) is KeyMode.LIVE), None)
         await connection.execute(
             sa.update(button_keys).where(_TEXTS.key == latest).values(ends_at=None)
         )

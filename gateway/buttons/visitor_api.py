@@ -17,12 +17,12 @@ from starlette.responses import Response
 
 from billing.call_feedback import Feedback, FeedbackStore, Only
 from billing.clock import Clock, utc_text
-from gateway.buttons.admission import ButtonAdmission, Proof, Visit
+from gateway.buttons.admission import ButtonAdmission, Visit, VisitorProof
 from gateway.buttons.challenge import LIFETIME_S, SOLUTION_CHARS_MAX
 from gateway.buttons.door import ButtonDoor, origin_of
 from gateway.calls.admission import Ticket
 from gateway.embed.hours import Week
-from gateway.embed.keys import Mode
+from gateway.embed.keys import KeyMode
 from gateway.embed.origins import OriginError, parse_origin
 from gateway.errors import RequestRefusedError
 from gateway.http.access import Access, DeclaredRoute
@@ -222,7 +222,7 @@ class EmbedApi:
         if body.token:
             ticket = await self.admission.show(visit, body.token)
         else:
-            proof = Proof(body.solution, body.human)
+            proof = VisitorProof(body.solution, body.human)
             ticket = await self.admission.admit(visit, proof, origin_of(request))
         return Json(visitor_token(ticket), 201)
 
@@ -265,7 +265,7 @@ class EmbedApi:
 
 
 def _takes_feedback(visit: Visit) -> bool:
-    return visit.account.keeps_quality and visit.button.mode is Mode.LIVE
+    return visit.account.keeps_quality and visit.button.mode is KeyMode.LIVE
 
 
 def visitor_token(ticket: Ticket) -> VisitorTokenReply:

@@ -9,7 +9,7 @@ from typing import Protocol
 from gateway.fleet.messages import (
     CALLS_MAX,
     CallQuestion,
-    Calls,
+    CallsReply,
     ChargeNow,
     Done,
     EndCall,
@@ -50,12 +50,12 @@ async def answer(
         return Done()
     if isinstance(question, EndCall):
         ended = await held.end(question.account_id, question.call_id)
-        return Calls(calls=() if ended is None else (ended,))
+        return CallsReply(calls=() if ended is None else (ended,))
     if not isinstance(question, FindCalls):
         return Done() if held.take_calls(question.takes) else Stopping()
     if question.call_id is not None:
         shown = await held.show(question.account_id, question.call_id)
-        return Calls(calls=() if shown is None else (shown,))
+        return CallsReply(calls=() if shown is None else (shown,))
     found = await held.of_account(question.account_id, question.since)
     newest = sorted(found, key=lambda call: call.opened.created_at, reverse=True)
-    return Calls(calls=tuple(newest[:CALLS_MAX]), more=max(0, len(newest) - CALLS_MAX))
+    return CallsReply(calls=tuple(newest[:CALLS_MAX]), more=max(0, len(newest) - CALLS_MAX))

@@ -39,7 +39,7 @@ from gateway.call.machine import (
 from gateway.call.resume_token import resume_token
 from gateway.calls.carrier_line import CarrierLine
 from gateway.calls.reachability import UNREACHED_NS
-from gateway.calls.services import Services
+from gateway.calls.services import CallServices
 from gateway.cause import CarrierRefusal, Cause
 from gateway.charging.call_charge import CallCharge
 from gateway.charging.context import CallContext
@@ -82,7 +82,7 @@ class Bridge:
         order: CallOrder,
         dial_order: DialOrder,
         browser: BrowserLeg,
-        services: Services,
+        services: CallServices,
         *,
         on_change: Callable[[Bridge], None],
         on_release: Callable[[Bridge], None],

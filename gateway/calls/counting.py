@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gateway.limits.fraud import uses_left
-from gateway.limits.velocity import Refusal, Use, button_call_uses, call_uses
+from gateway.limits.velocity import LimitRefusal, Use, button_call_uses, call_uses
 from gateway.ports import CallOrder, Velocity
 
 
-async def begun(velocity: Velocity, order: CallOrder, peer: str) -> Refusal | None:
+async def begun(velocity: Velocity, order: CallOrder, peer: str) -> LimitRefusal | None:
     """Count a call, or an echo of a test key, whose token was redeemed by a peer's address.
 
     Returns why it may not begin. What a visitor shares with others is only checked here; `held`

@@ -17,7 +17,7 @@ is up to a second old, and a call begins within another second of getting its to
 
 
 @dataclass(slots=True)
-class Draining:
+class DrainState:
     """The drain state of one node; at first it takes calls."""
 
     clock_ns: Callable[[], int]

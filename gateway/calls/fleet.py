@@ -16,12 +16,12 @@ from database.errors import StoreUnavailableError
 from gateway.errors import RequestRefusedError
 from gateway.fleet.control import FleetControl
 from gateway.fleet.exchange import NodeSilentError
-from gateway.fleet.messages import Calls, ChargeNow, EndCall, FindCalls
+from gateway.fleet.messages import CallsReply, ChargeNow, EndCall, FindCalls
 from gateway.ports import LiveCall, LiveCalls
 
 
 @dataclass(frozen=True, slots=True)
-class FleetCalls:
+class FleetLiveCalls:
     """`ports.LiveCalls` of every node. Every method raises StoreUnavailableError."""
 
     own: LiveCalls
@@ -65,7 +65,7 @@ class FleetCalls:
             reply = await self.control.ask(node, EndCall(account_id=account_id, call_id=call_id))
         except NodeSilentError:
             raise RequestRefusedError("node_silent") from None
-        return reply.calls[0] if isinstance(reply, Calls) and reply.calls else None
+        return reply.calls[0] if isinstance(reply, CallsReply) and reply.calls else None
 
     async def charge_elsewhere(self, account_id: str) -> None:
         """Make the other nodes charge an account's calls now; silent ones do so soon anyway."""
@@ -93,7 +93,7 @@ class FleetCalls:
                 reply = await self.control.ask(node, question)
             except (NodeSilentError, StoreUnavailableError):
                 return ()
-            return reply.calls if isinstance(reply, Calls) else ()
+            return reply.calls if isinstance(reply, CallsReply) else ()
 
         each = await asyncio.gather(*(found(node) for node in nodes))
         return [call for calls in each for call in calls]

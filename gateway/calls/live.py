@@ -22,11 +22,11 @@ from gateway.call.resume_token import generation_of
 from gateway.call.supervision import GRANT_PREFIX
 from gateway.calls import counting
 from gateway.calls.bridge import Bridge
-from gateway.calls.draining import Draining
+from gateway.calls.draining import DrainState
 from gateway.calls.live_view import live_view, live_views
 from gateway.calls.polling import INTERVAL_BEATS, Polling
 from gateway.calls.reachability import Probe, Reachability, not_looked_at
-from gateway.calls.services import Services
+from gateway.calls.services import CallServices
 from gateway.calls.supervision import Grants, SupervisorDesk
 from gateway.cause import CarrierRefusal, Cause
 from gateway.charging.closings import keep_nothing
@@ -120,7 +120,7 @@ class Calls:
         # A duty runs once a second, and polling looks ten times a second: one duty for each look.
         for slot in range(0, BEATS_PER_SECOND, INTERVAL_BEATS):
             ticker.add_duty(slot, polling.look)
-        self._services = Services(
+        self._services = CallServices(
             settings=settings,
             gate=gate,
             carrier=carrier,
@@ -144,7 +144,7 @@ class Calls:
         self._checks: dict[EchoCheck | EchoCall, CallOrder] = {}
         self._idle = asyncio.Event()
         self._idle.set()
-        self._draining = Draining(ticker.clock_ns)
+        self._draining = DrainState(ticker.clock_ns)
         self._browser_path = f"/n/{settings.node}/media/browser"
 
     def __len__(self) -> int:

@@ -11,7 +11,7 @@ from gateway.cause import Cause
 from gateway.ports import LiveCall
 
 
-class Outcome(StrEnum):
+class CallOutcome(StrEnum):
     """How a call went, as its caller sees it."""
 
     LIVE = "live"
@@ -35,29 +35,29 @@ class Quality(StrEnum):
     """Not measured, for example because the call was not answered."""
 
 
-_BY_CAUSE: Final[Mapping[int, Outcome]] = {
-    Cause.USER_BUSY: Outcome.BUSY,
-    Cause.NO_USER_RESPONSE: Outcome.NO_ANSWER,
-    Cause.NO_ANSWER: Outcome.NO_ANSWER,
-    Cause.ORIGINATOR_CANCEL: Outcome.CANCELLED,
+_BY_CAUSE: Final[Mapping[int, CallOutcome]] = {
+    Cause.USER_BUSY: CallOutcome.BUSY,
+    Cause.NO_USER_RESPONSE: CallOutcome.NO_ANSWER,
+    Cause.NO_ANSWER: CallOutcome.NO_ANSWER,
+    Cause.ORIGINATOR_CANCEL: CallOutcome.CANCELLED,
 }
 
 # ITU-T G.107 annex B: from 4 users are satisfied, below 3.6 many are not.
 _GOOD_MOS, _FAIR_MOS = 4.0, 3.6
 
 
-def outcome_of(call: LiveCall | CallRecord) -> Outcome:
+def outcome_of(call: LiveCall | CallRecord) -> CallOutcome:
     """Return how a call went."""
     if isinstance(call, LiveCall) or call.closed is None:
-        return Outcome.LIVE
+        return CallOutcome.LIVE
     if call.closed.answered_at is not None:
-        return Outcome.ANSWERED
-    return _BY_CAUSE.get(call.closed.cause, Outcome.FAILED)
+        return CallOutcome.ANSWERED
+    return _BY_CAUSE.get(call.closed.cause, CallOutcome.FAILED)
 
 
-def causes_of(outcome: Outcome) -> frozenset[int]:
+def causes_of(outcome: CallOutcome) -> frozenset[int]:
     """Return the causes that end unanswered calls with this outcome."""
-    if outcome is Outcome.FAILED:
+    if outcome is CallOutcome.FAILED:
         return frozenset(Cause) - _BY_CAUSE.keys()
     return frozenset(cause for cause, found in _BY_CAUSE.items() if found is outcome)
 

@@ -17,7 +17,7 @@ from billing.clock import Clock
 from billing.spend_limits import SpendLimits, holder_name
 from database.errors import StoreUnavailableError
 from gateway.embed.found_button import ButtonKeys, FoundButton
-from gateway.embed.rules import Rules
+from gateway.embed.rules import ButtonRules
 from gateway.embed.terms import VisitorTerms
 from gateway.ports import Account, AccountStore, CallOrder, KeyEpochs
 from gateway.scopes import Scope
@@ -128,7 +128,7 @@ def _under_button(
     return changed, refusal
 
 
-def _still_calls(rules: Rules, order: CallOrder, terms: VisitorTerms) -> bool:
+def _still_calls(rules: ButtonRules, order: CallOrder, terms: VisitorTerms) -> bool:
     """Return whether the button may still call the order's number."""
     if order.is_check:
         return True

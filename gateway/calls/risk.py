@@ -20,9 +20,9 @@ from database.errors import StoreUnavailableError
 from gateway.errors import RequestRefusedError
 from gateway.heartbeat.cached import Remembered
 from gateway.limits.fraud import (
+    AccountFacts,
     Allowance,
     Policy,
-    Standing,
     is_home,
     may_call_country,
     new_card_bound,
@@ -40,7 +40,7 @@ _KNOWN_MAX: Final = 10_000
 class RiskBook(Protocol):
     """What is stored about accounts. Raises StoreUnavailableError."""
 
-    async def standing(self, account_id: str) -> Standing:
+    async def standing(self, account_id: str) -> AccountFacts:
         """Return what the rules depend on."""
 
 
@@ -53,7 +53,7 @@ class Risk:
     epochs: KeyEpochs
     clock_ns: Callable[[], int] = time.monotonic_ns
     utc_now: Clock = utc_now
-    _known: Remembered[Standing] = field(init=False, repr=False)
+    _known: Remembered[AccountFacts] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Start with an empty cache."""
@@ -98,11 +98,11 @@ class Risk:
             return (await self._standing(account.id, epoch)).lifted_at(self.utc_now())
         return frozenset()
 
-    async def _standing(self, account_id: str, epoch: str) -> Standing:
+    async def _standing(self, account_id: str, epoch: str) -> AccountFacts:
         known = self._known.find(account_id, epoch, self.clock_ns(), _FRESH_NS)
         return await self._read(account_id, epoch) if known is None else known
 
-    async def _read(self, account_id: str, epoch: str) -> Standing:
+    async def _read(self, account_id: str, epoch: str) -> AccountFacts:
         now_ns = self.clock_ns()
         try:
             standing = await self.book.standing(account_id)

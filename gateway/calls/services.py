@@ -17,7 +17,7 @@ def _left_alone(_carrier_call_id: str, _call_id: str) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Services(ChargeServices):
+class CallServices(ChargeServices):
     """The services of a call, including those of its charge."""
 
     carrier: Carrier

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gateway.heartbeat.ticker import Ticker
     from gateway.http.access import DeclaredRoute
     from gateway.settings import Settings
-    from gateway.setup_steps import Step
+    from gateway.setup_steps import SetupStep
 
 
 class CarrierClient(Carrier, Announcer, Protocol):
@@ -107,7 +107,7 @@ class CarrierAdapter:
     sentence; empty if it would. Whether the origin is https is another question."""
     needs_https: Callable[[Settings], bool]
     """Whether it comes to a public origin with https only."""
-    steps: tuple[Step, ...]
+    steps: tuple[SetupStep, ...]
     """What `caller setup` asks about its account and the number that phones show, step by step.
     `caller check` makes the same checks, and stops at the first that fails."""
     price_list: Callable[[Settings], AbstractAsyncContextManager[PriceList]] | None

@@ -47,7 +47,7 @@ _BEFORE_NOTED: Final = STEPS[: STEPS.index(ErasureStep.PERSON) + 1]
 log = structlog.get_logger(__name__)
 
 
-class Erasures(Protocol):
+class DeletionRows(Protocol):
     """The rows of deletions. Raises StoreUnavailableError."""
 
     async def find(self, account_id: str) -> Erasure | None:
@@ -134,7 +134,7 @@ class AccountErasure:
 
     gate: SpendGate
     ledger: LedgerStore
-    erasures: Erasures
+    erasures: DeletionRows
     accounts: Accounts
     profiles: Profiles
     drain: Drain

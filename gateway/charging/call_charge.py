@@ -21,7 +21,7 @@ from gateway.cause import Cause
 from gateway.charging.advice_of_charge import AdviceOfCharge
 from gateway.charging.context import CallContext
 from gateway.charging.cut_off import CutOffTimer
-from gateway.charging.hold import CallCaps, Hold
+from gateway.charging.hold import CallCaps, CallHold
 from gateway.charging.settlement import Settlement
 from gateway.embed.refusals import told_to_visitor
 
@@ -54,7 +54,7 @@ class CallCharge:
         self.account_id = context.order.account_id
         self.rate = Rate.from_json(context.order.rate)
         self._caps = CallCaps(context.order.limits, context.wall)
-        self._hold = Hold(context, self.rate, self._caps)
+        self._hold = CallHold(context, self.rate, self._caps)
         self._cut_off = CutOffTimer(context)
         self._advice = AdviceOfCharge(context)
         self.refusal = ""

@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class KeptClosing:
     """The end of a call, and the request that would open it again."""
 
     opening: Opening
@@ -38,7 +38,7 @@ class Closings:
     def __init__(self, gate: SpendGate, records: CdrStore) -> None:
         self._gate = gate
         self._records = records
-        self._kept: dict[str, Kept] = {}
+        self._kept: dict[str, KeptClosing] = {}
         """By call id, the oldest first."""
         self._is_full = False
 
@@ -47,7 +47,7 @@ class Closings:
 
     def keep(self, opening: Opening, closing: Closing) -> None:
         """Keep a call's end until it is booked; if there are too many, drop the oldest."""
-        self._kept[closing.call_id] = Kept(opening, closing)
+        self._kept[closing.call_id] = KeptClosing(opening, closing)
         if len(self._kept) > KEPT_MAX:
             # The gate's own memory, which lasts a day, still has that one.
             self._kept.pop(next(iter(self._kept)))
@@ -81,7 +81,7 @@ class Closings:
                 lost_count += await self._resend(kept)
         return lost_count
 
-    async def _resend(self, kept: Kept) -> bool:
+    async def _resend(self, kept: KeptClosing) -> bool:
         """Make sure that the gate has the end and its outbox reports it; return if it was lost.
 
         If the gate has another end of the call, that one is right: it was settled before.

@@ -52,7 +52,7 @@ class CallCaps:
 log = structlog.get_logger(__name__)
 
 
-class Hold:
+class CallHold:
     """The hold of one call."""
 
     __slots__ = (

@@ -16,7 +16,7 @@ from billing.ports import CloseOutcome, CloseResult, Closing
 from database.errors import StoreUnavailableError
 from gateway.charging.closings import reopening
 from gateway.charging.context import CallContext
-from gateway.charging.hold import Hold
+from gateway.charging.hold import CallHold
 
 log = structlog.get_logger(__name__)
 
@@ -34,7 +34,7 @@ class Settlement:
 
     __slots__ = ("_context", "_hold")
 
-    def __init__(self, context: CallContext, hold: Hold) -> None:
+    def __init__(self, context: CallContext, hold: CallHold) -> None:
         self._context = context
         self._hold = hold
 

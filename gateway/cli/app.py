@@ -23,7 +23,7 @@ from gateway.roles.release import release
 from gateway.roles.simulators import require_simulators
 
 
-class Command(NamedTuple):
+class CommandEntry(NamedTuple):
     """Where a command is, and what the help says of it."""
 
     module: str
@@ -35,88 +35,88 @@ class Command(NamedTuple):
 
 
 COMMANDS: Final = {
-    "serve": Command(
+    "serve": CommandEntry(
         "gateway.cli.serve",
         "Run the gateway: pages, API, webhooks and media on one port; or one of its roles.",
     ),
-    "demo": Command(
+    "demo": CommandEntry(
         "gateway.cli.demo",
         "Run everything at once, with a simulated phone network and an account with credit.",
     ),
-    "setup": Command(
+    "setup": CommandEntry(
         "gateway.cli.setup",
         "Prepare the first real call: ask, try every answer, write the settings file.",
     ),
-    "check": Command(
+    "check": CommandEntry(
         "gateway.cli.check",
         "Check the settings, connect to Redis, SQL and the carrier, and report weaknesses.",
     ),
-    "drain": Command(
+    "drain": CommandEntry(
         "gateway.cli.drain",
         "Drain the credit store's outbox into the SQL book of record until stopped.",
     ),
-    "simulate": Command(
+    "simulate": CommandEntry(
         "gateway.cli.simulate",
         "Run the simulated carrier: Twilio's REST API, webhooks and Media Streams, with phones.",
         is_simulator=True,
     ),
-    "simulate-payments": Command(
+    "simulate-payments": CommandEntry(
         "gateway.cli.simulate_payments",
         "Run the simulated payment service: Stripe's API, a page to pay on, webhooks."
         " No money moves.",
         is_simulator=True,
     ),
-    "simulate-mail": Command(
+    "simulate-mail": CommandEntry(
         "gateway.cli.simulate_mail",
         "Run the simulated mail server: takes every mail, and shows it on a page."
         " Nothing is sent on.",
         is_simulator=True,
     ),
-    "settings": Command(
+    "settings": CommandEntry(
         "gateway.cli.settings",
         "Print the reference of all settings as Markdown.",
     ),
-    "accounts": Command(
+    "accounts": CommandEntry(
         "gateway.cli.accounts",
         "Accounts, their keys, credit and limits.",
     ),
-    "calls": Command(
+    "calls": CommandEntry(
         "gateway.cli.calls",
         "The live calls of all nodes.",
     ),
-    "nodes": Command(
+    "nodes": CommandEntry(
         "gateway.cli.nodes",
         "The nodes: whether they take calls, and what they log.",
     ),
-    "top": Command(
+    "top": CommandEntry(
         "gateway.cli.top",
         "Show live calls, nodes and alarms of all processes; read-only.",
     ),
-    "fraud": Command(
+    "fraud": CommandEntry(
         "gateway.cli.fraud",
         "The rules of admission, and exceptions.",
     ),
-    "rates": Command(
+    "rates": CommandEntry(
         "gateway.cli.rates",
         "Rate decks: prices by the longest prefix of the number.",
     ),
-    "ledger": Command(
+    "ledger": CommandEntry(
         "gateway.cli.ledger",
         "Statements, audit and recovery of the ledger.",
     ),
-    "payments": Command(
+    "payments": CommandEntry(
         "gateway.cli.payments",
         "Payments by card, refunds and disputes.",
     ),
-    "webhooks": Command(
+    "webhooks": CommandEntry(
         "gateway.cli.webhooks",
         "Where events of an account are posted, and what became of them.",
     ),
-    "requests": Command(
+    "requests": CommandEntry(
         "gateway.cli.requests",
         "What people asked for about their data, and what is due.",
     ),
-    "retention": Command(
+    "retention": CommandEntry(
         "gateway.cli.retention",
         "Delete data that have passed their retention period.",
     ),

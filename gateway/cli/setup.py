@@ -30,7 +30,7 @@ from gateway.roles import process
 from gateway.roles.answers import Answers
 from gateway.roles.setup import carrier_of, questions, steps
 from gateway.settings import SETTINGS_FILE
-from gateway.setup_steps import Question, Step
+from gateway.setup_steps import Question, SetupStep
 from gateway.stores import settings_files
 
 app = typer.Typer(add_completion=False)
@@ -125,7 +125,7 @@ def _require_readable(answers: Answers) -> None:
         fail(str(error), _CORRECT_THERE, EXIT_SETTINGS)
 
 
-def _take(step: Step, answers: Answers) -> list[str]:
+def _take(step: SetupStep, answers: Answers) -> list[str]:
     """Ask a step's questions until they pass, or are kept; return what still fails."""
     out.print(Text(f"\n{step.title}", style="bold"))
     while True:
@@ -156,7 +156,7 @@ def _ask(question: Question, answers: Answers) -> None:
         out.print(complaint, soft_wrap=True)
 
 
-def _checked(step: Step, answers: Answers) -> list[Finding]:
+def _checked(step: SetupStep, answers: Answers) -> list[Finding]:
     """Check the answers of a step, and print the findings, one per line."""
     out.print(Text("Checking …", style="dim"))
     try:

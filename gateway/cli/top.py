@@ -19,7 +19,7 @@ from gateway.cli.command import out, read_settings, run, stop_on_signal
 from gateway.cli.nodes import level_shown
 from gateway.cli.top_tables import Fitting, Part, Row
 from gateway.errors import EXIT_UNAVAILABLE
-from gateway.roles.following import Following, away_said, open_following
+from gateway.roles.following import LiveCallFollowing, away_said, open_following
 from gateway.watching.alarm_view import AlarmView
 from gateway.watching.history import Minute
 from gateway.watching.rows import LIVE, CallRow, NodeRow
@@ -83,7 +83,7 @@ def top(
     run(work(), settings)
 
 
-async def _show(following: Following, every_s: float) -> None:
+async def _show(following: LiveCallFollowing, every_s: float) -> None:
     stop = stop_on_signal()
     with Live(console=out, screen=True, auto_refresh=False) as live:
         while not stop.is_set():
@@ -97,7 +97,7 @@ async def _show(following: Following, every_s: float) -> None:
     stop.leave()
 
 
-def screen(following: Following, at: datetime, calls_max: int) -> RenderableType:
+def screen(following: LiveCallFollowing, at: datetime, calls_max: int) -> RenderableType:
     """Return the screen: figures, alarms, nodes, and as many calls as fit."""
     board = following.board
     rows = [row for row in board.rows(None) if row.state in LIVE]
@@ -114,7 +114,7 @@ def screen(following: Following, at: datetime, calls_max: int) -> RenderableType
     return Group(*parts)
 
 
-def _figures(following: Following, at: datetime) -> Text:
+def _figures(following: LiveCallFollowing, at: datetime) -> Text:
     totals = following.totals(at)
     spend = [format_money(m, c) for c, m in sorted(totals.spend_micros_per_minute.items())]
     said = [

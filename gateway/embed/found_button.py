@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from gateway.embed.keys import Mode
-from gateway.embed.rules import Rules
+from gateway.embed.keys import KeyMode
+from gateway.embed.rules import ButtonRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +17,8 @@ class FoundButton:
     button_id: str
     account_id: str
     key_id: str
-    mode: Mode
-    rules: Rules
+    mode: KeyMode
+    rules: ButtonRules
     is_paused: bool
     key: str
     """The publishable key in the request."""

@@ -34,7 +34,7 @@ Week = tuple[tuple[Span, ...], ...]
 ALWAYS: Final[Week] = ((Span(0, MINUTES_A_DAY),),) * 7
 
 
-class Hours(msgspec.Struct, frozen=True):
+class OpeningHours(msgspec.Struct, frozen=True):
     """When a button is open."""
 
     zone: str = "UTC"

@@ -18,7 +18,7 @@ BYTES: Final = 32
 """Random bytes that a key is made of."""
 
 
-class Mode(StrEnum):
+class KeyMode(StrEnum):
     """What a key reaches; the value is part of its text."""
 
     LIVE = "live"
@@ -27,7 +27,7 @@ class Mode(StrEnum):
     """The gateway's own echo, which costs nothing."""
 
 
-def publishable_key(mode: Mode, chance: bytes) -> str:
+def publishable_key(mode: KeyMode, chance: bytes) -> str:
     """Return the key derived from `BYTES` random bytes; the same bytes give the same key."""
     # Dividing one large number is uneven by less than 2^-100.
     number = int.from_bytes(chance[:BYTES], "big")
@@ -38,7 +38,7 @@ def publishable_key(mode: Mode, chance: bytes) -> str:
     return f"pk_{mode}_{text}"
 
 
-def mode_of(key: str) -> Mode | None:
+def mode_of(key: str) -> KeyMode | None:
     """Return the mode of a publishable key; None if the text is not one."""
     found = _KEY.fullmatch(key)
-    return None if found is None else Mode(found[1])
+    return None if found is None else KeyMode(found[1])

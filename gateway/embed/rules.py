@@ -11,7 +11,14 @@ from zoneinfo import ZoneInfoNotFoundError
 
 import msgspec
 
-from gateway.embed.hours import HOLIDAYS_MAX, MINUTES_A_DAY, SPANS_A_DAY_MAX, Hours, Span, zone_of
+from gateway.embed.hours import (
+    HOLIDAYS_MAX,
+    MINUTES_A_DAY,
+    SPANS_A_DAY_MAX,
+    OpeningHours,
+    Span,
+    zone_of,
+)
 from gateway.embed.origins import OriginError, parse_origin
 from gateway.shown_name import NameFault, fault_of
 
@@ -33,7 +40,7 @@ _TITLE_FAULTS: Final = {
 }
 
 
-class Amounts(msgspec.Struct, frozen=True):
+class CallAllowance(msgspec.Struct, frozen=True):
     """How many calls may begin, within an hour and within a day."""
 
     visitor_hour: int = 3
@@ -47,7 +54,7 @@ class Amounts(msgspec.Struct, frozen=True):
     button_day: int = 500
 
 
-class Rules(msgspec.Struct, frozen=True, kw_only=True):
+class ButtonRules(msgspec.Struct, frozen=True, kw_only=True):
     """What a button may do."""
 
     title: str
@@ -57,11 +64,11 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     page."""
     destination: str = ""
     """E.164, proven to be its owner's; empty: the owner's back end signs each call's."""
-    hours: Hours = Hours()
+    hours: OpeningHours = OpeningHours()
     seconds_max: int = SECONDS_DEFAULT
     """Of one call."""
     calls_at_once: int = 2
-    amounts: Amounts = Amounts()
+    amounts: CallAllowance = CallAllowance()
     day_cap_micros: int | None = None
     """The most that its calls may cost in one UTC day; None for no cap of its own."""
     month_cap_micros: int | None = None
@@ -72,7 +79,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
         return not self.destination
 
 
-def tidied(rules: Rules) -> Rules:
+def tidied(rules: ButtonRules) -> ButtonRules:
     """Return rules as they are stored: origins normalised and unique; faults remain in them."""
     origins = dict.fromkeys(_origin_or_text(text) for text in rules.origins if text.strip())
     return msgspec.structs.replace(
@@ -87,7 +94,7 @@ def tidied(rules: Rules) -> Rules:
     )
 
 
-def faults(rules: Rules, *, call_seconds_max: int) -> Mapping[str, str]:
+def faults(rules: ButtonRules, *, call_seconds_max: int) -> Mapping[str, str]:
     """Return the faults: field -> code; empty if there are none.
 
     `call_seconds_max` is how long any call of this gateway may last.
@@ -95,7 +102,7 @@ def faults(rules: Rules, *, call_seconds_max: int) -> Mapping[str, str]:
     return dict(_faults(rules, call_seconds_max))
 
 
-def _faults(rules: Rules, call_seconds_max: int) -> Iterator[tuple[str, str]]:
+def _faults(rules: ButtonRules, call_seconds_max: int) -> Iterator[tuple[str, str]]:
     if (fault := fault_of(rules.title, TITLE_CHARS_MAX)) is not None:
         yield "title", _TITLE_FAULTS[fault]
     if (word := _origins_fault(rules.origins)) is not None:
@@ -126,7 +133,7 @@ def _origins_fault(origins: tuple[str, ...]) -> str | None:
     return None
 
 
-def _hours_faults(hours: Hours) -> Iterator[tuple[str, str]]:
+def _hours_faults(hours: OpeningHours) -> Iterator[tuple[str, str]]:
     try:
         zone_of(hours.zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -147,7 +154,7 @@ def _is_day(day: tuple[Span, ...]) -> bool:
     return len(day) <= SPANS_A_DAY_MAX
 
 
-def _cap_faults(rules: Rules) -> Iterator[tuple[str, str]]:
+def _cap_faults(rules: ButtonRules) -> Iterator[tuple[str, str]]:
     day, month = rules.day_cap_micros, rules.month_cap_micros
     for name, cap in (("day_cap", day), ("month_cap", month)):
         if cap is not None and not 0 < cap <= MICROS_MAX:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from gateway.embed.rules import Amounts, Rules
+from gateway.embed.rules import ButtonRules, CallAllowance
 from gateway.limits.velocity import (
     Use,
     button_uses,
@@ -41,12 +41,12 @@ class VisitorTerms(msgspec.Struct, frozen=True, kw_only=True):
     end (`embed.visitor`)."""
     network: str = ""
     """The network it counts for, also a digest; empty if the owner's back end requested it."""
-    amounts: Amounts = Amounts()
+    amounts: CallAllowance = CallAllowance()
     """How many calls may begin."""
     era: str = ""
     """The era in which the token was requested; see `buttons.ports.ButtonEras`."""
 
-    def under(self, rules: Rules) -> VisitorTerms:
+    def under(self, rules: ButtonRules) -> VisitorTerms:
         """Return the same terms under other rules of the button; caller and callee stay."""
         return msgspec.structs.replace(
             self,

@@ -10,7 +10,7 @@ from billing.ports import SpendGate
 from database.errors import StoreUnavailableError
 from gateway.fleet.exchange import Exchange, NodeSilentError
 from gateway.fleet.messages import (
-    Calls,
+    CallsReply,
     EndCall,
     FindCalls,
     LogLevel,
@@ -61,12 +61,12 @@ class FleetControl:
         """Return the live calls of an account or of all, or a single one."""
         question = FindCalls(account_id=account_id, call_id=call_id)
 
-        async def ask(facts: NodeFacts) -> Calls | None:
+        async def ask(facts: NodeFacts) -> CallsReply | None:
             try:
                 reply = await self.exchange.ask(facts.process, question)
             except NodeSilentError:
                 return None
-            return reply if isinstance(reply, Calls) else None
+            return reply if isinstance(reply, CallsReply) else None
 
         nodes = self.roster.nodes()
         replies = await asyncio.gather(*map(ask, nodes))

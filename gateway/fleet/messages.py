@@ -101,7 +101,7 @@ def level_said(level: LogLevel, minutes: int) -> str:
     return level if level is LogLevel.SETTING else f"{level} for {minutes} minutes"
 
 
-class Calls(msgspec.Struct, frozen=True, kw_only=True, tag="calls"):
+class CallsReply(msgspec.Struct, frozen=True, kw_only=True, tag="calls"):
     """The calls that were found, or the call that was ended, in its state then."""
 
     calls: tuple[LiveCall, ...] = ()
@@ -135,7 +135,7 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
 CallQuestion = FindCalls | EndCall | ChargeNow | TakeCalls
 """About the calls of a node."""
 Question = CallQuestion | SetLogLevel | CarrierNews | Restart
-Reply = Calls | Done | Stopping | Restarting | NotStartedAgain | Failed
+Reply = CallsReply | Done | Stopping | Restarting | NotStartedAgain | Failed
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True, tag="asked"):

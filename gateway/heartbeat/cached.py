@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 _Value = TypeVar("_Value")
 
 
-class _Kept(NamedTuple, Generic[_Value]):
+class _CachedValue(NamedTuple, Generic[_Value]):
     value: _Value
     epoch: str
     asked_ns: int
@@ -42,7 +42,7 @@ class Remembered(Generic[_Value]):
     def __init__(self, epochs: KeyEpochs, count_max: int) -> None:
         self._epochs = epochs
         self._count_max = count_max
-        self._kept: OrderedDict[str, _Kept[_Value]] = OrderedDict()
+        self._kept: OrderedDict[str, _CachedValue[_Value]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -74,7 +74,7 @@ class Remembered(Generic[_Value]):
         if not epoch:
             return
         self._kept.pop(name, None)
-        self._kept[name] = _Kept(value, epoch, asked_ns)
+        self._kept[name] = _CachedValue(value, epoch, asked_ns)
         if len(self._kept) > self._count_max:
             self._kept.popitem(last=False)
 

@@ -67,7 +67,7 @@ class _Latest:
 
 
 @dataclass(frozen=True, slots=True)
-class Health:
+class HealthProbes:
     """Handlers of the probes."""
 
     calls: NodeLoad

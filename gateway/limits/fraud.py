@@ -30,7 +30,7 @@ class Allowance(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class AdmissionRule:
     """One rule of admission."""
 
     name: str
@@ -44,27 +44,27 @@ class Rule:
     the first sign of a dishonest one."""
 
 
-RULES: Sequence[Rule] = (
-    Rule(
+RULES: Sequence[AdmissionRule] = (
+    AdmissionRule(
         "account",
         ("account_frozen", "account_restricted", "address_unproven"),
         "whether the account may call at all",
     ),
-    Rule("emergency", ("number_emergency",), "the number alone"),
-    Rule("number", ("number_invalid", "number_too_short"), "the number alone"),
-    Rule(
+    AdmissionRule("emergency", ("number_emergency",), "the number alone"),
+    AdmissionRule("number", ("number_invalid", "number_too_short"), "the number alone"),
+    AdmissionRule(
         "premium",
         ("number_premium",),
         "the kind of number: premium, shared cost, satellite, without a country",
         is_counted=True,
     ),
-    Rule(
+    AdmissionRule(
         "high-risk",
         ("number_high_risk",),
         "the closed lists, and what `CALLER_OPEN_HIGH_RISK` opens",
         is_counted=True,
     ),
-    Rule(
+    AdmissionRule(
         Allowance.COUNTRIES,
         ("country_closed",),
         "the number's country, `CALLER_HOME_COUNTRIES`, and what the holder has opened",
@@ -72,9 +72,9 @@ RULES: Sequence[Rule] = (
         Allowance.COUNTRIES,
         is_counted=True,
     ),
-    Rule("price", ("destination_not_priced",), "the rate deck"),
-    Rule("credit", ("insufficient_credit",), "the balance"),
-    Rule(
+    AdmissionRule("price", ("destination_not_priced",), "the rate deck"),
+    AdmissionRule("credit", ("insufficient_credit",), "the balance"),
+    AdmissionRule(
         Allowance.NEW_CARD,
         ("new_card_limited",),
         "what was spent today, in the days after the first payment; a disposable mail address,"
@@ -83,22 +83,26 @@ RULES: Sequence[Rule] = (
         Allowance.NEW_CARD,
         is_counted=True,
     ),
-    Rule("spend-limits", ("cap_reached",), "what was spent, and the limits of account and key"),
-    Rule(
+    AdmissionRule(
+        "spend-limits", ("cap_reached",), "what was spent, and the limits of account and key"
+    ),
+    AdmissionRule(
         Allowance.VELOCITY,
         ("calls_limited", "number_limited"),
         "how often account, key, address and number were used",
         lifted_by=Allowance.VELOCITY,
         is_counted=True,
     ),
-    Rule(
+    AdmissionRule(
         Allowance.SHORT_CALLS,
         ("short_calls_limited", "range_limited"),
         "how many calls ended right after the answer, in all and to one range of numbers",
         lifted_by=Allowance.SHORT_CALLS,
         is_counted=True,
     ),
-    Rule("lines", ("too_many_calls",), "the account's live calls, `CALLER_ACCOUNT_CALLS_MAX`"),
+    AdmissionRule(
+        "lines", ("too_many_calls",), "the account's live calls, `CALLER_ACCOUNT_CALLS_MAX`"
+    ),
 )
 """All rules in the order in which they are checked; the first refusal is the one reported. Velocity
 and short calls are checked together, and the one with the longest wait is reported."""
@@ -124,7 +128,7 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class AccountFacts:
     """The facts about an account that the rules need, from the book."""
 
     opened: frozenset[str] = frozenset()
@@ -153,7 +157,7 @@ def is_home(policy: Policy, country: str) -> bool:
     return not policy.home_countries or country in policy.home_countries
 
 
-def may_call_country(policy: Policy, standing: Standing, country: str, at: datetime) -> bool:
+def may_call_country(policy: Policy, standing: AccountFacts, country: str, at: datetime) -> bool:
     """Return whether a person may call a country.
 
     Numbers without a country (empty) are not at home.
@@ -165,7 +169,7 @@ def may_call_country(policy: Policy, standing: Standing, country: str, at: datet
     )
 
 
-def new_card_bound(policy: Policy, standing: Standing, at: datetime) -> int | None:
+def new_card_bound(policy: Policy, standing: AccountFacts, at: datetime) -> int | None:
     """Return the most micros that a person may spend in the day of a moment; None for no bound.
 
     Half as much for a disposable address, and for a person who only ever signs in from countries
@@ -179,7 +183,7 @@ def new_card_bound(policy: Policy, standing: Standing, at: datetime) -> int | No
     return policy.new_card_day_micros // (2 if is_odd else 1)
 
 
-def _is_foreign(policy: Policy, standing: Standing) -> bool:
+def _is_foreign(policy: Policy, standing: AccountFacts) -> bool:
     own = standing.opened | policy.home_countries
     return bool(policy.home_countries and standing.seen_in and own.isdisjoint(standing.seen_in))
 

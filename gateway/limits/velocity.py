@@ -93,7 +93,7 @@ class Use(NamedTuple):
     """The subject's own amount instead of the limit's; 0 for the limit's."""
 
 
-class Refusal(NamedTuple):
+class LimitRefusal(NamedTuple):
     """Why a use is refused, and when it may be repeated."""
 
     limit: Limit
@@ -367,7 +367,7 @@ def _of_each(what: str, account_id: str, key_id: str, address: str) -> Sequence[
     return (Use(f"account_{what}", account_id), *keys, of_address)
 
 
-def refuse(refusal: Refusal | None) -> None:
+def refuse(refusal: LimitRefusal | None) -> None:
     """Raise TooFastError if a limit is reached; it says when to try again."""
     if refusal is None:
         return
@@ -383,7 +383,7 @@ def refuse(refusal: Refusal | None) -> None:
     )
 
 
-class Window(NamedTuple):
+class CounterWindow(NamedTuple):
     """The two counters of one subject of a limit."""
 
     previous: int
@@ -399,7 +399,7 @@ class Window(NamedTuple):
         return self.previous * self.previous_left_s / window_s + self.current
 
 
-def wait_s(limit: Limit, window: Window) -> int:
+def wait_s(limit: Limit, window: CounterWindow) -> int:
     """Return after how many seconds one more use is within the limit; 0 for now.
 
     The library's script admits a use while floor(previous x left / window) + current < amount.
@@ -421,14 +421,14 @@ def wait_s(limit: Limit, window: Window) -> int:
     return max(0, floor(wait)) + 1
 
 
-def outcome_wait_s(limit: Limit, bad: Window, good: Window) -> int:
+def outcome_wait_s(limit: Limit, bad: CounterWindow, good: CounterWindow) -> int:
     """Return the wait for a limit of outcomes: 0 while the good ones outweigh the bad."""
     if bad.uses(limit.window_s) <= good.uses(limit.window_s):
         return 0
     return wait_s(limit, bad)
 
 
-def longest(refusals: Collection[Refusal]) -> Refusal | None:
+def longest(refusals: Collection[LimitRefusal]) -> LimitRefusal | None:
     """Return the refusal that takes longest to expire; None if there is none."""
     return max(refusals, key=lambda refusal: refusal.wait_s, default=None)
 

@@ -71,7 +71,7 @@ class Unbooked:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class PageResult:
     """The result of one page."""
 
     kind: str
@@ -96,7 +96,7 @@ class PaymentHistory:
         self._service = service
         self._store = store
 
-    async def walk(self, since: datetime, resume: str = "") -> AsyncIterator[Step]:
+    async def walk(self, since: datetime, resume: str = "") -> AsyncIterator[PageResult]:
         """Yield what the book lacks, and what differs, page by page; ends after `PAGES_MAX`.
 
         Raises ValueError for an unknown `resume`; PaymentError if the service is away;
@@ -180,7 +180,7 @@ class PaymentHistory:
             booked |= {entry.reference: entry for entry in await self._store.entries(payment)}
         return list(differences(intent, booked, payment))
 
-    async def _step(self, kind: str, page: HistoryPage, resume: str) -> Step:
+    async def _step(self, kind: str, page: HistoryPage, resume: str) -> PageResult:
         blank: dict[str, PaymentTrace] = {}
         suspects, rows, proven = await self._suspects(page.traces, blank, bear_notes=kind in _NOTED)
         unbooked, differing = [], dict[str, Sequence[Disagreement]](rows)
@@ -202,7 +202,7 @@ class PaymentHistory:
                     unbooked.append(Unbooked(intent, lacking, trace.checkout_id))
                     # Booking it also completes its row.
                     differing.pop(intent.id, None)
-        return Step(kind, page.count, unbooked, differing, blank, proven, resume)
+        return PageResult(kind, page.count, unbooked, differing, blank, proven, resume)
 
     async def _suspects(
         self, traces: Sequence[PaymentTrace], blank: dict[str, PaymentTrace], *, bear_notes: bool

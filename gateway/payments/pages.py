@@ -121,7 +121,7 @@ class StatementRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class PaymentOffer:
     """What can be paid here, and how."""
 
     amounts: Sequence[tuple[str, str]]
@@ -154,7 +154,7 @@ class CreditPage:
     """ISO 3166 alpha-2 codes that can be chosen."""
     country: str
     lasting: Sequence[Lasting]
-    offer: Offer | None
+    offer: PaymentOffer | None
     """None if nothing can be paid."""
     closed: str
     """Why the account takes no payments, "leaving" or "restricted"; empty if it does."""
@@ -210,7 +210,7 @@ class PaymentsPage:
 
 
 @dataclass(frozen=True, slots=True)
-class PaymentPage:
+class PaymentStatePage:
     """The state of one payment."""
 
     template: ClassVar[str] = "payment.html"
@@ -249,7 +249,7 @@ PAGES: Final = (
     CreditPage,
     StatementPage,
     PaymentsPage,
-    PaymentPage,
+    PaymentStatePage,
     GoToPaymentPage,
     AutoTopUpPage,
 )
@@ -348,11 +348,11 @@ class CreditPages:
     def _hosted(self) -> str:
         return _HOSTED.get(self.settings.stripe_url, self.settings.stripe_url)
 
-    def _offer(self, profile: PaymentProfile) -> Offer | None:
+    def _offer(self, profile: PaymentProfile) -> PaymentOffer | None:
         if self.cards is None or profile.deleted:
             return None
         settings, currency = self.settings, profile.currency
-        return Offer(
+        return PaymentOffer(
             amounts=[
                 (in_units(micros), format_money(micros, currency))
                 for micros in settings.top_up_amounts
@@ -467,7 +467,7 @@ class CreditPages:
         is_pending = payment.state in PENDING
         looks = _looks(request)
         looks_again = is_pending and looks < LOOKS_MAX
-        page = PaymentPage(_payment(payment), is_pending, looks_again)
+        page = PaymentStatePage(_payment(payment), is_pending, looks_again)
         again = f"{PAYMENTS}/{payment_id}?looks={looks + 1}"
         return self.door.show(
             request,

@@ -36,7 +36,7 @@ ADVICE: Final[Mapping[str, str]] = {
 
 
 @dataclass(slots=True)
-class Proof:
+class ProofResult:
     """The result of a comparison."""
 
     findings: Sequence[str] = ()
@@ -77,12 +77,12 @@ class PaymentProof:
         self._service = service
         self._store = store
 
-    async def compare(self, since: datetime) -> Proof:
+    async def compare(self, since: datetime) -> ProofResult:
         """Compare everything created there, or booked here, since a moment.
 
         Raises PaymentError if the service is away; StoreUnavailableError.
         """
-        proof, found = Proof(), _Found()
+        proof, found = ProofResult(), _Found()
         async for step in self._history.walk(since):
             proof.objects += step.count
             # Keyed by intent: a payment appears in the lists of pages, intents, refunds and
@@ -108,7 +108,7 @@ class PaymentProof:
         ]
         return proof
 
-    async def _ask_about_credits(self, since: datetime, found: _Found, proof: Proof) -> None:
+    async def _ask_about_credits(self, since: datetime, found: _Found, proof: ProofResult) -> None:
         """Look up credits booked since then that no list has proved."""
         # The other direction: a credit that nobody paid for appears in no list.
         after: tuple[str, int] | None = ("", 0)

@@ -15,7 +15,7 @@ from starlette.responses import Response, StreamingResponse
 
 from accounts.export import Export, ExportRefusal
 from accounts.personal_data import KindOfData
-from accounts.ports import Held, PersonalRows
+from accounts.ports import Held, PersonalRowReader
 from billing.money import in_units
 from gateway.data_map import KINDS
 from gateway.http.access import DeclaredRoute
@@ -95,7 +95,7 @@ class DataPages:
     """Handlers of a person's own data."""
 
     door: Door
-    rows: PersonalRows
+    rows: PersonalRowReader
     sessions: BrowserSessions
     exports: OwnExports
     kept: Kept

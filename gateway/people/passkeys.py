@@ -21,7 +21,7 @@ from accounts.ports import (
     Sessions,
     TooManyPasskeysError,
 )
-from accounts.ports import Passkeys as PasskeyStore
+from accounts.ports import PasskeyBook as PasskeyStore
 from accounts.session import is_stepped_up
 from accounts.sign_in import SignInAnswer, SignInAttempt, SignInEvent, advance
 from billing.clock import Clock

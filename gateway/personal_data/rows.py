@@ -54,7 +54,7 @@ _READABLE: Final = tuple(
 
 
 @dataclass(frozen=True, slots=True)
-class RowPage:
+class SqlRowPage:
     """Some rows of one table, in the order of the exported columns."""
 
     rows: Sequence[Sequence[Any]]
@@ -103,7 +103,7 @@ class SqlPersonalRows:
         *,
         after: tuple[Any, ...] | None = None,
         limit: int = PAGE_ROWS,
-    ) -> RowPage:
+    ) -> SqlRowPage:
         """Return the rows of an account in one table after a given position."""
         table = TABLES[columns.table]
         order = [table.c[name] for name in _order(table, columns)]
@@ -123,7 +123,7 @@ class SqlPersonalRows:
             found = (await connection.execute(query)).all()
         count = len(order)
         last = tuple(found[-1][:count]) if len(found) == limit else None
-        return RowPage([row[count:] for row in found], last)
+        return SqlRowPage([row[count:] for row in found], last)
 
 
 def _order(table: sa.Table, columns: Columns) -> tuple[str, ...]:

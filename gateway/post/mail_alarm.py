@@ -17,7 +17,7 @@ _HINT: Final = "Does the mail server of CALLER_SMTP_URL take mails, and does the
 log = structlog.get_logger(__name__)
 
 
-class Outbox(Protocol):
+class MailCounter(Protocol):
     """Where mails wait. Raises StoreUnavailableError."""
 
     async def counts(self) -> MailCounts:
@@ -27,7 +27,7 @@ class Outbox(Protocol):
 class MailAlarm:
     """Watches how long mails wait, and whether some were abandoned."""
 
-    def __init__(self, outbox: Outbox, clock: Clock = utc_now) -> None:
+    def __init__(self, outbox: MailCounter, clock: Clock = utc_now) -> None:
         self._outbox = outbox
         self._clock = clock
         self.is_raised = False

@@ -23,7 +23,7 @@ from gateway.post.patience import DELAYS_S, Patience
 log = structlog.get_logger(__name__)
 
 
-class Outbox(Protocol):
+class NoticeOutbox(Protocol):
     """Where mails wait. Raises StoreUnavailableError."""
 
     async def queue(self, account_id: str, notice: Notice) -> None:
@@ -33,7 +33,7 @@ class Outbox(Protocol):
         """Queue a mail with a link; an account without a holder gets it without the link."""
 
 
-class Addresses(Protocol):
+class HolderAddresses(Protocol):
     """Looks up account holders' addresses. Raises StoreUnavailableError."""
 
     async def profile(self, account_id: str) -> PaymentProfile:
@@ -101,8 +101,8 @@ class MailQueue:
 
     def __init__(
         self,
-        outbox: Outbox,
-        addresses: Addresses,
+        outbox: NoticeOutbox,
+        addresses: HolderAddresses,
         *,
         delays_s: tuple[float, ...] = DELAYS_S,
         clock: Clock = utc_now,

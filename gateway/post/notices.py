@@ -44,7 +44,7 @@ _LOOK: Final = {name: tokens.in_pixels(value) for name, value in tokens.LIGHT.it
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class NoticeKind:
     """What a notice needs."""
 
     values: frozenset[str] = frozenset()
@@ -71,42 +71,44 @@ class Kind:
     a person needs to prove it, or to take the account over."""
 
 
-def _kind(*values: str, needs_link: bool = False) -> Kind:
-    return Kind(frozenset(values), needs_link=needs_link)
+def _kind(*values: str, needs_link: bool = False) -> NoticeKind:
+    return NoticeKind(frozenset(values), needs_link=needs_link)
 
 
-def _way_in(*, needs_link: bool = True) -> Kind:
-    return Kind(needs_link=needs_link, is_urgent=True, needs_proof=False)
+def _way_in(*, needs_link: bool = True) -> NoticeKind:
+    return NoticeKind(needs_link=needs_link, is_urgent=True, needs_proof=False)
 
 
 _PAYMENT = ("micros", "currency", "payment_id")
 _THINGS: Final = frozenset({"passkeys", "keys", "buttons", "webhooks"})
 _LISTED: Final = _THINGS | {"numbers"}
 
-NOTICES: Final[Mapping[str, Kind]] = {
+NOTICES: Final[Mapping[str, NoticeKind]] = {
     "verify_email": _way_in(),
     "address_known": _way_in(needs_link=False),
     "reset_password": _way_in(),
-    "password_changed": Kind(may_have=_THINGS | {"app", "deletion", "supervision"}, is_urgent=True),
+    "password_changed": NoticeKind(
+        may_have=_THINGS | {"app", "deletion", "supervision"}, is_urgent=True
+    ),
     "change_address": _way_in(),
-    "address_changed": Kind(needs_link=True, is_urgent=True),
-    "new_device": Kind(
+    "address_changed": NoticeKind(needs_link=True, is_urgent=True),
+    "new_device": NoticeKind(
         frozenset({"browser", "system", "at"}), frozenset({"country"}), needs_link=True
     ),
-    "locked": Kind(may_have=_LISTED | {"app", "kept"}, is_urgent=True, needs_proof=False),
-    "second_factor_changed": Kind(frozenset({"change"}), needs_link=True, is_urgent=True),
+    "locked": NoticeKind(may_have=_LISTED | {"app", "kept"}, is_urgent=True, needs_proof=False),
+    "second_factor_changed": NoticeKind(frozenset({"change"}), needs_link=True, is_urgent=True),
     "recovery_code_used": _kind("left", needs_link=True),
     "wrong_codes": _kind("at", needs_link=True),
     "passkey_added": _kind(needs_link=True),
     "passkey_removed": _kind(needs_link=True),
-    "key_made": Kind(frozenset({"label", "at"}), frozenset({"scopes"}), needs_link=True),
+    "key_made": NoticeKind(frozenset({"label", "at"}), frozenset({"scopes"}), needs_link=True),
     "button_made": _kind("label", "at", needs_link=True),
     "webhook_set": _kind("label", "at", needs_link=True),
     "supervision_allowed": _kind("most", "silent", "at", needs_link=True),
     "button_budget": _kind("label", "period", "share", "micros"),
     "country_opened": _kind("country", needs_link=True),
-    "card_charged": Kind(frozenset({*_PAYMENT, "at"}), is_urgent=True),
-    "topped_up": Kind(frozenset({*_PAYMENT, "at"}), frozenset({"balance_micros"})),
+    "card_charged": NoticeKind(frozenset({*_PAYMENT, "at"}), is_urgent=True),
+    "topped_up": NoticeKind(frozenset({*_PAYMENT, "at"}), frozenset({"balance_micros"})),
     "auto_top_up": _kind(*_PAYMENT),
     "auto_top_up_off": _kind(*_PAYMENT, "reason", "url"),
     "disputed": _kind(*_PAYMENT),
@@ -117,11 +119,13 @@ NOTICES: Final[Mapping[str, Kind]] = {
     "out_of_credit": _kind(),
     "webhook_disabled": _kind("label", "why"),
     "export_ready": _kind(),
-    "deletion_asked": Kind(
+    "deletion_asked": NoticeKind(
         frozenset({"at"}), frozenset({"unspent", "micros"}), has_alarm=True, is_urgent=True
     ),
     "deletion_cancelled": _kind(),
-    LAST_NOTICE: Kind(frozenset({"language"}), frozenset({"sent_back_micros", "given_up_micros"})),
+    LAST_NOTICE: NoticeKind(
+        frozenset({"language"}), frozenset({"sent_back_micros", "given_up_micros"})
+    ),
     "restricted": _kind(),
     "policy_changed": _kind("document", "version", "path", "material"),
 }
@@ -132,7 +136,7 @@ URGENT: Final = frozenset(name for name, kind in NOTICES.items() if kind.is_urge
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
+class MailSender:
     """The sender of the mails."""
 
     name: str
@@ -147,7 +151,7 @@ class Service:
 
 
 @dataclass(frozen=True, slots=True)
-class Reader:
+class MailReader:
     """The recipient of a mail, as the account is when the mail is sent."""
 
     profile: PaymentProfile
@@ -169,7 +173,7 @@ class MailText:
 
 
 def write(
-    notice: Notice, reader: Reader, service: Service, link: str = "", alarm: str = ""
+    notice: Notice, reader: MailReader, service: MailSender, link: str = "", alarm: str = ""
 ) -> MailText:
     """Return the mail of a notice.
 
@@ -226,7 +230,7 @@ def _check(notice: Notice, link: str) -> None:
 
 
 def _context(
-    notice: Notice, reader: Reader, words: Mapping[str, Any], link: str
+    notice: Notice, reader: MailReader, words: Mapping[str, Any], link: str
 ) -> dict[str, object]:
     """Return the variables of a body."""
     profile, kind = reader.profile, NOTICES[notice.name]

@@ -20,7 +20,7 @@ from billing.clock import Clock, utc_now
 from database.errors import StoreUnavailableError
 from gateway.post import notices, outbox_rules
 from gateway.post.mail import Conversation, Envelope, MailServer, compose, reply_code, to_ascii
-from gateway.post.notices import MailText, Reader, Service
+from gateway.post.notices import MailReader, MailSender, MailText
 from gateway.post.threads import in_thread
 
 INTERVAL_S: Final = 1.0
@@ -34,7 +34,7 @@ LEAVE_S_MAX: Final = 2.0
 log = structlog.get_logger(__name__)
 
 
-class Outbox(Protocol):
+class OutgoingMails(Protocol):
     """Where mails wait. Raises StoreUnavailableError."""
 
     async def claim(
@@ -69,7 +69,7 @@ class Outbox(Protocol):
         """Abandon mails that have waited too long; return how many, at most a bounded number."""
 
 
-Readers = Callable[[str], Awaitable[Reader]]
+Readers = Callable[[str], Awaitable[MailReader]]
 """Looks an account up. Raises LookupError if there is none, and StoreUnavailableError."""
 MakeLink = Callable[[Purpose, str, str, datetime], Awaitable[str]]
 """Makes a link (purpose, account, the address it is about, its reach); returns the URL of its page.
@@ -87,7 +87,7 @@ class NotWantedError(Exception):
 class MailWriter:
     """Writes a queued mail when it is sent: recipient, language, link."""
 
-    def __init__(self, readers: Readers, make_link: MakeLink, service: Service) -> None:
+    def __init__(self, readers: Readers, make_link: MakeLink, service: MailSender) -> None:
         self._readers = readers
         self._make_link = make_link
         self.service = service
@@ -127,7 +127,7 @@ class Sender:
 
     def __init__(
         self,
-        outbox: Outbox,
+        outbox: OutgoingMails,
         writer: MailWriter,
         server: MailServer,
         *,
@@ -274,10 +274,10 @@ class Sender:
         self._is_away = False
 
 
-class Tidying:
+class MailTidying:
     """Abandons what waits for too long; the daily retention deletes what has ended."""
 
-    def __init__(self, outbox: Outbox, clock: Clock = utc_now) -> None:
+    def __init__(self, outbox: OutgoingMails, clock: Clock = utc_now) -> None:
         self._outbox = outbox
         self._clock = clock
 

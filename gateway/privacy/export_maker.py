@@ -18,7 +18,7 @@ import structlog
 from accounts.export import Export
 from accounts.notice import Notice
 from accounts.personal_data import Columns, KindOfData
-from accounts.ports import PersonalRows, RowPage
+from accounts.ports import PersonalRowReader, RowPage
 from billing.csv_lines import lines
 from gateway.data_map import KINDS
 from gateway.privacy.archive import Archive
@@ -78,7 +78,7 @@ class ExportMaker:
     """Makes the exports of a deployment, one after the other."""
 
     store: ExportStore
-    rows: PersonalRows
+    rows: PersonalRowReader
     sessions: Sessions
     in_thread: InThread
     clock: Callable[[], datetime]
@@ -108,7 +108,7 @@ class ExportMaker:
         await self.store.finish(export, Notice("export_ready", once=f"export:{export.id}"))
 
 
-class _Kept:
+class _KeptPages:
     """The first pages of a table as compressed CSV, kept while the same rows are written as JSON.
 
     A ZIP has one entry open at a time, and reading all rows again would take twice as long.
@@ -168,14 +168,14 @@ class _Making:
         await self._maker.in_thread(self._archive.close)
         await self._pass_on(rest=True)
 
-    async def _write_json(self, kind: KindOfData) -> Sequence[_Kept]:
+    async def _write_json(self, kind: KindOfData) -> Sequence[_KeptPages]:
         """Write a kind as one object: table -> its rows. Return its rows as CSV, table by table."""
-        name, found = f"data/{kind.name}.json", list[_Kept]()
+        name, found = f"data/{kind.name}.json", list[_KeptPages]()
         self._archive.begin(name)
         self._counts[name] = 0
         head = "{"
         for columns in kind.sql:
-            kept = _Kept()
+            kept = _KeptPages()
             found.append(kept)
             self._archive.write(f'{head}"{columns.table}":['.encode())
             head, is_first = ",", True
@@ -190,7 +190,7 @@ class _Making:
         self._archive.end()
         return found
 
-    async def _write_csv(self, kind: KindOfData, columns: Columns, kept: _Kept) -> None:
+    async def _write_csv(self, kind: KindOfData, columns: Columns, kept: _KeptPages) -> None:
         part = f".{columns.table}" if len(kind.sql) > 1 else ""
         name = f"tables/{kind.name}{part}.csv"
         self._archive.begin(name)

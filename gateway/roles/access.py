@@ -21,7 +21,7 @@ from gateway.stores.wishes import RedisWishes
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class AccessControl:
     """Access control; all state is in stores, so every process of a deployment decides alike."""
 
     velocity: RedisVelocity
@@ -29,7 +29,9 @@ class Access:
     tokens: CallTokens
 
 
-def compose_access(settings: Settings, stores: Stores, holders: Holders | None = None) -> Access:
+def compose_access(
+    settings: Settings, stores: Stores, holders: Holders | None = None
+) -> AccessControl:
     """Return access control; a call token is valid only while its key or person may place calls.
 
     Without `holders` no one can be signed in.
@@ -55,7 +57,7 @@ def compose_access(settings: Settings, stores: Stores, holders: Holders | None =
     tokens = RedisCallTokens(
         stores.redis, ttl_s=settings.token_ttl_s, at_redemption=redemption.redeem
     )
-    return Access(velocity, auth, tokens)
+    return AccessControl(velocity, auth, tokens)
 
 
 def build_velocity(

@@ -81,7 +81,7 @@ class Backoff:
         return self._delay_s
 
 
-class Start:
+class StartWait:
     """Decides how long to wait for a starting child. Pure; all times are seconds of one clock."""
 
     def __init__(self, now_s: float) -> None:
@@ -173,7 +173,7 @@ class Child:
 
     async def _serves(self, pulses: StreamReader) -> bool:
         """Wait until the process serves; False if it has ended, or is given up."""
-        start = Start(time.monotonic())
+        start = StartWait(time.monotonic())
         while not start.has_ended:
             reading = asyncio.ensure_future(pulses.read(_PULSES_MAX))
             try:
@@ -284,7 +284,7 @@ class Child:
         simply waited to be read.
         """
         # Before the first pulse each step may take longer: imports are slow on a busy machine.
-        start, silence_s_max = Start(0.0), self._silence_s_max or 0.0
+        start, silence_s_max = StartWait(0.0), self._silence_s_max or 0.0
         left_s = max(START_SILENCE_S_MAX, silence_s_max)
         reading = asyncio.ensure_future(pulses.read(_PULSES_MAX))
         try:

@@ -27,13 +27,13 @@ from gateway import settings
 from gateway.buttons.store import SqlButtons
 from gateway.carriers.known import chosen
 from gateway.charging.recovery import bring_credits
-from gateway.embed.keys import Mode
+from gateway.embed.keys import KeyMode
 from gateway.errors import EXIT_UNAVAILABLE, SettingsError
 from gateway.http.bearer import key_hash, new_api_key
 from gateway.people.versions import read_history
 from gateway.roles import newcomer, storage
 from gateway.roles.children import Child
-from gateway.roles.history import History
+from gateway.roles.history import HistoryWriter
 from gateway.roles.prices import load_deck, load_prices
 from gateway.roles.process import EndedError
 from gateway.roles.serve import Gateway
@@ -139,7 +139,7 @@ class Demo:
         self._environ.setdefault("CALLER_LOG_LEVEL", "warning")
         self._environ.setdefault("CALLER_HOME_COUNTRIES", HOME_COUNTRIES)
         if self._is_simulated:
-            key = newcomer.button_key(Mode.TEST, self._secrets["api_key"])
+            key = newcomer.button_key(KeyMode.TEST, self._secrets["api_key"])
             self._environ.setdefault("CALLER_LANDING_BUTTON", key)
         host = self._environ.get("CALLER_HOST", "127.0.0.1")
         if "CALLER_PORT" not in self._environ:
@@ -208,7 +208,7 @@ class Demo:
         settings = self._settings
         async with storage.migrated_database(settings) as engine:
             prices = await load_prices(settings, engine, load_deck(settings))
-            history = History(engine, ACCOUNT_ID, settings.currency, prices.rates.deck)
+            history = HistoryWriter(engine, ACCOUNT_ID, settings.currency, prices.rates.deck)
             # The same year each time, except for its dates.
             self._past_calls = await history.write(random.Random(HISTORY_SEED))  # noqa: S311
 

@@ -20,7 +20,7 @@ from database.errors import StoreUnavailableError
 from gateway.calls import answers
 from gateway.calls.answers import HeldCalls
 from gateway.calls.draining import NOTICE_S
-from gateway.calls.fleet import FleetCalls
+from gateway.calls.fleet import FleetLiveCalls
 from gateway.fleet.control import FleetControl
 from gateway.fleet.exchange import Exchange
 from gateway.fleet.messages import (
@@ -80,9 +80,9 @@ class Fleet:
         """Return for how long others may still send calls to a node of this process that stops."""
         return NOTICE_S if len(self.roster.nodes()) > 1 else 0.0
 
-    def calls(self, own: LiveCalls, node: str, stores: Stores) -> FleetCalls:
+    def calls(self, own: LiveCalls, node: str, stores: Stores) -> FleetLiveCalls:
         """Return the live calls of all nodes; `own` are those of this process, which is `node`."""
-        return FleetCalls(own, node, stores.gate, self.control)
+        return FleetLiveCalls(own, node, stores.gate, self.control)
 
 
 def compose_fleet(

@@ -37,7 +37,7 @@ RETRY_NS: Final = SECOND_NS
 """How long to wait before asking a store again that does not answer."""
 
 
-class Following:
+class LiveCallFollowing:
     """What a command knows of live calls."""
 
     def __init__(
@@ -152,12 +152,12 @@ def away_said(since: datetime) -> str:
 
 
 @asynccontextmanager
-async def open_following(settings: Settings) -> AsyncIterator[Following]:
+async def open_following(settings: Settings) -> AsyncIterator[LiveCallFollowing]:
     """Open what a command follows live calls with. Raises StoreUnavailableError, SettingsError."""
     async with open_redis_alone(settings) as redis:
         roster = Roster(RedisNodeDirectory(redis), settings.origin, None, random.choice)
         alarms, minutes = RedisAlarms(redis, _READER), RedisMinutes(redis)
-        following = Following(RedisWatchChannel(redis), roster, alarms, minutes)
+        following = LiveCallFollowing(RedisWatchChannel(redis), roster, alarms, minutes)
         await following.start()
         try:
             yield following

@@ -10,16 +10,16 @@ from database import refusals
 from gateway.heartbeat.ticker import Ticker
 from gateway.http.access import DeclaredRoute
 from gateway.http.admin_routes import AdminRoutes
-from gateway.http.health import Health
+from gateway.http.health import HealthProbes
 from gateway.ports import NodeLoad
-from gateway.roles.periodic_tasks import Alarms
+from gateway.roles.periodic_tasks import BookingAlarms
 from gateway.stores.opened import Stores
 from gateway.stores.watched_rights import StoreRights
 
 
 def health_routes(
     stores: Stores,
-    alarms: Alarms,
+    alarms: BookingAlarms,
     *,
     load: NodeLoad,
     ticker: Ticker,
@@ -45,7 +45,7 @@ def health_routes(
         async with stores.engine.connect() as connection:
             await connection.execute(sa.text("SELECT 1"))
 
-    return Health(
+    return HealthProbes(
         load,
         ticker,
         routing.admit,

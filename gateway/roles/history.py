@@ -107,7 +107,7 @@ def _call(rng: random.Random, at: datetime, usual: list[str]) -> PastCall:
     )
 
 
-class History:
+class HistoryWriter:
     """Writes into a book that does not have the account yet."""
 
     def __init__(self, engine: AsyncEngine, account_id: str, currency: str, deck: RateDeck) -> None:

@@ -22,7 +22,7 @@ from gateway.logs.refused_signatures import RefusedSignatures
 from gateway.payments.build import card_payments
 from gateway.personal_data.rows import SqlPersonalRows
 from gateway.ports import Announcer
-from gateway.roles.access import Access
+from gateway.roles.access import AccessControl
 from gateway.roles.erasure import credit_return
 from gateway.roles.fraud import Fraud
 from gateway.roles.prices import Prices
@@ -32,7 +32,7 @@ Routes = Sequence[DeclaredRoute]
 
 def compose_services(
     services: PeopleServices,
-    access: Access,
+    access: AccessControl,
     prices: Prices,
     fraud: Fraud,
     *,

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from gateway.errors import EXIT_SETTINGS, EXIT_UNAVAILABLE
 
 
-class Refusal(NamedTuple):
+class ListenRefusal(NamedTuple):
     """Why the server cannot listen on an address."""
 
     text: str
@@ -21,7 +21,7 @@ FREE_TO_USE_MIN: Final = 1024
 """First port that needs no privilege, by default on Linux."""
 
 
-def refusal(host_name: str, port_name: str, address: str, error: OSError) -> Refusal:
+def refusal(host_name: str, port_name: str, address: str, error: OSError) -> ListenRefusal:
     """Return why the server cannot listen on an address, and what to do.
 
     `host_name` and `port_name` are the settings or options that chose it, `address` such as "TCP
@@ -29,11 +29,11 @@ def refusal(host_name: str, port_name: str, address: str, error: OSError) -> Ref
     """
     if error.errno == errno.EADDRINUSE:
         text = f"{address} is in use by another process. Choose another port, or end it."
-        return Refusal(f"{port_name}: {text}", EXIT_UNAVAILABLE)
+        return ListenRefusal(f"{port_name}: {text}", EXIT_UNAVAILABLE)
     if error.errno == errno.EACCES:
         text = f"this user may not listen on {address}. Choose a port from {FREE_TO_USE_MIN} on."
-        return Refusal(f"{port_name}: {text}", EXIT_SETTINGS)
+        return ListenRefusal(f"{port_name}: {text}", EXIT_SETTINGS)
     if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
-        return Refusal(f"{host_name} is not an address of this machine.", EXIT_SETTINGS)
+        return ListenRefusal(f"{host_name} is not an address of this machine.", EXIT_SETTINGS)
     text = f"{address} cannot be listened on ({error.strerror})."
-    return Refusal(f"{port_name}: {text}", EXIT_SETTINGS)
+    return ListenRefusal(f"{port_name}: {text}", EXIT_SETTINGS)

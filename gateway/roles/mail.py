@@ -21,8 +21,8 @@ from gateway.heartbeat.periodic_task import PeriodicTask
 from gateway.post import sender
 from gateway.post.mail import mail_server
 from gateway.post.mail_queue import MailQueue
-from gateway.post.notices import Reader, Service
-from gateway.post.sender import MailWriter, Sender, Tidying
+from gateway.post.notices import MailReader, MailSender
+from gateway.post.sender import MailTidying, MailWriter, Sender
 from gateway.settings import Settings
 from gateway.stores.mail_outbox import SqlMailOutbox
 from gateway.words.data_map import Kept
@@ -40,14 +40,16 @@ def build_writer(settings: Settings, engine: AsyncEngine) -> MailWriter:
     """Return what writes mails when they are sent."""
     profiles = SqlPaymentStore(engine)
 
-    async def reader(account_id: str) -> Reader:
+    async def reader(account_id: str) -> MailReader:
         profile = await profiles.profile(account_id)
         async with reading(engine, TIMEOUT_S) as connection:
             holder = await holders.find(connection, account_id)
         # Accounts that an operator made for a program have no holder.
         if holder is None:
-            return Reader(profile, DEFAULT_LANGUAGE)
-        return Reader(profile, holder.language, holder.choices, is_unproven=not holder.is_proven)
+            return MailReader(profile, DEFAULT_LANGUAGE)
+        return MailReader(
+            profile, holder.language, holder.choices, is_unproven=not holder.is_proven
+        )
 
     async def new_link(purpose: Purpose, account_id: str, email: str, reach: datetime) -> str:
         # Created here and stored nowhere except in the mail.
@@ -67,7 +69,7 @@ def build_writer(settings: Settings, engine: AsyncEngine) -> MailWriter:
     operator = ", ".join(filter(None, (settings.operator, settings.operator_address)))
     kept = Kept(settings.calls_kept_months, settings.books_kept_years)
     named = (settings.service_name, settings.origin, settings.contact_email, operator)
-    service = Service(*named, kept)
+    service = MailSender(*named, kept)
     return MailWriter(reader, new_link, service)
 
 
@@ -86,7 +88,7 @@ class MailDuty:
         """
         outbox = SqlMailOutbox(engine, on_forgotten=on_forgotten)
         tidying = PeriodicTask(
-            "tidy the mail outbox", Tidying(outbox).round, sender.TIDY_INTERVAL_S
+            "tidy the mail outbox", MailTidying(outbox).round, sender.TIDY_INTERVAL_S
         )
         self._tasks = [tidying]
         self._sender: Sender | None = None

@@ -14,7 +14,7 @@ from gateway.calls.supervision import Grants
 from gateway.charging.rounds import Metering
 from gateway.heartbeat.ticker import BEATS_PER_SECOND
 from gateway.ports import Notify
-from gateway.roles.access import Access
+from gateway.roles.access import AccessControl
 from gateway.roles.addresses import webrtc_addresses
 from gateway.roles.carrier import CarrierSide
 from gateway.roles.port import MODERATION_BEATS, Port, compose_port, new_beat
@@ -26,7 +26,7 @@ from media import tones
 
 
 @dataclass(frozen=True, slots=True)
-class Media:
+class MediaSide:
     """Everything between a browser's audio and the carrier's."""
 
     port: Port
@@ -80,7 +80,7 @@ def compose_media(
     settings: Settings,
     stores: Stores,
     carrier_side: CarrierSide,
-    access: Access,
+    access: AccessControl,
     metering: Metering,
     *,
     notify: Notify,
@@ -88,7 +88,7 @@ def compose_media(
     grants: Grants,
     turned_away: Callable[[str, str], None] = lambda _button_id, _code: None,
     clock_ns: Callable[[], int] = time.monotonic_ns,
-) -> Media:
+) -> MediaSide:
     """Return the media of a process, not started yet.
 
     Args:
@@ -126,7 +126,7 @@ def compose_media(
         on_change=reporter.note,
         grants=grants,
     )
-    return Media(compose_port(settings, beat, calls.route), metering, endpoint, calls, reporter)
+    return MediaSide(compose_port(settings, beat, calls.route), metering, endpoint, calls, reporter)
 
 
 def _endpoint(settings: Settings, clock_ns: Callable[[], int]) -> WebRtcEndpoint:

@@ -24,15 +24,15 @@ from billing.stores import tables
 from database.engine import TIMEOUT_S, reading, writing
 from gateway.buttons.ports import NewButton
 from gateway.buttons.store import SqlButtons
-from gateway.embed.keys import Mode, publishable_key
+from gateway.embed.keys import KeyMode, publishable_key
 from gateway.embed.origins import LOOPBACK
-from gateway.embed.rules import Amounts, Rules
+from gateway.embed.rules import ButtonRules, CallAllowance
 from gateway.people.password_hashes import Argon2Hashes
 from gateway.stores.people_transactions import locked
 
 HOST_ORIGINS: Final = tuple(f"http://{host}:8000" for host in sorted(LOOPBACK))
 """Of pages on this machine that may show the demo's button, as `python -m http.server` has them."""
-_AMOUNTS: Final = Amounts(visitor_hour=60, visitor_day=300, network_hour=60, network_day=300)
+_AMOUNTS: Final = CallAllowance(visitor_hour=60, visitor_day=300, network_hour=60, network_day=300)
 """A person who builds a page calls again and again."""
 _DAY_MICROS: Final = 1_000_000
 _MONTH_MICROS: Final = 10_000_000
@@ -96,7 +96,7 @@ async def make_link(engine: AsyncEngine, account_id: str, secret: str) -> bool:
         )
 
 
-def button_key(mode: Mode, seed: str) -> str:
+def button_key(mode: KeyMode, seed: str) -> str:
     """Return the key of the demo's button for a mode; always the same for a seed."""
     return publishable_key(mode, hashlib.sha256(f"{mode} key of {seed}".encode()).digest())
 
@@ -106,8 +106,8 @@ async def make_button(buttons: SqlButtons, account_id: str, seed: str, number: s
 
     Raises StoreUnavailableError.
     """
-    keys = (button_key(mode, seed) for mode in Mode)
-    rules = Rules(
+    keys = (button_key(mode, seed) for mode in KeyMode)
+    rules = ButtonRules(
         title="The demo",
         origins=HOST_ORIGINS,
         destination=number,

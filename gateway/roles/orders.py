@@ -17,7 +17,7 @@ from gateway.roles.children import (
     give_step,
     parent_gone,
 )
-from gateway.roles.process import EndedError, Stop
+from gateway.roles.process import EndedError, StopSignal
 from gateway.roles.stopping import STOPPING_S
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 
-class ChildStop(Stop):
+class ChildStop(StopSignal):
     """Set when the process is to end: for good, or to be restarted."""
 
     def __init__(self) -> None:

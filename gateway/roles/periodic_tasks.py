@@ -47,7 +47,7 @@ RATES_INTERVAL_S = 15.0
 
 
 @dataclass(frozen=True, slots=True)
-class Alarms:
+class BookingAlarms:
     """Alarms along the way from the spend gate to the book, and from the book to people."""
 
     outbox: OutboxAlarm
@@ -55,9 +55,9 @@ class Alarms:
     mails: MailAlarm
 
 
-def new_alarms(settings: Settings, stores: Stores) -> Alarms:
+def new_alarms(settings: Settings, stores: Stores) -> BookingAlarms:
     """Return alarms in their initial state, not raised."""
-    return Alarms(
+    return BookingAlarms(
         OutboxAlarm(stores.gate, settings.outbox_alarm),
         DrainerAlarm(RedisDrainMark(stores.redis), time.monotonic),
         MailAlarm(SqlMailOutbox(stores.engine)),
@@ -152,7 +152,7 @@ def of_no_node(carrier_side: CarrierSide) -> Sequence[PeriodicTask]:
 def of_books(
     stores: Stores,
     drain: Drain,
-    alarms: Alarms,
+    alarms: BookingAlarms,
     on_filled: Callable[[], None] = lambda: None,
     metering: Metering | None = None,
 ) -> Sequence[PeriodicTask]:
@@ -183,7 +183,7 @@ def of_books(
     )
 
 
-def of_mails(settings: Settings, alarms: Alarms) -> Sequence[PeriodicTask]:
+def of_mails(settings: Settings, alarms: BookingAlarms) -> Sequence[PeriodicTask]:
     """Return the task that checks whether mails are sent; none without a mail server."""
     if not settings.smtp_url:
         return ()

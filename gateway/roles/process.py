@@ -139,7 +139,7 @@ def _stores_of(settings: Settings | None) -> str:
     return " and ".join(used)
 
 
-class Stop(asyncio.Event):
+class StopSignal(asyncio.Event):
     """Set by a signal that asks the process to end; a second signal sets `end_now`."""
 
     def __init__(self) -> None:
@@ -189,13 +189,13 @@ STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 """Sent by a service manager, Ctrl-C and a closing terminal."""
 
 
-def stop_on_signal(*, is_child: bool = False) -> Stop:
+def stop_on_signal(*, is_child: bool = False) -> StopSignal:
     """Return an event that is set by the signals that end a process in good order.
 
     A child ignores signals, because its parent ends it. A signal that was ignored before, such as
     SIGHUP under nohup(1), stays ignored.
     """
-    stop = Stop()
+    stop = StopSignal()
     if not is_child:
         loop = asyncio.get_running_loop()
         for number in STOP_SIGNALS:
@@ -235,7 +235,7 @@ async def wait(stop: asyncio.Event, *, is_child: bool) -> None:
     await asyncio.gather(*pending, return_exceptions=True)
 
 
-class Service(Protocol):
+class BoundServer(Protocol):
     """A server on one address."""
 
     async def start(self) -> None:
@@ -248,7 +248,9 @@ class Service(Protocol):
         """Close the port and release everything."""
 
 
-async def serve_until_stopped(service: Service, host: str, port: int, *, is_child: bool) -> None:
+async def serve_until_stopped(
+    service: BoundServer, host: str, port: int, *, is_child: bool
+) -> None:
     """Run a service until it ends or the process is to end.
 
     `host` and `port` are the options that chose the address. Raises EndedError if the service
@@ -268,7 +270,7 @@ async def serve_until_stopped(service: Service, host: str, port: int, *, is_chil
     stop.leave()
 
 
-async def _serve(service: Service, host: str, port: int, *, is_child: bool) -> None:
+async def _serve(service: BoundServer, host: str, port: int, *, is_child: bool) -> None:
     try:
         await service.start()
     except OSError as error:

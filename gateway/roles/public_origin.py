@@ -43,7 +43,7 @@ UNKNOWN: Final = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class OriginAnswer:
     """What was found at an origin."""
 
     instance: str = ""
@@ -64,7 +64,7 @@ async def ask(
     *,
     known: Iterable[str] = (),
     path: str = "/healthz",
-) -> Answer:
+) -> OriginAnswer:
     """Fetch the page that tells the instance; verify by `context`, or the system's roots.
 
     A gateway only tells whether it is one of those that are `known`; otherwise it is `UNKNOWN`.
@@ -139,32 +139,32 @@ async def certificate_end(origin: str, context: ssl.SSLContext | None = None) ->
     return datetime.fromtimestamp(ssl.cert_time_to_seconds(certificate["notAfter"]), UTC)
 
 
-def _failure(origin: str, error: Exception) -> Answer:
+def _failure(origin: str, error: Exception) -> OriginAnswer:
     match error:
         # Specific errors first: they are subclasses of ClientConnectorError.
         case aiohttp.ClientConnectorCertificateError():
             code = getattr(error.certificate_error, "verify_code", 0)
             fault = _CERTIFICATE_FAULTS.get(code, "is not accepted")
-            return Answer(fault=f"The certificate of {origin} {fault}.", hint=_CERTIFICATE)
+            return OriginAnswer(fault=f"The certificate of {origin} {fault}.", hint=_CERTIFICATE)
         case aiohttp.ClientConnectorDNSError():
             fault = f"The name {urlsplit(origin).hostname} is not known to DNS."
-            return Answer(fault=fault, hint=_DNS)
+            return OriginAnswer(fault=fault, hint=_DNS)
         case aiohttp.ClientConnectorSSLError():
-            return Answer(fault=f"What listens at {origin} does not speak TLS.", hint=_TLS)
+            return OriginAnswer(fault=f"What listens at {origin} does not speak TLS.", hint=_TLS)
         case TimeoutError():
             fault = f"{origin} does not answer within {TIMEOUT_S:.0f} s."
-            return Answer(fault=fault, hint=_OPEN, is_silent=True)
+            return OriginAnswer(fault=fault, hint=_OPEN, is_silent=True)
         case aiohttp.ClientConnectorError():
-            return Answer(fault=f"Nothing listens at {origin}.", hint=_OPEN, is_silent=True)
+            return OriginAnswer(fault=f"Nothing listens at {origin}.", hint=_OPEN, is_silent=True)
         # It accepted the connection, but did not answer in HTTP.
         case _:
-            return Answer(fault=f"What answers at {origin} is not this gateway.")
+            return OriginAnswer(fault=f"What answers at {origin} is not this gateway.")
 
 
-def _judge(origin: str, status: int, body: bytes, known: Iterable[str], nonce: str) -> Answer:
+def _judge(origin: str, status: int, body: bytes, known: Iterable[str], nonce: str) -> OriginAnswer:
     if 300 <= status < 400:
         fault = f"{origin} redirects elsewhere, which the carrier's sockets cannot."
-        return Answer(fault=fault, hint="Name the origin that it leads to.")
+        return OriginAnswer(fault=fault, hint="Name the origin that it leads to.")
     try:
         said = msgspec.json.decode(body) if status == 200 else {}
         # The probe that listens in a gateway's place gives its name.
@@ -174,9 +174,9 @@ def _judge(origin: str, status: int, body: bytes, known: Iterable[str], nonce: s
     except (*UNREADABLE, AttributeError):
         instance = ""
     if isinstance(instance, str) and instance:
-        return Answer(instance=instance)
+        return OriginAnswer(instance=instance)
     fault = f"What answers at {origin} is not this gateway (HTTP {status})."
-    return Answer(fault=fault, is_from_proxy=status in _PROXY_STATUSES)
+    return OriginAnswer(fault=fault, is_from_proxy=status in _PROXY_STATUSES)
 
 
 def other_gateway(origin: str) -> str:

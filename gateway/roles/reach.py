@@ -16,7 +16,7 @@ from gateway.finding import Finding, away, wrong
 from gateway.roles import probe, public_origin
 from gateway.roles.preflight import CERTIFICATE_DAYS_LEFT_MIN, credit_client
 from gateway.roles.probe import Probe
-from gateway.roles.public_origin import Answer
+from gateway.roles.public_origin import OriginAnswer
 from gateway.roles.unnamed_proxy import what_to_set
 from gateway.settings import Settings
 from gateway.sockets.addresses import Proxies
@@ -74,7 +74,7 @@ async def _of_probe(settings: Settings, listening: Probe) -> list[Finding]:
     return [Finding("reach", text), Finding("sockets", "WebSockets pass.")]
 
 
-async def _once_it_is_found(settings: Settings, listening: Probe) -> Answer:
+async def _once_it_is_found(settings: Settings, listening: Probe) -> OriginAnswer:
     """Ask until the proxy has noticed what listens; return the last answer."""
     loop = asyncio.get_running_loop()
     until_s = loop.time() + _LOOK_S
@@ -132,7 +132,7 @@ def proxy_finding(settings: Settings, address: str) -> list[Finding]:
     return [Finding("proxy", f"{text} {hint}", is_weak=True)]
 
 
-def _told(answer: Answer, settings: Settings) -> str:
+def _told(answer: OriginAnswer, settings: Settings) -> str:
     hint = answer.hint or f"Let it lead to TCP port {settings.port} of this machine."
     if answer.is_from_proxy:
         well = "If it does, see that it asks there for GET /healthz or /readyz."

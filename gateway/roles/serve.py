@@ -23,7 +23,7 @@ from gateway.buttons.era_store import RedisButtonEras
 from gateway.call import number
 from gateway.calls import carrier_news
 from gateway.calls.carrier_news import Elsewhere
-from gateway.calls.fleet import FleetCalls
+from gateway.calls.fleet import FleetLiveCalls
 from gateway.calls.index import CallIndex
 from gateway.calls.no_calls import NoCalls
 from gateway.carriers.known import CARRIERS, chosen
@@ -40,7 +40,7 @@ from gateway.payments.build import PaymentServices, card_payments
 from gateway.people.build import new_documents, new_hasher, new_holders
 from gateway.personal_data.taking_back import TAKING_BACK
 from gateway.roles import periodic_tasks, storage
-from gateway.roles.access import Access, compose_access
+from gateway.roles.access import AccessControl, compose_access
 from gateway.roles.callbacks import carrier_routes
 from gateway.roles.carrier import CarrierSide, compose_carrier_side, require_carrier
 from gateway.roles.children import Child
@@ -70,7 +70,7 @@ from gateway.watching.watch_channel import RedisWatchChannel
 
 if TYPE_CHECKING:
     from gateway.calls.live import Calls
-    from gateway.roles.media import Media
+    from gateway.roles.media import MediaSide
 
 DRAINER_SILENCE_S_MAX = 15.0
 """How long the drainer may show no sign of life before it is replaced."""
@@ -134,20 +134,20 @@ class Gateway:
         self.stores: Stores
         self.post: Post
         self._services: PeopleServices
-        self.media: Media | None = None
+        self.media: MediaSide | None = None
         """None where the process holds no calls."""
         self.fleet: Fleet
         self.app: Starlette
         """The HTTP application."""
         self._membership: Membership
         self._carrier_side: CarrierSide
-        self._access: Access
+        self._access: AccessControl
         self._fraud: Fraud
         self._payments: PaymentServices | None = None
         self._journal: ErasureJournal
         self._calls: Calls | NoCalls = NoCalls()
         """Those of this process."""
-        self._live: FleetCalls
+        self._live: FleetLiveCalls
         self._elsewhere: Elsewhere
         self._speaker: Speaker
         self._telemetry: Telemetry
@@ -271,7 +271,7 @@ class Gateway:
         await self._run(stops, tls, self._tasks(tls, alarms, prices))
 
     def _tasks(
-        self, tls: ServerTls | None, alarms: periodic_tasks.Alarms, prices: Prices
+        self, tls: ServerTls | None, alarms: periodic_tasks.BookingAlarms, prices: Prices
     ) -> Sequence[PeriodicTask]:
         settings = self.settings
         proxy = UnnamedProxy(settings, self.stores.redis, self._port.engine.peer)
@@ -423,7 +423,7 @@ class Gateway:
             *site_routes(services),
         ]
 
-    def _tasks_of_books(self, alarms: periodic_tasks.Alarms) -> Sequence[PeriodicTask]:
+    def _tasks_of_books(self, alarms: periodic_tasks.BookingAlarms) -> Sequence[PeriodicTask]:
         media, side, membership = self.media, self._carrier_side, self._membership
         drain = side.settler.drain
         if media is None:

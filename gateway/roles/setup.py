@@ -14,7 +14,7 @@ from gateway.finding import Finding
 from gateway.roles import preflight, reach
 from gateway.settings import PREFIX, Settings
 from gateway.settings_variables import from_mapping
-from gateway.setup_steps import Question, Step
+from gateway.setup_steps import Question, SetupStep
 
 ORIGIN: Final = (
     Question("public_origin", "Public origin, such as https://calls.example.com", is_needed=True),
@@ -50,13 +50,13 @@ def carrier_of(written: Mapping[str, str], environ: Mapping[str, str]) -> Carrie
     return chosen(from_mapping({_CARRIER: given[_CARRIER]} if _CARRIER in given else {}))
 
 
-def steps(carrier: CarrierAdapter) -> Sequence[Step]:
+def steps(carrier: CarrierAdapter) -> Sequence[SetupStep]:
     """Return all steps, in the order in which they are asked."""
     return (
         *carrier.steps,
         # Before the origin, whose check looks at the stores for running nodes.
-        Step("The stores", STORES, _stores),
-        Step("The public origin", ORIGIN, _origin),
+        SetupStep("The stores", STORES, _stores),
+        SetupStep("The public origin", ORIGIN, _origin),
     )
 
 

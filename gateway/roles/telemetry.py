@@ -13,7 +13,7 @@ from gateway.http.admin_routes import AdminRoutes
 from gateway.http.metrics import RequestMeter, metrics_routes
 from gateway.logs import call_events
 from gateway.ports import NodeLoad
-from gateway.roles.periodic_tasks import Alarms
+from gateway.roles.periodic_tasks import BookingAlarms
 from gateway.roles.port import Port
 from gateway.telemetry.call_meters import CallMeters
 from gateway.telemetry.process_figures import ProcessFigures, register
@@ -43,7 +43,7 @@ class Telemetry:
 def compose_telemetry(
     port: Port,
     load: NodeLoad,
-    alarms: Alarms,
+    alarms: BookingAlarms,
     refusals: Mapping[str, int],
     *,
     calls_max: int,

@@ -15,7 +15,7 @@ from gateway.telemetry.span_exporter import SpanExporter
 from gateway.telemetry.tracer import Tracer
 
 if TYPE_CHECKING:
-    from gateway.roles.access import Access
+    from gateway.roles.access import AccessControl
 
 PATH = "/v1/traces"
 
@@ -42,7 +42,7 @@ class Tracing:
         if self.exporter is not None:
             await self.exporter.stop()
 
-    def follow(self, access: Access) -> Access:
+    def follow(self, access: AccessControl) -> AccessControl:
         """Return access control whose tokens carry trace context."""
         if self.tracer is None:
             return access

@@ -10,7 +10,7 @@ from gateway.logs import formats
 from gateway.roles import orders
 from gateway.roles.serve import Gateway, Role
 from gateway.settings import Settings
-from gateway.sockets.door import Door, inbox_of
+from gateway.sockets.door import NodeDoor, inbox_of
 from gateway.sockets.one_port import Entrance
 
 
@@ -35,6 +35,6 @@ async def work(
     """
     assert is_child
     formats.sign(role=Role.WEB.value)
-    doors = {node: Door(node, inbox_of(folder, node)) for node in nodes}
+    doors = {node: NodeDoor(node, inbox_of(folder, node)) for node in nodes}
     entrance = Entrance(socket.socket(fileno=listener), doors)
     await orders.run(Gateway(settings, environ, Role.WEB, entrance), orders.ChildStop())

@@ -116,7 +116,7 @@ def inbox_of(folder: Path, node: str) -> Path:
     return folder / f"{node}.sock"
 
 
-class Door:
+class NodeDoor:
     """The connection to one node, made when it is needed and again after the node has restarted."""
 
     def __init__(self, node: str, inbox: Path) -> None:

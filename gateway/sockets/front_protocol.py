@@ -14,7 +14,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from gateway.sockets.closing import TOO_LARGE, plain_answer, with_fields
-from gateway.sockets.door import DATA_BYTES_MAX, Door, Parcel
+from gateway.sockets.door import DATA_BYTES_MAX, NodeDoor, Parcel
 from gateway.sockets.http_protocol import OnePortProtocol, is_media_request
 
 MAY_BE_A_NODES: Final = re.compile(
@@ -55,7 +55,7 @@ class FrontProtocol(OnePortProtocol):
 
     may_be_elsewhere = MAY_BE_A_NODES
 
-    def __init__(self, doors: Mapping[str, Door], *args: Any, **kwargs: Any) -> None:
+    def __init__(self, doors: Mapping[str, NodeDoor], *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._doors = doors
         self._parcel: Parcel | None = None
@@ -106,7 +106,7 @@ class FrontProtocol(OnePortProtocol):
             self.flow.resume_reading()
             self.data_received(b"")
 
-    def _hand_over(self, data: bytes, door: Door) -> None:
+    def _hand_over(self, data: bytes, door: NodeDoor) -> None:
         self._unset_keepalive_if_required()
         if len(data) > DATA_BYTES_MAX:
             self._refuse(TOO_LARGE)

@@ -19,7 +19,7 @@ from typing import Any, Final
 import uvicorn
 
 from gateway.sockets.acceptor import Acceptor
-from gateway.sockets.door import Door
+from gateway.sockets.door import NodeDoor
 from gateway.sockets.engine import MediaEngine
 from gateway.sockets.front_protocol import FrontProtocol
 from gateway.sockets.http_protocol import OnePortProtocol
@@ -39,7 +39,7 @@ class Entrance:
 
     listener: socket.socket | None = None
     """One that was made before, and is listened on; the server closes it."""
-    doors: Mapping[str, Door] = field(default_factory=dict)
+    doors: Mapping[str, NodeDoor] = field(default_factory=dict)
     """Ways to the nodes of this machine that have no port, by node."""
     inbox: Path | None = None
     """Where such a node is handed its connections. It answers one request on each: the next might

@@ -37,7 +37,7 @@ class Reads(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class PhaseRules:
     """What one phase allows."""
 
     reads: Reads
@@ -53,12 +53,12 @@ class Rules:
 
 def _rules(
     reads: Reads, *followers: Phase, sends: bool = False, speaks: bool = False, ends: bool = False
-) -> Rules:
+) -> PhaseRules:
     # The transport may vanish at any moment, so LOST follows every phase.
-    return Rules(reads, sends, speaks, ends, frozenset({*followers, Phase.LOST}))
+    return PhaseRules(reads, sends, speaks, ends, frozenset({*followers, Phase.LOST}))
 
 
-RULES: Final[Mapping[Phase, Rules]] = {
+RULES: Final[Mapping[Phase, PhaseRules]] = {
     # ENDING: the handshake is refused, and the refusal is the last that we send.
     Phase.OPENING: _rules(Reads.HANDSHAKE, Phase.OPEN, Phase.ENDING, Phase.DRAINING, speaks=True),
     # Straight to ENDING where the peer closed first, or we fail the connection: the close frame

@@ -15,7 +15,7 @@ from gateway.sound.line_quality import LineQuality, Measured
 from gateway.sound.media_path import Network
 from gateway.sound.outlets import BrowserAudio
 from gateway.sound.stalls import StallWatch, WatchedVoice
-from gateway.sound.supervised import Supervised
+from gateway.sound.supervised import SupervisedSound
 from media import tones
 from media.resample import Downsampler, Upsampler
 from media.speech_repair import RepairBudget
@@ -94,7 +94,7 @@ class CallMedia:
         self._is_over = False
         self._has_begun = False
         """Whether the phone's audio has."""
-        self._supervised: Supervised | None = None
+        self._supervised: SupervisedSound | None = None
         self._listener = listener
         self._heard_bytes = self._heard_ns = 0
         self.line = LineQuality()
@@ -201,12 +201,12 @@ class CallMedia:
         announces: bool,
         on_over: Callable[[], None],
         on_stuck: Callable[[], None],
-    ) -> Supervised:
+    ) -> SupervisedSound:
         """Let a supervisor take part, who listens at first; `can_supervise` must hold.
 
-        The arguments are those of `Supervised`.
+        The arguments are those of `SupervisedSound`.
         """
-        self._supervised = supervised = Supervised(
+        self._supervised = supervised = SupervisedSound(
             supervisor,
             to_caller=self._downlink.tone,
             to_phone=self._uplink.play,

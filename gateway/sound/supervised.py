@@ -70,7 +70,7 @@ class _Party:
             self._rides = False
 
 
-class Supervised:
+class SupervisedSound:
     """One supervisor's part in the sound of a call."""
 
     def __init__(

@@ -20,7 +20,7 @@ from billing.clock import Clock, utc_now
 from billing.stores.tables import closed_books, credits
 from database.columns import NAMING_CONVENTION, UtcDateTime
 from database.engine import TIMEOUT_S, reading, upsert, writing
-from gateway.limits.fraud import Allowance, Standing
+from gateway.limits.fraud import AccountFacts, Allowance
 from gateway.stores.disposable_domains import is_disposable
 
 REFUSALS_KEPT: Final = timedelta(days=90)
@@ -83,7 +83,7 @@ class SqlFraudBook:
         self._clock = clock
         self._timeout_s = timeout_s
 
-    async def standing(self, account_id: str) -> Standing:
+    async def standing(self, account_id: str) -> AccountFacts:
         """Return what the rules examine of an account; an unknown one looks like a new one."""
         first_paid = (
             sa.select(credits.c.at)
@@ -106,7 +106,7 @@ class SqlFraudBook:
             seen = frozenset(await connection.scalars(seen_in))
             lifted = await overrides_of(connection, account_id)
         domain = str(address or "").rpartition("@")[2]
-        return Standing(
+        return AccountFacts(
             opened=opened,
             first_paid_at=first_paid_at,
             # It only limits spending after a payment.

@@ -22,10 +22,10 @@ from redis.exceptions import RedisClusterException, RedisError
 
 from gateway.limits.velocity import (
     AMOUNT_MAX,
+    CounterWindow,
     Limit,
-    Refusal,
+    LimitRefusal,
     Use,
-    Window,
     longest,
     outcome_wait_s,
     wait_s,
@@ -103,11 +103,11 @@ class RedisVelocity:
         self.refusals: Counter[str] = Counter()
         """Refused uses since the start, by name of the limit."""
 
-    async def hit(self, uses: Sequence[Use]) -> Refusal | None:
+    async def hit(self, uses: Sequence[Use]) -> LimitRefusal | None:
         """Count a use; return why it is refused. All its limits are checked at once."""
         return await self._ask(uses, self._hit)
 
-    async def look(self, uses: Sequence[Use]) -> Refusal | None:
+    async def look(self, uses: Sequence[Use]) -> LimitRefusal | None:
         """Return why a use would be refused now, without counting it."""
         return await self._ask(uses, self._look)
 
@@ -119,7 +119,7 @@ class RedisVelocity:
                 counter = self._counter(limit, outcome)
                 await self._either(partial(_acquire, counter))
 
-    async def _ask(self, uses: Sequence[Use], ask: _Ask) -> Refusal | None:
+    async def _ask(self, uses: Sequence[Use], ask: _Ask) -> LimitRefusal | None:
         # A use that one limit refuses has counted at the others, because all are asked in one round
         # trip. So a refused use is remembered, and not asked about until its time is up: a flood of
         # them costs no requests, and uses up no other limit.
@@ -138,13 +138,13 @@ class RedisVelocity:
 
     async def _judge(
         self, storage: _Storage, asked: Sequence[tuple[Limit, Use]], ask: _Ask
-    ) -> Refusal | None:
+    ) -> LimitRefusal | None:
         waits = await asyncio.gather(*(ask(storage, limit, use) for limit, use in asked))
         refusals = []
         for (limit, use), wait in zip(asked, waits, strict=True):
             if wait:
                 self._remember(limit, use, wait)
-                refusals.append(Refusal(limit, wait))
+                refusals.append(LimitRefusal(limit, wait))
         return longest(refusals)
 
     async def _hit(self, storage: _Storage, limit: Limit, use: Use) -> int:
@@ -198,10 +198,10 @@ class RedisVelocity:
         if len(self._refused) > REFUSED_USES_MAX:
             self._refused.popitem(last=False)
 
-    def _remembered(self, limit: Limit, use: Use) -> Refusal | None:
+    def _remembered(self, limit: Limit, use: Use) -> LimitRefusal | None:
         left_ns = self._refused.get(use, 0) - self._clock_ns()
         if left_ns > 0:
-            return Refusal(limit, -(-left_ns // SECOND_NS))
+            return LimitRefusal(limit, -(-left_ns // SECOND_NS))
         self._refused.pop(use, None)
         return None
 
@@ -210,6 +210,8 @@ async def _acquire(counter: _Counter, storage: _Storage) -> bool:
     return await SlidingWindowCounterRateLimiter(storage).hit(*counter)
 
 
-async def _window(counter: _Counter, storage: _Storage) -> Window:
+async def _window(counter: _Counter, storage: _Storage) -> CounterWindow:
     item, subject = counter
-    return Window(*await storage.get_sliding_window(item.key_for(subject), item.get_expiry()))
+    return CounterWindow(
+        *await storage.get_sliding_window(item.key_for(subject), item.get_expiry())
+    )

@@ -18,7 +18,7 @@ from gateway.call.machine import (
 )
 from gateway.cause import Cause
 from gateway.telemetry import spans
-from gateway.telemetry.spans import Span, Trace
+from gateway.telemetry.spans import Trace, TraceSpan
 
 ABANDONED: Final = "abandoned"
 """The status of a call whose caller was gone before it began."""
@@ -62,8 +62,8 @@ class CallTrace:
     def __init__(self, trace: Trace, parent_id: bytes, at_ns: int) -> None:
         self._trace = trace
         self._root = trace.begin(spans.CALL, parent_id, at_ns)
-        self._phase: Span | None = self._child(spans.ADMISSION, at_ns)
-        self._dial: Span | None = None
+        self._phase: TraceSpan | None = self._child(spans.ADMISSION, at_ns)
+        self._dial: TraceSpan | None = None
         """The order to the carrier: it may outlast the state in which it was given."""
         self._is_requested = False
         self._is_over = False
@@ -101,7 +101,7 @@ class CallTrace:
         if not self._is_requested:
             self._close(at_ns, ABANDONED)
 
-    def _child(self, name: str, at_ns: int) -> Span:
+    def _child(self, name: str, at_ns: int) -> TraceSpan:
         return self._trace.begin(name, self._root.span_id, at_ns)
 
     def _note(self, event: Event, at_ns: int) -> None:

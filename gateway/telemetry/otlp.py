@@ -13,7 +13,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationSc
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1 import trace_pb2
 
-from gateway.telemetry.spans import SPANS, Span, SpanKind, Value
+from gateway.telemetry.spans import SPANS, SpanKind, TraceSpan, Value
 
 _KINDS = {
     SpanKind.INTERNAL: trace_pb2.Span.SPAN_KIND_INTERNAL,
@@ -29,7 +29,7 @@ class Encoder:
     def __init__(self, resource: Mapping[str, str]) -> None:
         self._resource = Resource(attributes=_attributes(resource))
 
-    def __call__(self, spans: Sequence[Span]) -> bytes:
+    def __call__(self, spans: Sequence[TraceSpan]) -> bytes:
         """Return the body of a request for `/v1/traces`."""
         scope = trace_pb2.ScopeSpans(scope=_SCOPE, spans=[_span(span) for span in spans])
         whole = trace_pb2.ResourceSpans(resource=self._resource, scope_spans=[scope])
@@ -38,7 +38,7 @@ class Encoder:
         return body
 
 
-def _span(span: Span) -> trace_pb2.Span:
+def _span(span: TraceSpan) -> trace_pb2.Span:
     status = trace_pb2.Status(code=trace_pb2.Status.STATUS_CODE_ERROR, message=span.error)
     return trace_pb2.Span(
         trace_id=span.trace_id,

@@ -15,7 +15,7 @@ from typing import Final
 import aiohttp
 import structlog
 
-from gateway.telemetry.spans import Span
+from gateway.telemetry.spans import TraceSpan
 
 WAITING_MAX: Final = 4_096
 """Spans that may wait; further ones are dropped. Some four megabytes."""
@@ -43,7 +43,7 @@ class SpanExporter:
         self,
         url: str,
         headers: Mapping[str, str],
-        encode: Callable[[Sequence[Span]], bytes],
+        encode: Callable[[Sequence[TraceSpan]], bytes],
         *,
         interval_s: float = INTERVAL_S,
         timeout_s: float = TIMEOUT_S,
@@ -55,8 +55,8 @@ class SpanExporter:
         self._interval_s = interval_s
         self._timeout_s = timeout_s
         self._flush_s = flush_s
-        self._waiting: deque[Span] = deque()
-        self._batch: Sequence[Span] = ()
+        self._waiting: deque[TraceSpan] = deque()
+        self._batch: Sequence[TraceSpan] = ()
         """The spans of the request in progress."""
         self._pause_s = 0.0
         self._is_failing = False
@@ -68,7 +68,7 @@ class SpanExporter:
         """Start on the running loop."""
         self._work = asyncio.get_running_loop().create_task(self._run(), name="traces")
 
-    def take(self, span: Span) -> None:
+    def take(self, span: TraceSpan) -> None:
         """Send a span soon, or drop it if too many are waiting."""
         if len(self._waiting) < WAITING_MAX:
             self._waiting.append(span)

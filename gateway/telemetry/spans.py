@@ -164,7 +164,7 @@ EVENTS: Final[Mapping[str, str]] = {
 
 
 @dataclass(slots=True)
-class Span:
+class TraceSpan:
     """A span that has begun; times are nanoseconds of Unix time."""
 
     name: str
@@ -190,7 +190,7 @@ class Trace:
         trace_id: bytes,
         offset_ns: int,
         new_id: Callable[[int], bytes],
-        emit: Callable[[Span], None],
+        emit: Callable[[TraceSpan], None],
     ) -> None:
         """Take the offset of monotonic times, a source of ids, and what receives ended spans."""
         self.trace_id = trace_id
@@ -198,12 +198,12 @@ class Trace:
         self._new_id = new_id
         self._emit = emit
 
-    def begin(self, name: str, parent_id: bytes, at_ns: int) -> Span:
+    def begin(self, name: str, parent_id: bytes, at_ns: int) -> TraceSpan:
         """Begin a span at a monotonic time."""
         span_id = self._new_id(SPAN_ID_BYTES)
-        return Span(name, self.trace_id, span_id, parent_id, at_ns + self.offset_ns)
+        return TraceSpan(name, self.trace_id, span_id, parent_id, at_ns + self.offset_ns)
 
-    def end(self, span: Span, at_ns: int, *, error: str = "") -> None:
+    def end(self, span: TraceSpan, at_ns: int, *, error: str = "") -> None:
         """End a span at a monotonic time, and hand it over."""
         # A report about an earlier moment must not end a span before its beginning.
         span.end_ns = max(span.start_ns, at_ns + self.offset_ns)

@@ -11,7 +11,13 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from gateway.telemetry.call_trace import CallTrace
-from gateway.telemetry.spans import TRACE_ID_BYTES, Span, Trace, TraceContext, parse_traceparent
+from gateway.telemetry.spans import (
+    TRACE_ID_BYTES,
+    Trace,
+    TraceContext,
+    TraceSpan,
+    parse_traceparent,
+)
 
 _CHANCE_BYTES: Final = 7
 """Enough for the 53 bits that a float represents exactly."""
@@ -62,7 +68,7 @@ class Tracer:
 
     def __init__(
         self,
-        emit: Callable[[Span], None],
+        emit: Callable[[TraceSpan], None],
         *,
         ratio: float,
         clock_ns: Callable[[], int] = time.monotonic_ns,

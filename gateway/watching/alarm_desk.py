@@ -13,7 +13,7 @@ import msgspec
 import structlog
 
 from database.errors import StoreUnavailableError
-from gateway.watching.alarms import Alarm, Alarms, Change, Figures, Seconds
+from gateway.watching.alarms import Alarm, AlarmBoard, AlarmChange, Figures, Seconds
 
 REMINDED_S: Final = 4 * 3600.0
 """When an alarm is sent again while it lasts and no one has acknowledged it."""
@@ -76,7 +76,7 @@ class Tell(Protocol):
     """Notifies operators of a change."""
 
     def __call__(
-        self, change: Change, *, is_reminder: bool, on_sent: Callable[[], None] | None
+        self, change: AlarmChange, *, is_reminder: bool, on_sent: Callable[[], None] | None
     ) -> None:
         """Send it soon; return at once. `on_sent` is called once it is sent or given up."""
 
@@ -98,7 +98,7 @@ class AlarmDesk:
         self._tell = tell
         self._show = show
         self._clock_s = clock_s
-        self._alarms = Alarms()
+        self._alarms = AlarmBoard()
         self._orders: Mapping[str, AlarmOrder] = {}
         self._settling_since_s = clock_s()
         self._is_holder = False
@@ -176,7 +176,7 @@ class AlarmDesk:
             self._sending.discard(key)
             self._alarms.note_told(alarm, self._clock_s())
 
-        self._tell(Change(alarm, is_over=False), is_reminder=is_reminder, on_sent=sent)
+        self._tell(AlarmChange(alarm, is_over=False), is_reminder=is_reminder, on_sent=sent)
 
     def _is_being_sent(self, alarm: Alarm) -> bool:
         return (alarm.name, alarm.since_s) in self._sending
@@ -185,7 +185,7 @@ class AlarmDesk:
         # An operator who was not notified of its beginning need not hear of its end.
         was_notified = alarm.told_s is not None or self._is_being_sent(alarm)
         if was_notified and not self._is_silenced(alarm, now_s):
-            self._tell(Change(alarm, is_over=True), is_reminder=False, on_sent=None)
+            self._tell(AlarmChange(alarm, is_over=True), is_reminder=False, on_sent=None)
 
     def _remind(self, now_s: float) -> None:
         for alarm in self._alarms.standing():

@@ -22,7 +22,7 @@ from gateway.watching.alarm_desk import AlarmDesk, AlarmOrder
 from gateway.watching.alarm_mails import AlarmLine, AlarmMails
 from gateway.watching.alarm_store import RedisAlarms
 from gateway.watching.alarm_view import alarm_views
-from gateway.watching.alarms import Alarm, Change, Figures, action_of
+from gateway.watching.alarms import Alarm, AlarmChange, Figures, action_of
 from gateway.watching.audited_store import RedisAudited
 from gateway.watching.board import Board
 from gateway.watching.history import minute_of
@@ -122,7 +122,7 @@ class Alarming:
         self._board.see_alarms(alarm_views(alarms, orders, time.time()))
 
     def _tell(
-        self, change: Change, *, is_reminder: bool, on_sent: Callable[[], None] | None
+        self, change: AlarmChange, *, is_reminder: bool, on_sent: Callable[[], None] | None
     ) -> None:
         alarm = change.alarm.as_now() if is_reminder else change.alarm
         kind = "over" if change.is_over else "reminder" if is_reminder else "raised"

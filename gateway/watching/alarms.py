@@ -82,7 +82,7 @@ Reading = Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class AlarmRule:
     """What is bad, how bad it has to be, and for how long."""
 
     name: str
@@ -232,7 +232,7 @@ STORE_RIGHTS: Final = "store_rights"
 STORE_AWAY: Final = "store_away"
 
 RULES: Final = (
-    Rule(
+    AlarmRule(
         "node_lost",
         "Node {subject} is gone.",
         "Look whether its process runs and reaches Valkey; its calls are settled by another node.",
@@ -244,7 +244,7 @@ RULES: Final = (
         raise_after_s=3,
         clear_after_s=5,
     ),
-    Rule(
+    AlarmRule(
         "loop_lag",
         "Node {subject} is late: {value} ms.",
         "Something else takes its processor: drain it, and look at the machine.",
@@ -254,7 +254,7 @@ RULES: Final = (
         clear_at=100,
         unit="ms",
     ),
-    Rule(
+    AlarmRule(
         "node_full",
         "Node {subject} is {value} % full.",
         "Start another node, or raise CALLER_CALLS_MAX if its processor is idle.",
@@ -264,7 +264,7 @@ RULES: Final = (
         raise_after_s=30,
         unit="%",
     ),
-    Rule(
+    AlarmRule(
         "calls_fail",
         "{value} % of the calls to {subject} fail.",
         "Look at the causes of failed calls on the live page, then at the carrier's status page.",
@@ -276,7 +276,7 @@ RULES: Final = (
         has_parts=True,
     ),
     # An unreachable carrier is reported within a minute, however well calls went before.
-    Rule(
+    AlarmRule(
         "no_network",
         "{value} % of the calls of the last minute found no phone network.",
         "Run `caller check`: it asks the carrier; then look at the carrier's status page.",
@@ -287,7 +287,7 @@ RULES: Final = (
         unit="%",
     ),
     # The bounds are those of E.721 for international calls: mean and 95 of 100.
-    Rule(
+    AlarmRule(
         "slow_ringing",
         "Calls to {subject} take {value} s until they ring.",
         "The carrier's route is slow: look at its status page, or ask it.",
@@ -300,7 +300,7 @@ RULES: Final = (
         has_parts=True,
     ),
     # G.107, Annex B: below 3.1 nearly all users are dissatisfied, above 3.6 some.
-    Rule(
+    AlarmRule(
         "low_mos",
         "Calls sound bad: MOS {value}.",
         "Look on the live page whether one node, one country or one path is behind it.",
@@ -309,7 +309,7 @@ RULES: Final = (
         clear_at=3.6,
         raise_after_s=30,
     ),
-    Rule(
+    AlarmRule(
         "one_way_audio",
         "In {value} % of calls one side is silent.",
         "Look whether media sockets and the UDP port are open from outside.",
@@ -319,7 +319,7 @@ RULES: Final = (
         raise_after_s=20,
         unit="%",
     ),
-    Rule(
+    AlarmRule(
         "spend",
         "Calls cost {value} % of the bound a minute, in {subject}.",
         "Look who calls where on the live page; `caller fraud` freezes an account.",
@@ -329,7 +329,7 @@ RULES: Final = (
         raise_after_s=10,
         unit="%",
     ),
-    Rule(
+    AlarmRule(
         ERRORS,
         "An error is logged: {subject} ({value} times).",
         "Look the line up under Other events in the manual of operations.",
@@ -339,7 +339,7 @@ RULES: Final = (
         raise_after_s=0,
         clear_after_s=1,
     ),
-    Rule(
+    AlarmRule(
         "ghost_calls",
         "Calls that nobody looks after, {subject}: {value}.",
         "They may cost until they end: find them in the carrier's list of calls, and end them"
@@ -353,7 +353,7 @@ RULES: Final = (
         raise_after_s=0,
         clear_after_s=LEFT_CLEAR_S,
     ),
-    Rule(
+    AlarmRule(
         "audit_failure",
         "The audit of the ledger: {subject} ({value}).",
         "Run `caller ledger audit`: it names whose money it is, and what to do.",
@@ -362,7 +362,7 @@ RULES: Final = (
         raise_at=1,
         clear_at=0,
     ),
-    Rule(
+    AlarmRule(
         "deletions_wait",
         "No account can be deleted: erasures cannot be recorded ({value} times).",
         "Make the folder of CALLER_DATA_DIR writable, or free its disk, where the log has a line of"
@@ -373,7 +373,7 @@ RULES: Final = (
         raise_after_s=0,
         clear_after_s=1,
     ),
-    Rule(
+    AlarmRule(
         STORE_RIGHTS,
         "Valkey refuses what nodes need: {subject}.",
         "Add that to the line of our user in Valkey's access list (see The access list of Valkey in"
@@ -384,7 +384,7 @@ RULES: Final = (
         raise_after_s=0,
         clear_after_s=5,
     ),
-    Rule(
+    AlarmRule(
         STORE_AWAY,
         "Valkey cannot be reached, or no node speaks, for {value} s.",
         "Look whether Valkey runs, and whether nodes reach it: `caller check` on each of them says"
@@ -400,7 +400,7 @@ RULES: Final = (
 """All rules; `docs/operations.md` says what to do about each."""
 _OF_STORE: Final = tuple(rule for rule in RULES if rule.name in (STORE_RIGHTS, STORE_AWAY))
 """Those judged whether or not calls and nodes are known."""
-BY_NAME: Final[Mapping[str, Rule]] = {rule.name: rule for rule in RULES}
+BY_NAME: Final[Mapping[str, AlarmRule]] = {rule.name: rule for rule in RULES}
 
 
 class Alarm(msgspec.Struct, frozen=True, kw_only=True):
@@ -434,7 +434,7 @@ class Alarm(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class AlarmChange:
     """An alarm that has begun, or is over."""
 
     alarm: Alarm
@@ -451,7 +451,7 @@ class _Watched:
 
 
 @dataclass(slots=True)
-class Alarms:
+class AlarmBoard:
     """The alarms of a deployment, as one process sees them."""
 
     _watched: dict[tuple[str, str], _Watched] = field(default_factory=dict)
@@ -485,14 +485,16 @@ class Alarms:
         }
         self._watched = found | own
 
-    def look(self, figures: Figures, now_s: float, *, only_store: bool = False) -> list[Change]:
+    def look(
+        self, figures: Figures, now_s: float, *, only_store: bool = False
+    ) -> list[AlarmChange]:
         """Judge the figures; return what has begun and what is over. `now_s` is wall-clock time."""
         # Everything else that is known is out of date then.
         is_away = only_store or BY_NAME[STORE_AWAY].is_bad(figures.store_away_s)
         rules = _OF_STORE if is_away else RULES
         return [change for rule in rules for change in self._judge(rule, figures, now_s)]
 
-    def _judge(self, rule: Rule, figures: Figures, now_s: float) -> list[Change]:
+    def _judge(self, rule: AlarmRule, figures: Figures, now_s: float) -> list[AlarmChange]:
         if rule.has_parts:
             figures = replace(figures, standing=self._standing(rule))
         reading = rule.read(figures)
@@ -511,13 +513,13 @@ class Alarms:
                 changes += self._step(rule, subject, rule.clear_at, now_s)
         return changes
 
-    def _has_room(self, rule: Rule, subject: str) -> bool:
+    def _has_room(self, rule: AlarmRule, subject: str) -> bool:
         # A subject that no real name has was written by someone else with access to the store.
         is_name = len(subject) <= SUBJECT_MAX and subject.isprintable()
         # That nothing can be heard is reported whatever else is active.
         return is_name and (len(self._watched) < ALARMS_MAX or rule in _OF_STORE)
 
-    def _step(self, rule: Rule, subject: str, value: float, now_s: float) -> list[Change]:
+    def _step(self, rule: AlarmRule, subject: str, value: float, now_s: float) -> list[AlarmChange]:
         watched = self._watched[rule.name, subject]
         is_on = watched.alarm is not None
         if not (rule.is_good(value) if is_on else rule.is_bad(value)):
@@ -533,20 +535,20 @@ class Alarms:
             return []
         if watched.alarm is not None:
             del self._watched[rule.name, subject]
-            return [Change(watched.alarm, is_over=True)]
+            return [AlarmChange(watched.alarm, is_over=True)]
         watched.alarm, watched.since_s = _alarm(rule, subject, value, now_s), None
-        return [Change(watched.alarm, is_over=False)]
+        return [AlarmChange(watched.alarm, is_over=False)]
 
-    def _note_figure(self, rule: Rule, subject: str, value: float) -> None:
+    def _note_figure(self, rule: AlarmRule, subject: str, value: float) -> None:
         watched = self._watched.get((rule.name, subject))
         if watched is not None and watched.alarm is not None:
             watched.alarm = msgspec.structs.replace(watched.alarm, now=_shown(rule, value))
 
-    def _standing(self, rule: Rule) -> Collection[str]:
+    def _standing(self, rule: AlarmRule) -> Collection[str]:
         watched = self._watched.items()
         return {subject for (name, subject), w in watched if name == rule.name and w.alarm}
 
-    def _is_told(self, rule: Rule, subject: str) -> bool:
+    def _is_told(self, rule: AlarmRule, subject: str) -> bool:
         """Return whether a part's alarm would only repeat its whole's."""
         whole = self._watched.get((rule.name, rule.whole_of(subject)))
         return whole is not None and whole.alarm is not None
@@ -559,7 +561,7 @@ class Alarms:
         watched.alarm = msgspec.structs.replace(watched.alarm, told_s=now_s)
 
 
-def _alarm(rule: Rule, subject: str, value: float, now_s: float) -> Alarm:
+def _alarm(rule: AlarmRule, subject: str, value: float, now_s: float) -> Alarm:
     shown = _shown(rule, value)
     return Alarm(
         rule=rule.name,
@@ -571,7 +573,7 @@ def _alarm(rule: Rule, subject: str, value: float, now_s: float) -> Alarm:
     )
 
 
-def _shown(rule: Rule, value: float) -> float:
+def _shown(rule: AlarmRule, value: float) -> float:
     return round(value / rule.scale, 1)
 
 
@@ -583,7 +585,7 @@ def action_of(alarm: Alarm) -> str:
     return "" if rule is None else rule.action
 
 
-def _title(rule: Rule, subject: str, shown: float) -> str:
+def _title(rule: AlarmRule, subject: str, shown: float) -> str:
     words = rule.title
     if rule.unit == "ms" and shown >= _SECOND_MS:
         words, shown = words.replace("{value} ms", "{value} s"), round(shown / _SECOND_MS, 1)

@@ -74,7 +74,7 @@ class CreditReport(msgspec.Struct, kw_only=True):
     """How many there are; those beyond a hundred are not listed."""
 
 
-class CutOff(Protocol):
+class CutOffReader(Protocol):
     """Calls of an account that ended because its credit was used up."""
 
     @property
@@ -99,7 +99,7 @@ class Reports(Protocol):
     async def balances(self, account_ids: Sequence[str]) -> Mapping[str, tuple[str, int]]:
         """Return currency and balance in micros of accounts by id."""
 
-    async def cut_off(self, hours: int) -> tuple[Sequence[CutOff], int]:
+    async def cut_off(self, hours: int) -> tuple[Sequence[CutOffReader], int]:
         """Return the accounts whose calls ended for lack of credit, and how many there are."""
 
 

@@ -24,7 +24,7 @@ from gateway.operators import Order
 from gateway.scopes import Scope
 from gateway.stores.editors import may_change, record
 from gateway.stores.mail_outbox import tell_holder
-from gateway.webhooks.events import TEST, Told, event_id
+from gateway.webhooks.events import TEST, QueuedEvent, event_id
 from gateway.webhooks.ports import (
     ENDPOINTS_MAX,
     OLD_SECRET_LIVES,
@@ -32,9 +32,9 @@ from gateway.webhooks.ports import (
     Attempt,
     Delivery,
     DeliveryState,
-    Ended,
     Endpoint,
     EndpointForm,
+    EndReason,
     NotDone,
     called,
 )
@@ -140,7 +140,7 @@ class SqlWebhookEndpoints:
                     sa.update(endpoints).where(_E.id == endpoint_id).values(values)
                 )
             if form.is_disabled:
-                why = Ended.BY_OPERATOR if isinstance(editor, Order) else Ended.BY_OWNER
+                why = EndReason.BY_OPERATOR if isinstance(editor, Order) else EndReason.BY_OWNER
                 await disable(connection, endpoint_id, why, at)
             await record(connection, account_id, editor, Act.WEBHOOK_CHANGED, at, about=endpoint_id)
             changed = await _shown(connection, account_id, endpoint_id, at)
@@ -194,7 +194,7 @@ class SqlWebhookEndpoints:
         """
         at = self._clock()
         named = event_id(TEST, endpoint_id, secrets.token_hex(16))
-        told = Told(account_id, named, TEST, at, data={"account_id": account_id})
+        told = QueuedEvent(account_id, named, TEST, at, data={"account_id": account_id})
         tests = (
             sa.select(deliveries)
             .where(_D.endpoint_id == endpoint_id, _D.type == TEST, _D.created_at > at - _MINUTE)

@@ -165,7 +165,7 @@ OF_OPERATOR: Final = tuple(name for name in EVENT_TYPES if name != CALL_ENDED)
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class QueuedEvent:
     """An event to be queued."""
 
     account_id: str

@@ -34,7 +34,7 @@ class DeliveryState(StrEnum):
     """Given up; it can be sent again on request."""
 
 
-class Ended(StrEnum):
+class EndReason(StrEnum):
     """Why an endpoint is disabled, or a delivery given up without an answer; the value is shown."""
 
     BY_OWNER = "by_owner"
@@ -128,7 +128,7 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class AttemptOutcome:
     """What is recorded about an attempt."""
 
     attempt: Attempt
@@ -140,7 +140,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class EndpointClaim:
     """The exclusive right to send to an endpoint, until a time."""
 
     endpoint: Endpoint
@@ -246,20 +246,20 @@ class Spool(Protocol):
 
     async def claim(
         self, count: int, *, until: datetime, besides: Collection[str], doubtful: int
-    ) -> Sequence[Claim]:
+    ) -> Sequence[EndpointClaim]:
         """Claim endpoints with due deliveries, except those in `besides`.
 
         At most `doubtful` of them are failing or new.
         """
 
-    async def due(self, claim: Claim, count: int) -> Sequence[Delivery]:
+    async def due(self, claim: EndpointClaim, count: int) -> Sequence[Delivery]:
         """Return the due deliveries of a claimed endpoint, longest due first."""
 
-    async def note(self, claim: Claim, delivery: Delivery, outcome: Outcome) -> bool:
+    async def note(self, claim: EndpointClaim, delivery: Delivery, outcome: AttemptOutcome) -> bool:
         """Record an attempt; return False if this claim must send no more to the endpoint."""
 
-    async def abandon(self, claim: Claim, delivery: Delivery, why: Ended) -> None:
+    async def abandon(self, claim: EndpointClaim, delivery: Delivery, why: EndReason) -> None:
         """Give up a delivery whose body cannot be written."""
 
-    async def release(self, claim: Claim) -> None:
+    async def release(self, claim: EndpointClaim) -> None:
         """Let other processes send to the endpoint."""

@@ -17,7 +17,7 @@ import yarl
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from gateway.post.threads import in_thread
-from gateway.webhooks.sender import TIMEOUT_S, Answer
+from gateway.webhooks.sender import TIMEOUT_S, ReceiverAnswer
 from gateway.webhooks.target import Target, is_public
 
 CONNECTIONS_MAX: Final = 128
@@ -102,21 +102,21 @@ class HttpPoster:
         await self._guarded.close()
         await self._trusted.close()
 
-    async def post(self, target: Target, headers: dict[str, str], body: bytes) -> Answer:
+    async def post(self, target: Target, headers: dict[str, str], body: bytes) -> ReceiverAnswer:
         """Post once; raises only if cancelled."""
         session = self._trusted if target.is_trusted else self._guarded
         try:
             url = yarl.URL(target.url)
             # Two parsers that read an address differently would open a way in.
             if (url.host or "").rstrip(".") != target.host:
-                return Answer(None, failure="address form")
+                return ReceiverAnswer(None, failure="address form")
             reply = await session.post(url, data=body, headers=headers, allow_redirects=False)
             # The body is never read, because the receiver chooses its length and pace.
             reply.close()
-            return Answer(reply.status, reply.headers.get("retry-after"))
+            return ReceiverAnswer(reply.status, reply.headers.get("retry-after"))
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             # Our own word: the error's text contains the URL, and perhaps a password.
-            return Answer(None, failure=_word_for(error))
+            return ReceiverAnswer(None, failure=_word_for(error))
 
 
 def _session(

@@ -14,17 +14,17 @@ import structlog
 
 from billing.clock import Clock, utc_now
 from gateway.post.patience import DELAYS_S, Patience
-from gateway.webhooks.events import EVENT_TYPES, Told, event_id
+from gateway.webhooks.events import EVENT_TYPES, QueuedEvent, event_id
 
 _ID_BYTES = 16
 
 log = structlog.get_logger(__name__)
 
 
-class Outbox(Protocol):
+class EventOutbox(Protocol):
     """Where events wait. Raises StoreUnavailableError."""
 
-    async def queue(self, event: Told) -> None:
+    async def queue(self, event: QueuedEvent) -> None:
         """Queue an event for all endpoints that want it."""
 
 
@@ -33,7 +33,7 @@ class WebhookQueue:
 
     def __init__(
         self,
-        outbox: Outbox,
+        outbox: EventOutbox,
         *,
         delays_s: tuple[float, ...] = DELAYS_S,
         clock: Clock = utc_now,
@@ -50,7 +50,7 @@ class WebhookQueue:
             return
         # A fact with a reference has one id, no matter how often and by whom it is reported.
         reference = str(data.get("reference", "")) or secrets.token_hex(_ID_BYTES)
-        told = Told(
+        told = QueuedEvent(
             str(data["account_id"]),
             event_id(name, reference),
             name,

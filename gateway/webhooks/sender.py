@@ -19,7 +19,15 @@ import structlog
 
 from billing.clock import Clock, utc_now
 from database.errors import StoreUnavailableError
-from gateway.webhooks.ports import Attempt, Claim, Delivery, Ended, Endpoint, Outcome, Spool
+from gateway.webhooks.ports import (
+    Attempt,
+    AttemptOutcome,
+    Delivery,
+    Endpoint,
+    EndpointClaim,
+    EndReason,
+    Spool,
+)
 from gateway.webhooks.schedule import Verdict, next_try_at, read_retry_after, verdict_of
 from gateway.webhooks.signature import signed_headers
 from gateway.webhooks.target import Target, UnfitTargetError
@@ -49,7 +57,7 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ReceiverAnswer:
     """What a receiver answered, or why there was no answer."""
 
     status: int | None
@@ -59,7 +67,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Destination:
+class EndpointTarget:
     """Where an endpoint is, and the secrets that sign for it."""
 
     target: Target
@@ -70,11 +78,11 @@ class Destination:
 class Poster(Protocol):
     """Posts over HTTP."""
 
-    async def post(self, target: Target, headers: dict[str, str], body: bytes) -> Answer:
+    async def post(self, target: Target, headers: dict[str, str], body: bytes) -> ReceiverAnswer:
         """Post once, within `TIMEOUT_S`; never raises but when cancelled."""
 
 
-Locate = Callable[[Endpoint], Destination]
+Locate = Callable[[Endpoint], EndpointTarget]
 """Raises UnfitTargetError for an address that must not be sent to, and LookupError if a key for its
 secrets is missing."""
 Write = Callable[[Delivery], Awaitable[bytes]]
@@ -143,7 +151,7 @@ class WebhookSender:
             lane.cancel()
         await asyncio.gather(*lanes, return_exceptions=True)
 
-    async def _lane(self, claim: Claim) -> None:
+    async def _lane(self, claim: EndpointClaim) -> None:
         """Send to one endpoint until nothing is due, it fails or the claim expires."""
         # An outage is logged by the task that opens lanes.
         with contextlib.suppress(StoreUnavailableError):
@@ -166,7 +174,7 @@ class WebhookSender:
                         await self._spool.release(claim)
             await self._spool.release(claim)
 
-    async def _drive(self, claim: Claim) -> None:
+    async def _drive(self, claim: EndpointClaim) -> None:
         last = claim.until - CLAIM + LAST_BEGIN
         at_once = 1 if claim.endpoint.failures else AT_ONCE_MAX
         is_open = True
@@ -183,15 +191,15 @@ class WebhookSender:
                     raise each
             is_open = all(sent)
 
-    async def _send(self, claim: Claim, delivery: Delivery) -> bool:
+    async def _send(self, claim: EndpointClaim, delivery: Delivery) -> bool:
         """Try one delivery and record it; return whether more may be sent to its endpoint."""
         try:
             body = await self._write(delivery)
         except LookupError:
-            await self._spool.abandon(claim, delivery, Ended.FORGOTTEN)
+            await self._spool.abandon(claim, delivery, EndReason.FORGOTTEN)
             return True
         except ValueError:
-            await self._spool.abandon(claim, delivery, Ended.TOO_LONG)
+            await self._spool.abandon(claim, delivery, EndReason.TOO_LONG)
             return True
         at, began_ns = self._clock(), self._clock_ns()
         answer = await self._post(claim.endpoint, delivery, body)
@@ -209,22 +217,22 @@ class WebhookSender:
         reason = answer.failure or ("" if verdict is Verdict.TAKEN else f"status {status}")
         attempt = Attempt(tries, at, status, ms, reason)
         return await self._spool.note(
-            claim, delivery, Outcome(attempt, verdict, again, retry_after)
+            claim, delivery, AttemptOutcome(attempt, verdict, again, retry_after)
         )
 
-    async def _post(self, endpoint: Endpoint, delivery: Delivery, body: bytes) -> Answer:
+    async def _post(self, endpoint: Endpoint, delivery: Delivery, body: bytes) -> ReceiverAnswer:
         try:
             to = self._locate(endpoint)
         except UnfitTargetError as unfit:
             # The address was allowed before, and no longer is.
-            return Answer(None, failure=f"address {unfit.why}")
+            return ReceiverAnswer(None, failure=f"address {unfit.why}")
         # Signed for each attempt, because receivers that check the time refuse an old signature.
         signed = signed_headers(delivery.event_id, self._clock(), body, to.secrets)
         headers = {"content-type": "application/json", "user-agent": "Caller-Webhooks/1", **signed}
         return await self._poster.post(to.target, headers, body)
 
 
-class Tidying:
+class DeliveryTidying:
     """Gives up deliveries that will not be sent; the daily retention deletes what has ended."""
 
     def __init__(self, tidy: Callable[[], Awaitable[int]]) -> None:

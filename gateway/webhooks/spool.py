@@ -22,15 +22,15 @@ from billing.stores.freezes import is_used
 from database.engine import TIMEOUT_S, reading, upsert, writing
 from gateway.settings import Settings
 from gateway.stores.mail_outbox import queue_notice
-from gateway.webhooks.events import CALL_ENDED, OF_ACCOUNTS, OF_OPERATOR, Told, event_id
+from gateway.webhooks.events import CALL_ENDED, OF_ACCOUNTS, OF_OPERATOR, QueuedEvent, event_id
 from gateway.webhooks.ports import (
     OPERATOR,
-    Claim,
+    AttemptOutcome,
     Delivery,
     DeliveryState,
-    Ended,
     Endpoint,
-    Outcome,
+    EndpointClaim,
+    EndReason,
     called,
 )
 from gateway.webhooks.schedule import NEW_FOR, Verdict, is_given_up, rest_of
@@ -65,7 +65,7 @@ _OPERATOR_TYPES: Final = " ".join(OF_OPERATOR)
 _IS_QUEUED: Final = _D.state == DeliveryState.QUEUED
 
 
-def queue_events(connection: sa.Connection, events: Sequence[Told], at: datetime) -> None:
+def queue_events(connection: sa.Connection, events: Sequence[QueuedEvent], at: datetime) -> None:
     """Queue events for the endpoints that want them, within the caller's transaction.
 
     An event that an endpoint already has is not queued again. Raises ValueError for data that are
@@ -106,7 +106,7 @@ def queue_ended_calls(
     # Looked up first, because most accounts have no endpoint.
     listening = _listening(connection, {account_id for _, account_id in ended})
     events = [
-        Told(account_id, event_id(CALL_ENDED, call_id), CALL_ENDED, at, call_id)
+        QueuedEvent(account_id, event_id(CALL_ENDED, call_id), CALL_ENDED, at, call_id)
         for call_id, account_id in ended
         if account_id in listening
     ]
@@ -117,12 +117,12 @@ def queue_ended_calls(
 def queue_news(connection: sa.Connection, news: BookedEvent, at: datetime) -> None:
     """Queue the event about a credit within the transaction that books it."""
     account_id, reference = str(news.data["account_id"]), str(news.data["reference"])
-    told = Told(account_id, event_id(news.name, reference), news.name, at, data=news.data)
+    told = QueuedEvent(account_id, event_id(news.name, reference), news.name, at, data=news.data)
     queue_events(connection, [told], at)
 
 
 def rows_of(
-    event: Told, targets: Sequence[tuple[str, str | None]], at: datetime
+    event: QueuedEvent, targets: Sequence[tuple[str, str | None]], at: datetime
 ) -> Sequence[dict[str, Any]]:
     """Return the rows of an event's deliveries to endpoints (endpoint, account).
 
@@ -166,7 +166,7 @@ class SqlWebhookSpool:
         self._timeout_s = timeout_s
         self._clock = clock
 
-    async def queue(self, event: Told) -> None:
+    async def queue(self, event: QueuedEvent) -> None:
         """Queue an event that belongs to no other change. Raises ValueError as `queue_events`."""
         # Read first, so that SQLite's write lock is not taken if there is no endpoint.
         async with reading(self._engine, self._timeout_s) as connection:
@@ -195,7 +195,7 @@ class SqlWebhookSpool:
 
     async def claim(
         self, count: int, *, until: datetime, besides: Collection[str], doubtful: int
-    ) -> Sequence[Claim]:
+    ) -> Sequence[EndpointClaim]:
         """Claim endpoints with due deliveries, those that have waited longest first.
 
         At most `doubtful` of them are failing or new.
@@ -241,9 +241,9 @@ class SqlWebhookSpool:
                 .values(claimed_until=until)
                 .returning(endpoints)
             )
-            return [Claim(endpoint_in(row, now), until) for row in rows]
+            return [EndpointClaim(endpoint_in(row, now), until) for row in rows]
 
-    async def due(self, claim: Claim, count: int) -> Sequence[Delivery]:
+    async def due(self, claim: EndpointClaim, count: int) -> Sequence[Delivery]:
         """Return the due deliveries of a claimed endpoint, longest due first."""
         query = (
             sa.select(deliveries)
@@ -254,7 +254,7 @@ class SqlWebhookSpool:
         async with reading(self._engine, self._timeout_s) as connection:
             return [delivery_in(row) for row in await connection.execute(query)]
 
-    async def note(self, claim: Claim, delivery: Delivery, outcome: Outcome) -> bool:
+    async def note(self, claim: EndpointClaim, delivery: Delivery, outcome: AttemptOutcome) -> bool:
         """Record an attempt; return False if this claim must send no more to the endpoint."""
         at, attempt = self._clock(), outcome.attempt
         async with writing(self._engine, self._timeout_s) as connection:
@@ -292,7 +292,7 @@ class SqlWebhookSpool:
             return await self._note_endpoint(connection, row, outcome, at)
 
     async def _note_endpoint(
-        self, connection: AsyncConnection, row: _Row, outcome: Outcome, at: datetime
+        self, connection: AsyncConnection, row: _Row, outcome: AttemptOutcome, at: datetime
     ) -> bool:
         """Update an endpoint's failures; after too long, disable it and mail its owner."""
         failures = 0 if outcome.verdict is Verdict.TAKEN else row.failures + 1
@@ -306,7 +306,7 @@ class SqlWebhookSpool:
             is_over = row.account_id is not None and (gone or is_given_up(since, at))
             # Of several attempts in flight only the first disables it and sends the mail.
             if is_over and row.disabled_at is None:
-                why = Ended.GONE if gone else Ended.FAILING
+                why = EndReason.GONE if gone else EndReason.FAILING
                 await disable(connection, row.id, why, at)
                 label = called(row.label, row.url)
                 told = Notice("webhook_disabled", values={"label": label, "why": why})
@@ -314,7 +314,7 @@ class SqlWebhookSpool:
                 return False
         return row.disabled_at is None and rests_until <= at
 
-    async def abandon(self, claim: Claim, delivery: Delivery, why: Ended) -> None:
+    async def abandon(self, claim: EndpointClaim, delivery: Delivery, why: EndReason) -> None:
         """Give up a delivery whose body cannot be written."""
         async with writing(self._engine, self._timeout_s) as connection:
             if await _lock(connection, claim) is None:
@@ -325,7 +325,7 @@ class SqlWebhookSpool:
                 .values(state=DeliveryState.ABANDONED, ended_at=self._clock(), failure=why)
             )
 
-    async def release(self, claim: Claim) -> None:
+    async def release(self, claim: EndpointClaim) -> None:
         """Let other processes send to the endpoint."""
         async with writing(self._engine, self._timeout_s) as connection:
             await connection.execute(
@@ -351,12 +351,15 @@ class SqlWebhookSpool:
         )
         count = 0
         async with reading(self._engine, self._timeout_s) as connection:
-            found = {Ended.DISABLED: list(await connection.scalars(useless)), Ended.TOO_MANY: []}
+            found = {
+                EndReason.DISABLED: list(await connection.scalars(useless)),
+                EndReason.TOO_MANY: [],
+            }
             for endpoint_id in list(await connection.scalars(crowded)):
                 mine = sa.select(_D.id).where(_D.endpoint_id == endpoint_id, _IS_QUEUED)
                 # The newest stay: a receiver that was away for so long asks for the old ones.
                 oldest = mine.order_by(_D.created_at.desc(), _D.id).offset(WAITING_MAX).limit(BATCH)
-                found[Ended.TOO_MANY] += await connection.scalars(oldest)
+                found[EndReason.TOO_MANY] += await connection.scalars(oldest)
         for why, ids in found.items():
             if ids:
                 async with writing(self._engine, self._timeout_s) as connection:
@@ -374,7 +377,9 @@ def _new_operator(connection: AsyncConnection, at: datetime) -> Any:
     return upsert(connection, endpoints).values(id=OPERATOR, types=_OPERATOR_TYPES, **times)
 
 
-async def disable(connection: AsyncConnection, endpoint_id: str, why: Ended, at: datetime) -> None:
+async def disable(
+    connection: AsyncConnection, endpoint_id: str, why: EndReason, at: datetime
+) -> None:
     """Stop queueing and sending; `SqlWebhookSpool.tidy` gives up what is queued."""
     await connection.execute(
         sa.update(endpoints)
@@ -444,7 +449,7 @@ def _fair(
     return chosen
 
 
-async def _lock(connection: AsyncConnection, claim: Claim) -> _Row | None:
+async def _lock(connection: AsyncConnection, claim: EndpointClaim) -> _Row | None:
     """Return a claimed endpoint's row, locked; None if it is gone or another process has it.
 
     Transactions of money that queue events do not wait for this lock.
@@ -453,7 +458,7 @@ async def _lock(connection: AsyncConnection, claim: Claim) -> _Row | None:
     return (await connection.execute(query.with_for_update(key_share=True))).one_or_none()
 
 
-def _after(outcome: Outcome, at: datetime) -> dict[str, Any]:
+def _after(outcome: AttemptOutcome, at: datetime) -> dict[str, Any]:
     if outcome.verdict is Verdict.TAKEN:
         return {"state": DeliveryState.SENT, "ended_at": at, "failure": ""}
     failure = outcome.attempt.reason[:REASON_LENGTH_MAX]

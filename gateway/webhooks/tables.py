@@ -18,7 +18,7 @@ from accounts.personal_data import DELIVERIES_KEPT
 from database.columns import NAMING_CONVENTION, UtcDateTime
 from gateway.app import PersonalRows
 from gateway.stores.people_transactions import Change
-from gateway.webhooks.ports import LABEL_MAX, Ended, called
+from gateway.webhooks.ports import LABEL_MAX, EndReason, called
 from gateway.webhooks.target import URL_CHARS_MAX
 
 DATA_LENGTH_MAX: Final = 16_000
@@ -138,7 +138,7 @@ async def take_webhooks_back(change: Change, begin: datetime) -> Mapping[str, Se
     taken = await change.connection.execute(
         sa.update(endpoints)
         .where(of.account_id == change.holder.account_id, of.set_at >= begin)
-        .values(disabled_at=change.at, disabled_why=Ended.TAKEN_BACK)
+        .values(disabled_at=change.at, disabled_why=EndReason.TAKEN_BACK)
         .returning(of.label, of.url)
     )
     return {"webhooks": [called(*row) for row in taken]}

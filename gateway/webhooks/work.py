@@ -16,7 +16,7 @@ from gateway.stores.secret_keys import secret_keys
 from gateway.webhooks import sender
 from gateway.webhooks.events import CALL_ENDED, body_of
 from gateway.webhooks.ports import OPERATOR, Delivery, Endpoint
-from gateway.webhooks.sender import Answer, Destination, Tidying, WebhookSender
+from gateway.webhooks.sender import DeliveryTidying, EndpointTarget, ReceiverAnswer, WebhookSender
 from gateway.webhooks.signature import SecretMaker, read_secret
 from gateway.webhooks.spool import open_spool
 from gateway.webhooks.target import Target, read_target
@@ -34,24 +34,26 @@ class Locator:
         """Raises SettingsError for a malformed secret."""
         self._private_hosts = settings.webhook_private_hosts
         self._maker = maker
-        self._operator: Destination | None = None
+        self._operator: EndpointTarget | None = None
         if settings.events_url:
             url = settings.events_url.reveal()
             # Trusted at any address, because the operator has set it.
             target = Target(url, (urlsplit(url).hostname or "").rstrip("."), is_trusted=True)
             try:
-                self._operator = Destination(target, [read_secret(settings.events_secret.reveal())])
+                self._operator = EndpointTarget(
+                    target, [read_secret(settings.events_secret.reveal())]
+                )
             except ValueError as error:
                 raise SettingsError(f"CALLER_EVENTS_SECRET: {error}.") from None
 
-    def locate(self, endpoint: Endpoint) -> Destination:
+    def locate(self, endpoint: Endpoint) -> EndpointTarget:
         """Return where an endpoint is. Raises UnfitTargetError, LookupError."""
         if endpoint.id == OPERATOR:
             if self._operator is None:
                 raise LookupError("another process's settings name it")
             return self._operator
         target = read_target(endpoint.url, self._private_hosts)
-        return Destination(
+        return EndpointTarget(
             target, [self._maker.secret(endpoint.id, seed) for seed in endpoint.seeds]
         )
 
@@ -62,7 +64,7 @@ class LatePoster:
     def __init__(self) -> None:
         self._poster: HttpPoster | None = None
 
-    async def post(self, target: Target, headers: dict[str, str], body: bytes) -> Answer:
+    async def post(self, target: Target, headers: dict[str, str], body: bytes) -> ReceiverAnswer:
         """Post once; never raises except when cancelled."""
         if self._poster is None:
             from gateway.webhooks.poster import HttpPoster  # noqa: PLC0415
@@ -96,7 +98,9 @@ class WebhookWork:
         )
         self._tasks = [
             PeriodicTask("send webhooks", self._round, sender.INTERVAL_S),
-            PeriodicTask("tidy webhooks", Tidying(self._spool.tidy).round, sender.TIDY_INTERVAL_S),
+            PeriodicTask(
+                "tidy webhooks", DeliveryTidying(self._spool.tidy).round, sender.TIDY_INTERVAL_S
+            ),
         ]
 
     def start(self) -> None:

@@ -19,13 +19,13 @@ from altcha import v1 as altcha
 
 from gateway.app import PeopleServices
 from gateway.buttons.build import new_proofs
-from gateway.buttons.ports import Change, CodeTry, NewButton, ProofCaller, ProofStart
+from gateway.buttons.ports import ButtonChange, CodeTry, NewButton, ProofCaller, ProofStart
 from gateway.calls.index import CallIndex
 from gateway.calls.no_calls import NoCalls
 from gateway.carriers.twilio.carrier import CARRIER
-from gateway.embed.hours import Hours
-from gateway.embed.keys import Mode, publishable_key
-from gateway.embed.rules import Rules
+from gateway.embed.hours import OpeningHours
+from gateway.embed.keys import KeyMode, publishable_key
+from gateway.embed.rules import ButtonRules
 from gateway.heartbeat.ticker import Ticker
 from gateway.logs.refused_signatures import RefusedSignatures
 from gateway.personal_data.taking_back import TAKING_BACK
@@ -118,7 +118,7 @@ class Shop:
                 label="shop",
                 rules=msgspec.structs.replace(self.button.rules, **rules),
             )
-            assert found is Change.DONE
+            assert found is ButtonChange.DONE
 
     async def pause(self, is_paused: bool = True) -> None:
         async with self.world.stores() as stores:
@@ -130,20 +130,20 @@ class Shop:
 @contextlib.asynccontextmanager
 async def shop_of(world: World, owner: Customer, **changes: Any) -> AsyncIterator[Shop]:
     """Open a shop with a button of its own."""
-    rules = Rules(title="Sales of Example", destination=ECHO, day_cap_micros=5_000_000)
+    rules = ButtonRules(title="Sales of Example", destination=ECHO, day_cap_micros=5_000_000)
     button = NewButton(
         secrets.token_hex(6),
         "shop",
         msgspec.structs.replace(rules, **changes),
-        live_key=publishable_key(Mode.LIVE, secrets.token_bytes(32)),
-        test_key=publishable_key(Mode.TEST, secrets.token_bytes(32)),
+        live_key=publishable_key(KeyMode.LIVE, secrets.token_bytes(32)),
+        test_key=publishable_key(KeyMode.TEST, secrets.token_bytes(32)),
     )
     async with world.stores() as stores:
         buttons = buttons_of(stores)
         for number in (ECHO, TONE):
             await buttons.note_proven(owner.account_id, None, number)
         made = await buttons.make(owner.account_id, None, button)
-        assert made is Change.DONE
+        assert made is ButtonChange.DONE
     async with httpx.AsyncClient(base_url=world.base) as http:
         yield Shop(world, owner, button, http)
 
@@ -293,10 +293,10 @@ async def test_a_key_that_was_turned_at_once_begins_no_call_by_a_token_of_before
                 shop.owner.account_id,
                 None,
                 shop.button.id,
-                new_key=publishable_key(Mode.LIVE, secrets.token_bytes(32)),
+                new_key=publishable_key(KeyMode.LIVE, secrets.token_bytes(32)),
                 ends_at=datetime.now(UTC),
             )
-        assert turned is Change.DONE
+        assert turned is ButtonChange.DONE
         async with shop.call(saved) as late:
             assert await late.refused() == ("button_not_found", 1008)
         await phone.wait_frames(10)
@@ -304,7 +304,7 @@ async def test_a_key_that_was_turned_at_once_begins_no_call_by_a_token_of_before
 
 
 async def test_opening_hours_and_a_frozen_owner_close_it(shop: Shop):
-    await shop.change(hours=Hours(week=((),) * 7))
+    await shop.change(hours=OpeningHours(week=((),) * 7))
     state = await shop.state()
     assert (state["state"], state["opens_at"]) == ("closed", None)
     assert await shop.refusal() == "button_closed"
@@ -341,7 +341,7 @@ async def test_a_call_ends_at_the_budget_to_the_second(shop: Shop):
 
 async def test_two_keys_of_one_button_share_its_budget(shop: Shop):
     await shop.change(day_cap_micros=2 * SECOND_MICROS)
-    turned = publishable_key(Mode.LIVE, secrets.token_bytes(32))
+    turned = publishable_key(KeyMode.LIVE, secrets.token_bytes(32))
     async with shop.world.stores() as stores:
         await buttons_of(stores).turn(
             shop.owner.account_id,

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.embed.rules import Amounts
+from gateway.embed.rules import CallAllowance
 from tests.calls.test_buttons import SECOND_MICROS, Shop, shop_of
 from tests.calls.world import Customer, World, eventually
 
@@ -41,7 +41,7 @@ async def nodes(new_world, own_valkey, tmp_path) -> AsyncIterator[list[World]]:
 async def shops_of(nodes: list[World], **rules: Any) -> AsyncIterator[list[Shop]]:
     """Yield one button, as it is on each node."""
     owner = await nodes[0].new_customer()
-    wide = Amounts(button_hour=1_000, button_day=1_000)
+    wide = CallAllowance(button_hour=1_000, button_day=1_000)
     plain = {"calls_at_once": 100, "amounts": wide}
     async with contextlib.AsyncExitStack() as stack:
         shop = await stack.enter_async_context(shop_of(nodes[0], owner, **plain | rules))
@@ -97,7 +97,7 @@ async def test_fifty_calls_at_once_on_two_nodes_spend_the_budget_and_not_a_secon
 
 
 async def test_fifty_calls_at_once_on_two_nodes_are_no_more_than_the_button_allows(nodes):
-    amounts = Amounts(button_hour=7, button_day=1_000)
+    amounts = CallAllowance(button_hour=7, button_day=1_000)
     async with shops_of(nodes, amounts=amounts, seconds_max=10) as shops:
         saved = await tokens_of(shops, MANY)
         found = await asyncio.gather(*(outcome_of(*each) for each in saved))
@@ -107,7 +107,7 @@ async def test_fifty_calls_at_once_on_two_nodes_are_no_more_than_the_button_allo
 
 
 async def test_tokens_that_begin_no_call_close_nothing(nodes):
-    amounts = Amounts(button_hour=5, button_day=5)
+    amounts = CallAllowance(button_hour=5, button_day=5)
     async with shops_of(nodes, amounts=amounts, calls_at_once=1) as shops:
         saved = await tokens_of(shops, MANY)
         (shop, first), *others = saved

@@ -11,7 +11,7 @@ import pytest
 from openapi_core.exceptions import OpenAPIError
 
 from gateway.call.carrier_status import CarrierState
-from gateway.carriers.twilio.account import Number, Standing, TwilioAccount
+from gateway.carriers.twilio.account import AccountStatus, Number, TwilioAccount
 from gateway.carriers.twilio.hooks import CallHooks
 from gateway.carriers.twilio.rest import TwilioCarrier
 from gateway.ports import DialOrder
@@ -110,7 +110,7 @@ def account_by(url: str, username: str = ACCOUNT) -> TwilioAccount:
 
 async def test_reaching_the_account(api: Document, twilio: TwilioServer) -> None:
     account = account_by(twilio.url)
-    assert await account.standing() == Standing("active", is_trial=False)
+    assert await account.standing() == AccountStatus("active", is_trial=False)
     await account.close()
     assert graded(api, twilio) == ["FetchAccount"]
 
@@ -120,7 +120,7 @@ async def test_reaching_the_account_with_a_standard_key(
 ) -> None:
     twilio.refusals["FetchAccount"] = (401, 20003)
     account = account_by(twilio.url, "SK" + "b" * 32)
-    assert await account.standing() == Standing("", is_trial=False)
+    assert await account.standing() == AccountStatus("", is_trial=False)
     await account.close()
     assert graded(api, twilio) == ["FetchAccount", "CreateCall", "FetchCall", "UpdateCall"]
 

@@ -22,7 +22,7 @@ from gateway.call.carrier_status import CarrierState, CarrierStatus
 from gateway.calls.bridge import Bridge
 from gateway.calls.polling import INTERVAL_BEATS, Polling
 from gateway.calls.reachability import Reachability
-from gateway.calls.services import Services
+from gateway.calls.services import CallServices
 from gateway.carriers.twilio.leg import TwilioLeg
 from gateway.cause import CarrierRefusal
 from gateway.charging.rounds import Metering
@@ -144,8 +144,8 @@ class Stage:
         if not task.cancelled() and (error := task.exception()) is not None:
             self.faults.append(error)
 
-    def services(self, **changes: Any) -> Services:
-        return Services(
+    def services(self, **changes: Any) -> CallServices:
+        return CallServices(
             settings=replace(SETTINGS, **changes),
             gate=self.gate,
             carrier=self.carrier,
@@ -208,7 +208,9 @@ class Stage:
 class Caller:
     """One call: its bridge, and whoever is at both ends of it."""
 
-    def __init__(self, stage: Stage, call_id: str, order: CallOrder, services: Services) -> None:
+    def __init__(
+        self, stage: Stage, call_id: str, order: CallOrder, services: CallServices
+    ) -> None:
         self.stage = stage
         self.browser = RecordingConnection(stage.clock_ns)
         self.carrier = RecordingConnection(stage.clock_ns)

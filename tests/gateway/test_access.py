@@ -24,8 +24,8 @@ from database.engine import TIMEOUT_S, writing
 from gateway.app import PeopleServices
 from gateway.buttons.ports import NewButton
 from gateway.charging.recovery import bring_credits
-from gateway.embed.keys import Mode, publishable_key
-from gateway.embed.rules import Rules
+from gateway.embed.keys import KeyMode, publishable_key
+from gateway.embed.rules import ButtonRules
 from gateway.http.access import Access, DeclaredRoute
 from gateway.http.bearer import key_hash, new_api_key
 from gateway.people.build import new_hasher, new_sessions, new_store
@@ -50,9 +50,9 @@ CALL, PAYMENT = "call-of-alice", "payment-of-alice"
 BUTTON = NewButton(
     "0123456789abcdef01234567",
     "shop",
-    Rules(title="Sales", destination=ECHO, day_cap_micros=10**6),
-    live_key=publishable_key(Mode.LIVE, b"1" * 32),
-    test_key=publishable_key(Mode.TEST, b"2" * 32),
+    ButtonRules(title="Sales", destination=ECHO, day_cap_micros=10**6),
+    live_key=publishable_key(KeyMode.LIVE, b"1" * 32),
+    test_key=publishable_key(KeyMode.TEST, b"2" * 32),
 )
 PARAMETERS = {
     "node": "n1",
@@ -315,7 +315,7 @@ async def test_every_route_lets_in_whom_it_says_and_nobody_else(site):
 
 async def test_no_route_of_visitors_is_open_without_a_key_that_stands(site):
     node, buttons = site.nodes[0], buttons_of(site.stores)
-    turned = publishable_key(Mode.LIVE, b"3" * 32)
+    turned = publishable_key(KeyMode.LIVE, b"3" * 32)
     await buttons.turn(
         "alice", None, BUTTON.id, new_key=turned, ends_at=datetime.now(UTC) + timedelta(days=1)
     )
@@ -323,7 +323,7 @@ async def test_no_route_of_visitors_is_open_without_a_key_that_stands(site):
         if needs is not Access.VISITOR:
             continue
         options = {"json": {}} if method == "POST" else {}
-        wrong = [publishable_key(Mode.LIVE, b"9" * 32), "ck_x", BUTTON.live_key.lower()]
+        wrong = [publishable_key(KeyMode.LIVE, b"9" * 32), "ck_x", BUTTON.live_key.lower()]
         for key in wrong:
             found = await site.ask(node, method, path.replace(BUTTON.live_key, key), **options)
             # The frame is served without a button, and says that there is none.

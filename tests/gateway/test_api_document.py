@@ -24,7 +24,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from websockets.sync.client import connect
 
 from gateway.buttons.ports import NewButton
-from gateway.embed.keys import Mode, publishable_key
+from gateway.embed.keys import KeyMode, publishable_key
 from gateway.http.operation import PREFIX, ApiRoute
 from gateway.openapi import document, operations
 from gateway.scopes import PAGE, Scope
@@ -89,8 +89,8 @@ SPARE = NewButton(
     "fedcba987654321001234567",
     "spare",
     BUTTON.rules,
-    live_key=publishable_key(Mode.LIVE, b"3" * 32),
-    test_key=publishable_key(Mode.TEST, b"4" * 32),
+    live_key=publishable_key(KeyMode.LIVE, b"3" * 32),
+    test_key=publishable_key(KeyMode.TEST, b"4" * 32),
 )
 """Whose key may be turned: visitors come by that of the other."""
 ONCE = "a-webhook-that-stays"

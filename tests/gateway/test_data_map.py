@@ -19,7 +19,7 @@ from billing.ports import SpendCap
 from gateway import settings
 from gateway.buttons.challenge_store import RedisChallenges
 from gateway.buttons.era_store import RedisButtonEras
-from gateway.buttons.ports import Spent
+from gateway.buttons.ports import SolutionVerdict
 from gateway.buttons.proof_code_store import RedisProofCodes
 from gateway.buttons.visitor_refusal_store import RedisVisitorRefusals
 from gateway.call.ghost import Ghost
@@ -188,7 +188,7 @@ async def used(gate, client, operator):
     solved = altcha.Payload(
         given.algorithm, given.challenge, number.number, given.salt, given.signature
     )
-    assert await challenges.spend("b1", "192.0.2.1", solved.to_base64()) is Spent.RIGHT
+    assert await challenges.spend("b1", "192.0.2.1", solved.to_base64()) is SolutionVerdict.RIGHT
     await RedisWishes(client, secret="s").keep("wish", b"fingerprint")
     await RedisButtonEras(client).end("b1")
     await RedisVisitorRefusals(client).add({("b1", "2026-11-28", Reason.BUSY): 1})

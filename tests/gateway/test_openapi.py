@@ -14,7 +14,7 @@ from gateway.http.problems import problem
 from gateway.openapi import codes_of, document, operations
 from gateway.problems import PROBLEMS
 from gateway.scopes import Scope
-from gateway.webhooks.ports import REPLAYED_MAX, Ended
+from gateway.webhooks.ports import REPLAYED_MAX, EndReason
 
 DOCUMENT = document()
 SCHEMAS = DOCUMENT["components"]["schemas"]
@@ -155,8 +155,13 @@ def test_nothing_is_told_by_a_name_of_the_source():
     for name in ("ButtonView", "OneButtonView"):
         assert f" {USAGE_DAYS}," in SCHEMAS[name]["properties"]["usage"]["description"]
     why = SCHEMAS["WebhookView"]["properties"]["disabled_why"]["description"]
-    of_deliveries = {Ended.DISABLED, Ended.TOO_MANY, Ended.TOO_LONG, Ended.FORGOTTEN}
-    assert {each for each in Ended if f"`{each}`" in why} == set(Ended) - of_deliveries
+    of_deliveries = {
+        EndReason.DISABLED,
+        EndReason.TOO_MANY,
+        EndReason.TOO_LONG,
+        EndReason.FORGOTTEN,
+    }
+    assert {each for each in EndReason if f"`{each}`" in why} == set(EndReason) - of_deliveries
 
 
 @pytest.mark.parametrize("code", PROBLEMS)

@@ -14,7 +14,7 @@ from playwright.async_api import Browser, Page, expect
 
 from billing.statement import CallLine, StatementLine
 from gateway.buttons.ports import DayUsage, NewButton, ProvenDestination
-from gateway.embed.hours import Hours
+from gateway.embed.hours import OpeningHours
 from gateway.http.app import create_app
 from gateway.own_keys import NewKey
 from gateway.scopes import PAGE
@@ -267,7 +267,7 @@ async def test_the_pages_of_buttons_are_accessible(
     browser: Browser, site: Site, options: dict[str, Any]
 ) -> None:
     site.world.add()
-    kept = rules(hours=Hours(week=((),) * 7, holidays=(AT.date(),)))
+    kept = rules(hours=OpeningHours(week=((),) * 7, holidays=(AT.date(),)))
     button = NewButton("0" * 24, "shop", kept, LIVE, TEST)
     site.buttons.kept[button.id] = button_of(button)
     site.buttons.used[button.id] = [DayUsage(site.world.now.date(), 3, 2, 3_700, UNIT)]

@@ -9,7 +9,7 @@ import pytest
 from gateway.calls.traced_tokens import REQUEST, TracedTokens
 from gateway.telemetry import spans
 from gateway.telemetry.otlp import Encoder
-from gateway.telemetry.spans import ATTRIBUTES, EVENTS, SPANS, Span
+from gateway.telemetry.spans import ATTRIBUTES, EVENTS, SPANS, TraceSpan
 from gateway.telemetry.tracer import Tracer
 from simulators.carrier.faults import FaultPlan, RestFault
 from tests.gateway.telemetry.collector import Received, read
@@ -24,7 +24,7 @@ class TracedWorld(World):
     """A world whose calls are traced; the web's part is played by `asks`."""
 
     def _compose(self) -> None:
-        self.ended: list[Span] = []
+        self.ended: list[TraceSpan] = []
         self.tracer = Tracer(
             self.ended.append,
             ratio=1.0,

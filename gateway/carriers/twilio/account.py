@@ -32,7 +32,7 @@ _LISTED_MAX: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class AccountStatus:
     """What Twilio says of an account."""
 
     status: str
@@ -62,7 +62,7 @@ class TwilioAccount:
         self._client = connect(base_url, account_sid, username, password, timeout_s)
         self._has_key = username != account_sid
 
-    async def standing(self) -> Standing:
+    async def standing(self) -> AccountStatus:
         """Check address and credentials; return what the account is. Raises CarrierError.
 
         A Standard API key may place calls but not read the account (Twilio error 20003), and a
@@ -77,8 +77,8 @@ class TwilioAccount:
             # An invalid key may do nothing at all.
             if len(missing) == len(CALL_RIGHTS):
                 raise
-            return Standing("", is_trial=False, missing=missing)
-        return Standing(str(account.status), is_trial=account.type == "Trial")
+            return AccountStatus("", is_trial=False, missing=missing)
+        return AccountStatus(str(account.status), is_trial=account.type == "Trial")
 
     async def _missing(self) -> tuple[str, ...]:
         """Try what calls need, on nothing; return the rights that the key lacks."""

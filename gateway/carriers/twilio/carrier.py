@@ -19,7 +19,7 @@ from gateway.carriers.twilio.configuration import (
     is_genuine,
     require,
 )
-from gateway.setup_steps import Question, Step
+from gateway.setup_steps import Question, SetupStep
 
 if TYPE_CHECKING:
     from gateway.carriers.callbacks import Callbacks
@@ -158,8 +158,8 @@ CARRIER: Final = CarrierAdapter(
     origin_fault=_origin_fault,
     needs_https=is_genuine,
     steps=(
-        Step("The carrier", ACCOUNT, _check_account),
-        Step("The number", NUMBER, _check_number),
+        SetupStep("The carrier", ACCOUNT, _check_account),
+        SetupStep("The number", NUMBER, _check_number),
     ),
     price_list=_price_list,
     high_risk_list=_high_risk_list,

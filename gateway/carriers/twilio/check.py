@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from gateway.carriers.twilio.account import NUMBER_RIGHTS, Number, Standing, TwilioAccount
+from gateway.carriers.twilio.account import NUMBER_RIGHTS, AccountStatus, Number, TwilioAccount
 from gateway.carriers.twilio.configuration import api_origin
 from gateway.carriers.twilio.dialing import Country, TwilioDialing
 from gateway.carriers.twilio.lists import build_reader
@@ -98,7 +98,7 @@ def refused(error: CarrierError, *, by_key: bool) -> str:
     return f"{error} Check CALLER_CARRIER_URL{status}, and whether this machine reaches it."
 
 
-def account_finding(standing: Standing) -> Finding:
+def account_finding(standing: AccountStatus) -> Finding:
     """Assess the account's state."""
     # A Standard API key may place calls, but not read the account (Twilio error 20003).
     if standing.missing:

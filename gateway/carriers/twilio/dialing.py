@@ -38,7 +38,7 @@ class Country(msgspec.Struct, frozen=True):
     """All its other numbers."""
 
 
-class _CountriesPage(msgspec.Struct):
+class _PermissionsPage(msgspec.Struct):
     content: list[Country]
     meta: Meta
 
@@ -62,7 +62,7 @@ class TwilioDialing:
     async def countries(self) -> Sequence[Country]:
         """Return all countries, in Twilio's order. Raises CarrierError."""
         found: list[Country] = []
-        async for page in self._reader.pages(f"{_COUNTRIES}?PageSize=1000", _CountriesPage):
+        async for page in self._reader.pages(f"{_COUNTRIES}?PageSize=1000", _PermissionsPage):
             found += page.content
             if len(found) > COUNTRIES_MAX:
                 raise self._reader.nonsense()

@@ -29,7 +29,7 @@ _SPACES: Final = re.compile(r"\s+")
 _WORDS: Final = read_words("carrier")
 
 
-class Told(StrEnum):
+class CallerSentence(StrEnum):
     """The sentence for a caller, by its name in the words of each language."""
 
     NUMBER = auto()
@@ -59,7 +59,7 @@ class Meaning:
     """What it says of the account or the call, for the operator."""
     do: str
     """The operator's next step."""
-    told: Told
+    told: CallerSentence
 
 
 _CONSOLE: Final = "Twilio's console"
@@ -89,7 +89,12 @@ _FORMAT: Final = Cause.INVALID_NUMBER_FORMAT
 _UNREACHED: Final = Cause.GATEWAY_DOWN
 _SOUND: Final = Cause.BEARERCAPABILITY_NOTAVAIL
 
-_OUT, _OWN, _TRIAL, _NO_SOUND = Told.OUT_OF_SERVICE, Told.OWN_NUMBER, Told.TRIAL, Told.NO_SOUND
+_OUT, _OWN, _TRIAL, _NO_SOUND = (
+    CallerSentence.OUT_OF_SERVICE,
+    CallerSentence.OWN_NUMBER,
+    CallerSentence.TRIAL,
+    CallerSentence.NO_SOUND,
+)
 
 MEANINGS: Final[Mapping[int, Meaning]] = {
     # The account.
@@ -101,7 +106,7 @@ MEANINGS: Final[Mapping[int, Meaning]] = {
         " profile, 3 with that of an individual.",
         f"Have a business profile approved: {_CONSOLE}, Trust Hub. Until then set CALLER_CALLS_MAX"
         " to what the account allows.",
-        Told.LINES,
+        CallerSentence.LINES,
     ),
     10005: Meaning(
         _DOWN, "Voice calls are disabled for the account.", "Ask Twilio's support why.", _OUT
@@ -138,16 +143,16 @@ MEANINGS: Final[Mapping[int, Meaning]] = {
         Cause.SWITCH_CONGESTION,
         "Too many requests at once; Twilio did not process this one.",
         "Nothing: it is retried. If it keeps happening, place fewer calls at once.",
-        Told.OVERLOADED,
+        CallerSentence.OVERLOADED,
     ),
-    20500: Meaning(_DOWN, "Twilio failed.", _STATUS, Told.FAULT),
-    20503: Meaning(_DOWN, "Twilio's service is not available.", _STATUS, Told.FAULT),
+    20500: Meaning(_DOWN, "Twilio failed.", _STATUS, CallerSentence.FAULT),
+    20503: Meaning(_DOWN, "Twilio's service is not available.", _STATUS, CallerSentence.FAULT),
     # The trial.
     13805: Meaning(
         Cause.ALLOTTED_TIMEOUT,
         "A trial account's call ends after 10 minutes.",
         _UPGRADE,
-        Told.TOO_LONG,
+        CallerSentence.TOO_LONG,
     ),
     21219: Meaning(_BARRED, "A trial account calls verified numbers only.", _VERIFY, _TRIAL),
     573002: Meaning(
@@ -182,21 +187,29 @@ MEANINGS: Final[Mapping[int, Meaning]] = {
     21213: Meaning(_ACCOUNT, "CALLER_CALLER_ID is missing.", _SID, _OWN),
     21606: Meaning(_ACCOUNT, "CALLER_CALLER_ID cannot place calls.", _SID, _OWN),
     # The number that is called.
-    13223: Meaning(_FORMAT, "The number is not E.164.", _NOTHING, Told.NUMBER),
-    13224: Meaning(_UNKNOWN, "Twilio cannot reach the number.", _NOTHING, Told.NUMBER),
-    13226: Meaning(_FORMAT, "The number has no known country code.", _NOTHING, Told.NUMBER),
-    21201: Meaning(_FORMAT, "No number was given.", _BUG, Told.NUMBER),
-    21211: Meaning(_FORMAT, "The number is not valid.", _NOTHING, Told.NUMBER),
-    21214: Meaning(_UNKNOWN, "The number cannot be reached.", _NOTHING, Told.NUMBER),
-    21217: Meaning(_FORMAT, "The number does not seem to be valid.", _NOTHING, Told.NUMBER),
-    21401: Meaning(_FORMAT, "The number is not valid.", _NOTHING, Told.NUMBER),
+    13223: Meaning(_FORMAT, "The number is not E.164.", _NOTHING, CallerSentence.NUMBER),
+    13224: Meaning(_UNKNOWN, "Twilio cannot reach the number.", _NOTHING, CallerSentence.NUMBER),
+    13226: Meaning(
+        _FORMAT, "The number has no known country code.", _NOTHING, CallerSentence.NUMBER
+    ),
+    21201: Meaning(_FORMAT, "No number was given.", _BUG, CallerSentence.NUMBER),
+    21211: Meaning(_FORMAT, "The number is not valid.", _NOTHING, CallerSentence.NUMBER),
+    21214: Meaning(_UNKNOWN, "The number cannot be reached.", _NOTHING, CallerSentence.NUMBER),
+    21217: Meaning(
+        _FORMAT, "The number does not seem to be valid.", _NOTHING, CallerSentence.NUMBER
+    ),
+    21401: Meaning(_FORMAT, "The number is not valid.", _NOTHING, CallerSentence.NUMBER),
     # What may be called.
-    13225: Meaning(_BARRED, "Twilio blocks the number.", _SCREENED, Told.BLOCKED),
-    13227: Meaning(_BARRED, "The country is switched off.", _GEO, Told.DESTINATION),
-    21202: Meaning(_BARRED, "The number is a premium one.", _SCREENED, Told.BLOCKED),
-    21203: Meaning(_BARRED, "International calls are switched off.", _GEO, Told.DESTINATION),
-    21215: Meaning(_BARRED, "The country or range is switched off.", _GEO, Told.DESTINATION),
-    21216: Meaning(_BARRED, "Twilio blocks the number.", _SCREENED, Told.BLOCKED),
+    13225: Meaning(_BARRED, "Twilio blocks the number.", _SCREENED, CallerSentence.BLOCKED),
+    13227: Meaning(_BARRED, "The country is switched off.", _GEO, CallerSentence.DESTINATION),
+    21202: Meaning(_BARRED, "The number is a premium one.", _SCREENED, CallerSentence.BLOCKED),
+    21203: Meaning(
+        _BARRED, "International calls are switched off.", _GEO, CallerSentence.DESTINATION
+    ),
+    21215: Meaning(
+        _BARRED, "The country or range is switched off.", _GEO, CallerSentence.DESTINATION
+    ),
+    21216: Meaning(_BARRED, "Twilio blocks the number.", _SCREENED, CallerSentence.BLOCKED),
     # What we ask for.
     11100: Meaning(_UNREACHED, "One of our addresses is malformed.", _ORIGIN, _OUT),
     20001: Meaning(_DOWN, "A parameter is unknown or wrong.", _BUG, _OUT),
@@ -253,7 +266,7 @@ MEANINGS: Final[Mapping[int, Meaning]] = {
         Cause.ALLOTTED_TIMEOUT,
         "The call reached Twilio's time limit.",
         "Nothing; CALLER_CALL_DURATION_MAX_S ends calls sooner, with a warning.",
-        Told.TOO_LONG,
+        CallerSentence.TOO_LONG,
     ),
 }
 """By Twilio's code."""
@@ -267,7 +280,7 @@ _TRIAL_RULE: Final = Meaning(
 _REFUSED_CREDENTIALS: Final = Meaning(
     _DOWN, "Twilio does not accept the credentials.", _CREDENTIALS, _OUT
 )
-_FAILED: Final = Meaning(_DOWN, "Twilio failed.", _STATUS, Told.FAULT)
+_FAILED: Final = Meaning(_DOWN, "Twilio failed.", _STATUS, CallerSentence.FAULT)
 _OTHER: Final = Meaning(
     Cause.CALL_REJECTED,
     "Twilio gives a reason that is not listed here.",

@@ -77,7 +77,7 @@ class FigureRow:
 
 
 @dataclass(frozen=True, slots=True)
-class CallPage:
+class OneCallPage:
     """All about one call."""
 
     template: ClassVar[str] = "call.html"

@@ -14,11 +14,11 @@ from urllib.parse import urlencode
 
 from billing.cdr import CallFilter, EndedBy
 from gateway.call.number import DIGITS_MIN
-from gateway.calls.outcome import Outcome, causes_of
+from gateway.calls.outcome import CallOutcome, causes_of
 
 DIGITS_MAX: Final = DIGITS_MIN - 1
 """Most digits of a part of a number."""
-OUTCOMES: Final = tuple(each for each in Outcome if each is not Outcome.LIVE)
+OUTCOMES: Final = tuple(each for each in CallOutcome if each is not CallOutcome.LIVE)
 ENDED_BY: Final[tuple[EndedBy, ...]] = get_args(EndedBy)
 _CHARS_MAX: Final = 64
 
@@ -87,8 +87,8 @@ def filter_of(query: CallQuery) -> tuple[CallFilter, Mapping[str, str]]:
         since=begin,
         until=None if end is None else end + timedelta(days=1),
         digits=digits,
-        answered=None if outcome is None else outcome is Outcome.ANSWERED,
-        causes=frozenset() if outcome in (None, Outcome.ANSWERED) else causes_of(outcome),
+        answered=None if outcome is None else outcome is CallOutcome.ANSWERED,
+        causes=frozenset() if outcome in (None, CallOutcome.ANSWERED) else causes_of(outcome),
         ended_by=ended_by,
     )
     return asked, errors

@@ -28,7 +28,7 @@ from gateway.cause import Cause
 from gateway.errors import RequestRefusedError
 from gateway.http.access import DeclaredRoute
 from gateway.http.sessions import SignedIn
-from gateway.http.site.call_pages import CallFacts, CallLineRow, CallPage, CallsPage, FigureRow
+from gateway.http.site.call_pages import CallFacts, CallLineRow, CallsPage, FigureRow, OneCallPage
 from gateway.http.site.call_query import ENDED_BY, OUTCOMES, filter_of, read_query
 from gateway.http.site.door import CALLS, Door, cursor_in
 from gateway.http.site.receipts import per_minute_of, steps_of
@@ -128,7 +128,7 @@ class CallPages:
         opened = call.opened
         per_minute, connect_fee = per_minute_of(opened.rate, opened.currency)
         is_over = isinstance(call, CallRecord) and call.closed is not None
-        page = CallPage(
+        page = OneCallPage(
             call=_facts(call),
             answered_at=_closed(call, "answered_at"),
             ended_at=_closed(call, "ended_at"),

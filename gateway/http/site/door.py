@@ -24,8 +24,8 @@ from gateway.http.sessions import SignedIn
 from gateway.http.site.countries import names_of
 from gateway.http.site.forms import (
     AnsweredBeforeError,
-    Outcome,
-    Sending,
+    FormOutcome,
+    ReceivedForm,
     SentForms,
     owner_of,
     receive_form,
@@ -219,7 +219,7 @@ class Door:
         For what proves something once only, such as a code: the second press finds it used up.
         Raises AnsweredBeforeError.
         """
-        sending: Sending | None = getattr(request.state, "sending", None)
+        sending: ReceivedForm | None = getattr(request.state, "sending", None)
         outcome = None if sending is None else await sending.outcome_soon()
         if outcome is not None:
             raise AnsweredBeforeError(outcome)
@@ -256,7 +256,7 @@ class Door:
             with undertaken() as work:
                 if self.forms is not None:
                     session = self.holders.cookies.session(request)
-                    request.state.sending = Sending(self.forms, work, session)
+                    request.state.sending = ReceivedForm(self.forms, work, session)
                 try:
                     return await self._answered(request, handler)
                 except RequestRefusedError as error:
@@ -283,7 +283,7 @@ class Door:
         except AnsweredBeforeError as error:
             response = _again(error.outcome)
         except FormSentBeforeError:
-            sending: Sending = request.state.sending
+            sending: ReceivedForm = request.state.sending
             if (outcome := await sending.outcome_soon()) is None:
                 raise
             response = _again(outcome)
@@ -302,7 +302,7 @@ class Door:
         If it has changed nothing, it may be a repeat whose first copy has ended its session: then
         it gets that one's answer.
         """
-        sending: Sending | None = getattr(request.state, "sending", None)
+        sending: ReceivedForm | None = getattr(request.state, "sending", None)
         if sending is None or not isinstance(response, SeeOther):
             return response
         if sending.may_be_overtaken:
@@ -310,7 +310,7 @@ class Door:
             outcome = await sending.outcome_soon() if is_over else None
             return response if outcome is None else _again(outcome)
         cookies = tuple(response.headers.getlist("set-cookie"))
-        await sending.led_to(Outcome(response.headers["location"], response.said, cookies))
+        await sending.led_to(FormOutcome(response.headers["location"], response.said, cookies))
         return response
 
     async def _of_sent_form(self, request: Request, code: str, status: int) -> Response:
@@ -332,7 +332,7 @@ class Door:
         return self.show(request, page, status=status, headers=headers)
 
 
-def _again(outcome: Outcome) -> SeeOther:
+def _again(outcome: FormOutcome) -> SeeOther:
     """Return the answer that a form was given before."""
     response = SeeOther(outcome.path, outcome.said)
     for cookie in outcome.cookies:

@@ -103,7 +103,7 @@ class SentForms(Protocol):
         """
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class FormOutcome(msgspec.Struct, frozen=True):
     """The result of a form: the page to go to, and what it says."""
 
     path: str
@@ -115,13 +115,13 @@ class Outcome(msgspec.Struct, frozen=True):
 class AnsweredBeforeError(Exception):
     """The form was received before, and its result is known."""
 
-    def __init__(self, outcome: Outcome) -> None:
+    def __init__(self, outcome: FormOutcome) -> None:
         super().__init__()
         self.outcome: Final = outcome
 
 
 @dataclass(slots=True)
-class Sending:
+class ReceivedForm:
     """One form that is being received."""
 
     forms: SentForms
@@ -157,7 +157,7 @@ class Sending:
 
         self.work.along = note
 
-    async def outcome_soon(self) -> Outcome | None:
+    async def outcome_soon(self) -> FormOutcome | None:
         """Return the result of the same form received a moment before; None if there is none.
 
         After a double click the browser shows the second answer, which comes first.
@@ -168,20 +168,20 @@ class Sending:
             await asyncio.sleep(_LOOK_S)
         return None
 
-    async def _outcome(self) -> Outcome | None:
+    async def _outcome(self) -> FormOutcome | None:
         with suppress(StoreUnavailableError, msgspec.MsgspecError):
             # In this order: results with cookies are stored first, and the session needs them.
             place = await self.forms.outcome(self._digest) if self._digest else None
             answer = await self.forms.answer(self._proof) if self._proof else None
             kept = answer or place
-            return None if kept is None else msgspec.json.decode(kept, type=Outcome)
+            return None if kept is None else msgspec.json.decode(kept, type=FormOutcome)
         return None
 
-    async def led_to(self, outcome: Outcome) -> None:
+    async def led_to(self, outcome: FormOutcome) -> None:
         """Store the result of a form that has changed something."""
         if not self._digest or not self.work.may_be_done:
             return
-        place = msgspec.json.encode(Outcome(outcome.path, outcome.said))
+        place = msgspec.json.encode(FormOutcome(outcome.path, outcome.said))
         with suppress(StoreUnavailableError):
             if not outcome.cookies:
                 await self.forms.keep(self._digest, place)
@@ -209,7 +209,7 @@ async def read_form(request: Request, kind: type[_F]) -> _F:
         owner = owner_of(request)
         if owner and fields.get(OWNER, owner) != owner:
             raise RequestRefusedError("form_of_another_account")
-        sending: Sending | None = getattr(request.state, "sending", None)
+        sending: ReceivedForm | None = getattr(request.state, "sending", None)
         if sending is not None and _is_known(fields):
             path = request.url.path
             sending.receive(path, body)
@@ -224,7 +224,7 @@ async def read_form(request: Request, kind: type[_F]) -> _F:
 
 async def receive_form(request: Request) -> None:
     """Note which form came with a session that is over, which the same form may have ended."""
-    sending: Sending | None = getattr(request.state, "sending", None)
+    sending: ReceivedForm | None = getattr(request.state, "sending", None)
     with suppress(RequestRefusedError, ValueError):
         body = await read_body(request, FORM_BYTES_MAX)
         if sending is not None and _is_known(_fields(request, body)):

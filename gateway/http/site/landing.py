@@ -17,7 +17,7 @@ from gateway.calls.rate_table import Countries, RateTable
 from gateway.http.access import DeclaredRoute
 from gateway.http.site.door import PHONE, Door, language_of, see
 from gateway.http.site.landing_pages import LandingPage
-from gateway.http.site.rate_pages import CountryRow
+from gateway.http.site.rate_pages import CountryRates
 from gateway.http.site.rendering import CONTENT_SECURITY_POLICY
 from gateway.http.site.words import best_country
 
@@ -60,7 +60,7 @@ class LandingPages:
         headers = _BUTTON_HEADERS if self.button else None
         return self.door.pages.render(page, language_of(request), headers=headers)
 
-    def _rows(self, request: Request, countries: Countries) -> list[CountryRow]:
+    def _rows(self, request: Request, countries: Countries) -> list[CountryRates]:
         own = best_country(request.headers.get("accept-language", ""))
         rows = []
         for code in dict.fromkeys((own, *self.home_countries)):
@@ -68,5 +68,5 @@ class LandingPages:
             rates = [each.rate for each in countries.get(code, ()) if not each.is_closed]
             if rates:
                 price = format_money(rates[0].per_minute_micros, self.currency)
-                rows.append(CountryRow(code, price))
+                rows.append(CountryRates(code, price))
         return rows[:COUNTRIES_SHOWN]

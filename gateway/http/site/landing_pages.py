@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from gateway.http.site.rate_pages import CountryRow
+from gateway.http.site.rate_pages import CountryRates
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,7 @@ class LandingPage:
     template: ClassVar[str] = "landing.html"
     is_open: bool
     """Whether people can sign up themselves."""
-    countries: Sequence[CountryRow]
+    countries: Sequence[CountryRates]
     """What calls cost where the reader is, and where most calls go; may be empty."""
     button: str = ""
     """Publishable key of the button that is shown; empty for none."""

@@ -29,7 +29,7 @@ class RateRow:
 
 
 @dataclass(frozen=True, slots=True)
-class CountryRow:
+class CountryRates:
     """A country in the list of all."""
 
     code: str
@@ -44,7 +44,7 @@ class RatesPage:
     template: ClassVar[str] = "rates.html"
     credit: str
     """The amount that minutes are shown for, as money."""
-    countries: Sequence[CountryRow]
+    countries: Sequence[CountryRates]
     country: str = ""
     """The requested one; empty for none."""
     rates: Sequence[RateRow] = ()

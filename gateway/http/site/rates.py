@@ -23,7 +23,7 @@ from gateway.http.access import DeclaredRoute
 from gateway.http.site.countries import in_words, sort_key
 from gateway.http.site.door import Door, language_of
 from gateway.http.site.forms import NumberFields, read_form
-from gateway.http.site.rate_pages import CountryRow, RateRow, RatesPage
+from gateway.http.site.rate_pages import CountryRates, RateRow, RatesPage
 from gateway.http.velocity import address_of
 from gateway.limits.velocity import rate_uses, refuse
 from gateway.ports import Velocity
@@ -123,11 +123,11 @@ class RatesPages:
         )
         return self.door.show(request, page, status=status)
 
-    def _country(self, code: str, groups: Sequence[RateGroup]) -> CountryRow:
+    def _country(self, code: str, groups: Sequence[RateGroup]) -> CountryRates:
         open_groups = [each for each in groups if not each.is_closed]
         # The cheapest comes first.
         price = open_groups[0].rate.per_minute_micros if open_groups else None
-        return CountryRow(code, "" if price is None else format_money(price, self.currency))
+        return CountryRates(code, "" if price is None else format_money(price, self.currency))
 
     def _row(self, group: RateGroup, country: str, language: str) -> RateRow:
         rate = group.rate

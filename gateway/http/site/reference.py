@@ -23,11 +23,11 @@ from gateway.http.site.door import Door
 from gateway.http.site.reference_pages import (
     Entry,
     Field,
-    Line,
+    OperationLine,
     OperationPage,
     ReferencePage,
-    Refusal,
-    Shape,
+    RefusalRow,
+    SchemaShape,
 )
 
 REFERENCE: Final = "/docs/api"
@@ -91,7 +91,7 @@ class Reader:
 
     def index(self) -> ReferencePage:
         """Return the page of all operations."""
-        groups: dict[str, list[Line]] = {tag["name"]: [] for tag in self._document["tags"]}
+        groups: dict[str, list[OperationLine]] = {tag["name"]: [] for tag in self._document["tags"]}
         for line, spec in self._specs.values():
             groups[spec["tags"][0]].append(line)
         return ReferencePage(self._document["info"]["description"], [*groups.items()])
@@ -106,7 +106,7 @@ class Reader:
         entry = self._entry(*self._specs[name], origin)
         return OperationPage(entry, self._reached([entry.body, *entry.answers]))
 
-    def _entry(self, line: Line, spec: Mapping[str, Any], origin: str) -> Entry:
+    def _entry(self, line: OperationLine, spec: Mapping[str, Any], origin: str) -> Entry:
         body = _shapes_in(_content(spec.get("requestBody", {})))
         (status, answer), *_ = spec["responses"].items()
         scopes = [scope for each in spec["security"] for scope in each["key"]]
@@ -126,9 +126,9 @@ class Reader:
             example=self._example(line, spec, origin),
         )
 
-    def _reached(self, names: Sequence[str]) -> Sequence[Shape]:
+    def _reached(self, names: Sequence[str]) -> Sequence[SchemaShape]:
         """Return shapes, and those of their fields."""
-        found: dict[str, Shape] = {}
+        found: dict[str, SchemaShape] = {}
         left = [name for name in names if name]
         while left:
             name = left.pop(0)
@@ -137,24 +137,24 @@ class Reader:
                 left += [each.shape for each in found[name].fields if each.shape]
         return [*found.values()]
 
-    def _shape(self, name: str) -> Shape:
+    def _shape(self, name: str) -> SchemaShape:
         schema = self._schemas[name]
         needed = schema.get("required", ())
         fields = [
             _field(each, spec, spec.get("description", ""), each in needed)
             for each, spec in schema.get("properties", {}).items()
         ]
-        return Shape(name, schema["description"], fields, schema.get("enum", ()))
+        return SchemaShape(name, schema["description"], fields, schema.get("enum", ()))
 
-    def _refusals(self, responses: Mapping[str, Any]) -> Iterator[Refusal]:
+    def _refusals(self, responses: Mapping[str, Any]) -> Iterator[RefusalRow]:
         for status, spec in responses.items():
             if "$ref" in spec:
                 code = spec["$ref"].rpartition("/")[2]
                 spec = self._document["components"]["responses"][code]  # noqa: PLW2901
             for code, words in _REFUSAL.findall(spec["description"]):
-                yield Refusal(status, code, words)
+                yield RefusalRow(status, code, words)
 
-    def _example(self, line: Line, spec: Mapping[str, Any], origin: str) -> str:
+    def _example(self, line: OperationLine, spec: Mapping[str, Any], origin: str) -> str:
         parameters = spec.get("parameters", ())
         needed = {each["name"]: each["schema"] for each in parameters if each["required"]}
         query = [
@@ -190,8 +190,8 @@ class Reader:
         return plain.get(schema["type"], "…" * schema.get("minLength", 1))
 
 
-def _line(method: str, path: str, spec: Mapping[str, Any]) -> Line:
-    return Line(spec["operationId"], method.upper(), path, spec["summary"])
+def _line(method: str, path: str, spec: Mapping[str, Any]) -> OperationLine:
+    return OperationLine(spec["operationId"], method.upper(), path, spec["summary"])
 
 
 def _content(spec: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -21,7 +21,7 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class SchemaShape:
     """The structure of a body or an answer."""
 
     name: str
@@ -32,7 +32,7 @@ class Shape:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class RefusalRow:
     """Why a request may be refused."""
 
     status: str
@@ -41,7 +41,7 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class OperationLine:
     """One operation among the others."""
 
     name: str
@@ -54,7 +54,7 @@ class Line:
 class Entry:
     """One operation."""
 
-    line: Line
+    line: OperationLine
     words: str
     scope: str
     """The scope that a key needs; empty for none."""
@@ -66,7 +66,7 @@ class Entry:
     """Names of the shapes that an answer may have; none for no body."""
     links: Sequence[str]
     """Names of the operations that take something from the answer."""
-    refusals: Sequence[Refusal]
+    refusals: Sequence[RefusalRow]
     example: str
     """A shell command."""
 
@@ -77,7 +77,7 @@ class ReferencePage:
 
     template: ClassVar[str] = "reference.html"
     introduction: str
-    groups: Sequence[tuple[str, Sequence[Line]]]
+    groups: Sequence[tuple[str, Sequence[OperationLine]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,4 +86,4 @@ class OperationPage:
 
     template: ClassVar[str] = "operation.html"
     entry: Entry
-    shapes: Sequence[Shape]
+    shapes: Sequence[SchemaShape]

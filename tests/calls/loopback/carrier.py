@@ -29,7 +29,7 @@ from gateway.ports import (
     StreamEnd,
 )
 from gateway.settings import Settings
-from gateway.setup_steps import Question, Step
+from gateway.setup_steps import Question, SetupStep
 
 PATIENCE: Final = {"+15005551007": 25}
 """Number -> messages after which its phone hangs up."""
@@ -174,7 +174,7 @@ CARRIER: Final = CarrierAdapter(
     origin_fault=lambda _settings: "",
     needs_https=lambda _settings: False,
     steps=(
-        Step(
+        SetupStep(
             "The carrier",
             (Question("fleet_secret", "Text that signs its streams", is_needed=True),),
             _check_secret,

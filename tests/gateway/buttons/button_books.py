@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from gateway.buttons.ports import (
     BUTTONS_MAX,
     Button,
+    ButtonChange,
     ButtonKey,
-    Change,
     CodeTry,
     DayUsage,
     NewButton,
@@ -20,8 +20,8 @@ from gateway.buttons.ports import (
 )
 from gateway.buttons.store import SqlButtons
 from gateway.editors import Editor
-from gateway.embed.keys import Mode
-from gateway.embed.rules import Rules
+from gateway.embed.keys import KeyMode
+from gateway.embed.rules import ButtonRules
 
 AT = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
 NUMBER = "+442079460018"
@@ -38,7 +38,7 @@ class MemoryButtons:
         self.proven: list[ProvenDestination] = []
         self.editors: list[Editor] = []
         """Who has made, ended and taken back."""
-        self.outcome = Change.DONE
+        self.outcome = ButtonChange.DONE
         """What is answered in place of every change; DONE: what is right."""
 
     async def of_account(self, account_id):
@@ -54,10 +54,10 @@ class MemoryButtons:
     async def make(self, account_id, _epoch, new, _notice):
         self.editors.append(_epoch)
         if new.rules.destination and not self._is_proven(new.rules.destination):
-            return Change.UNPROVEN
+            return ButtonChange.UNPROVEN
         if new.id not in self.kept and len(self.kept) >= BUTTONS_MAX:
-            return Change.TOO_MANY
-        if self.outcome is Change.DONE:
+            return ButtonChange.TOO_MANY
+        if self.outcome is ButtonChange.DONE:
             self.kept.setdefault(new.id, button_of(new, account_id))
         return self.outcome
 
@@ -65,14 +65,14 @@ class MemoryButtons:
         known = await self.read(account_id, button_id)
         own = known.rules.destination if known else ""
         if rules.destination not in ("", own) and not self._is_proven(rules.destination):
-            return Change.UNPROVEN
+            return ButtonChange.UNPROVEN
         return await self._put(account_id, button_id, label=label, rules=rules)
 
     async def pause(self, account_id, _epoch, button_id, *, is_paused):
         known = await self.read(account_id, button_id)
         number = known.rules.destination if known else ""
         if not is_paused and number and not self._is_proven(number):
-            return Change.UNPROVEN
+            return ButtonChange.UNPROVEN
         return await self._put(account_id, button_id, paused_at=AT if is_paused else None)
 
     async def note_ended(self, account_id, _editor, button_id):
@@ -81,7 +81,7 @@ class MemoryButtons:
 
     async def take_back(self, account_id, editor, number):
         self.editors.append(editor)
-        if self.outcome is not Change.DONE:
+        if self.outcome is not ButtonChange.DONE:
             return self.outcome
         was_proven = self._is_proven(number)
         self.proven = [each for each in self.proven if each.number != number]
@@ -92,21 +92,23 @@ class MemoryButtons:
 
     async def turn(self, account_id, _epoch, button_id, *, new_key, ends_at):
         if (known := await self.read(account_id, button_id)) is None:
-            return Change.NOT_FOUND
+            return ButtonChange.NOT_FOUND
         before = known.keys
         if new_key in [each.key for each in before]:
             return self.outcome
         ended = [
-            replace(each, ends_at=each.ends_at or ends_at) if each.mode is Mode.LIVE else each
+            replace(each, ends_at=each.ends_at or ends_at) if each.mode is KeyMode.LIVE else each
             for each in before
         ]
-        keys = [ButtonKey(new_key, Mode.LIVE, AT, None), *ended]
+        keys = [ButtonKey(new_key, KeyMode.LIVE, AT, None), *ended]
         return await self._put(account_id, button_id, keys=keys)
 
     async def delete(self, account_id, _epoch, button_id):
-        if self.outcome is not Change.DONE:
+        if self.outcome is not ButtonChange.DONE:
             return self.outcome
-        return Change.DONE if await self._gone(account_id, button_id) else Change.NOT_FOUND
+        return (
+            ButtonChange.DONE if await self._gone(account_id, button_id) else ButtonChange.NOT_FOUND
+        )
 
     async def _gone(self, account_id, button_id):
         if await self.read(account_id, button_id):
@@ -130,8 +132,8 @@ class MemoryButtons:
     async def _put(self, account_id, button_id, **changes):
         button = await self.read(account_id, button_id)
         if button is None:
-            return Change.NOT_FOUND
-        if self.outcome is Change.DONE:
+            return ButtonChange.NOT_FOUND
+        if self.outcome is ButtonChange.DONE:
             self.kept[button_id] = replace(button, **changes)
         return self.outcome
 
@@ -139,8 +141,8 @@ class MemoryButtons:
 def button_of(new: NewButton, account_id: str = "ada") -> Button:
     """Return a button as it is right after it was made."""
     keys = [
-        ButtonKey(new.live_key, Mode.LIVE, AT, None),
-        ButtonKey(new.test_key, Mode.TEST, AT, None),
+        ButtonKey(new.live_key, KeyMode.LIVE, AT, None),
+        ButtonKey(new.test_key, KeyMode.TEST, AT, None),
     ]
     return Button(new.id, account_id, "k1", new.label, new.rules, keys, AT, None)
 
@@ -148,7 +150,7 @@ def button_of(new: NewButton, account_id: str = "ada") -> Button:
 def rules(**changes):
     """Return rules without faults."""
     plain = {"title": "Sales", "destination": NUMBER, "day_cap_micros": 5_000_000}
-    return Rules(**plain | changes)
+    return ButtonRules(**plain | changes)
 
 
 class MemoryProofs:

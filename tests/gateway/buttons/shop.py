@@ -7,17 +7,19 @@ from datetime import UTC, datetime
 from database.errors import StoreUnavailableError
 from gateway.buttons.door import ButtonDoor
 from gateway.embed.found_button import FoundButton
-from gateway.embed.keys import Mode, publishable_key
-from gateway.embed.rules import Rules
+from gateway.embed.keys import KeyMode, publishable_key
+from gateway.embed.rules import ButtonRules
 from tests.gateway.calls.test_live import Velocity
 from tests.gateway.http.test_bearer import Account, Accounts, Epochs
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 OWN = "https://calls.example.com"
 HOST = "https://shop.example"
-KEY = publishable_key(Mode.LIVE, b"1" * 32)
-RULES = Rules(title="Sales", origins=(HOST,), destination="+15005551000")
-BUTTON = FoundButton("b1", "alice", "k1", Mode.LIVE, RULES, is_paused=False, key=KEY, ends_at=None)
+KEY = publishable_key(KeyMode.LIVE, b"1" * 32)
+RULES = ButtonRules(title="Sales", origins=(HOST,), destination="+15005551000")
+BUTTON = FoundButton(
+    "b1", "alice", "k1", KeyMode.LIVE, RULES, is_paused=False, key=KEY, ends_at=None
+)
 
 
 class Buttons:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.buttons.budget_notices import SHARES, TOLD_CHARS_MAX, Used, news_of
+from gateway.buttons.budget_notices import SHARES, TOLD_CHARS_MAX, BudgetUse, news_of
 
 NOW = datetime(2026, 11, 28, 23, 30, tzinfo=UTC)
 
@@ -14,7 +14,7 @@ NOW = datetime(2026, 11, 28, 23, 30, tzinfo=UTC)
 def told(before, day=None, month=None, at=NOW):
     budgets = {"day": day, "month": month}
     news, after = news_of(
-        before, at, {k: Used(v, 100) for k, v in budgets.items() if v is not None}
+        before, at, {k: BudgetUse(v, 100) for k, v in budgets.items() if v is not None}
     )
     return [(each.period, each.share) for each in news], after
 
@@ -24,7 +24,7 @@ def told(before, day=None, month=None, at=NOW):
     [(0, 0), (49, 0), (50, 50), (79, 50), (80, 80), (99, 80), (100, 100), (120, 100)],
 )
 def test_a_share_is_reached_by_what_is_spent(spent, share):
-    assert Used(spent, 100).share == share
+    assert BudgetUse(spent, 100).share == share
 
 
 def test_each_share_is_told_once_and_the_highest_alone():

@@ -14,8 +14,8 @@ from gateway.buttons.budget_store import SqlButtonBudgets
 from gateway.buttons.budgets import INTERVAL_S, ButtonBudgets
 from gateway.buttons.ports import NewButton
 from gateway.buttons.store import SqlButtons
-from gateway.embed.keys import Mode, publishable_key
-from gateway.embed.rules import Rules
+from gateway.embed.keys import KeyMode, publishable_key
+from gateway.embed.rules import ButtonRules
 from gateway.stores.accounts import SqlAccountStore
 from gateway.stores.duties import SqlDuties
 from gateway.stores.mail_outbox import mail_outbox
@@ -48,8 +48,8 @@ class World:
         ]
 
     async def make(self, name, day, month):
-        rules = Rules(title=name, day_cap_micros=day, month_cap_micros=month)
-        keys = (publishable_key(mode, name.encode().ljust(32, b".")) for mode in Mode)
+        rules = ButtonRules(title=name, day_cap_micros=day, month_cap_micros=month)
+        keys = (publishable_key(mode, name.encode().ljust(32, b".")) for mode in KeyMode)
         new = NewButton(name, name, rules, *keys)
         await self.buttons.make("ada", None, new)
 

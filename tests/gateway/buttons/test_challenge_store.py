@@ -12,7 +12,7 @@ from billing.stores.redis_client import connect, disconnect
 from database.errors import StoreUnavailableError
 from gateway.buttons.challenge import CALM, LIFETIME_S, NUMBERS_MAX, NUMBERS_MIN
 from gateway.buttons.challenge_store import RedisChallenges
-from gateway.buttons.ports import Spent
+from gateway.buttons.ports import SolutionVerdict
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 LIVE, TEST, TURNED = "pk_live_a", "pk_test_a", "pk_live_b"
@@ -61,40 +61,42 @@ async def test_a_solution_is_good_once_on_whatever_node(nodes):
     spent = await asyncio.gather(
         *(node.spend(LIVE, ADDRESS, solution) for node in (nodes.one, nodes.other) * 5)
     )
-    assert sorted(spent, key=str) == [Spent.RIGHT] + [Spent.USED] * 9
+    assert sorted(spent, key=str) == [SolutionVerdict.RIGHT] + [SolutionVerdict.USED] * 9
 
 
 async def test_it_is_good_for_its_key_and_network_and_for_two_minutes(nodes):
     solution = await nodes.solved()
     for other in (TEST, TURNED):
-        assert await nodes.one.spend(other, ADDRESS, solution) is Spent.WRONG
-        assert await nodes.one.spend(LIVE, ADDRESS, await nodes.solved(other)) is Spent.WRONG
-    assert await nodes.one.spend(LIVE, STRANGER, solution) is Spent.WRONG
+        assert await nodes.one.spend(other, ADDRESS, solution) is SolutionVerdict.WRONG
+        assert (
+            await nodes.one.spend(LIVE, ADDRESS, await nodes.solved(other)) is SolutionVerdict.WRONG
+        )
+    assert await nodes.one.spend(LIVE, STRANGER, solution) is SolutionVerdict.WRONG
     nodes.now = NOW + timedelta(seconds=LIFETIME_S + 1)
-    assert await nodes.one.spend(LIVE, ADDRESS, solution) is Spent.WRONG
+    assert await nodes.one.spend(LIVE, ADDRESS, solution) is SolutionVerdict.WRONG
     nodes.now = NOW + timedelta(seconds=LIFETIME_S)
-    assert await nodes.other.spend(LIVE, NEIGHBOUR, solution) is Spent.RIGHT
+    assert await nodes.other.spend(LIVE, NEIGHBOUR, solution) is SolutionVerdict.RIGHT
 
 
 async def test_midnight_makes_no_solution_wrong(nodes):
     nodes.now = NOW.replace(hour=23, minute=59, second=30)
     solution = await nodes.solved()
     nodes.now += timedelta(seconds=60)
-    assert await nodes.one.spend(LIVE, ADDRESS, solution) is Spent.RIGHT
+    assert await nodes.one.spend(LIVE, ADDRESS, solution) is SolutionVerdict.RIGHT
 
 
 @pytest.mark.parametrize("signature", ["", "0" * 64])
 async def test_a_forged_one_is_wrong(nodes, signature):
     assert await nodes.one.spend(LIVE, ADDRESS, await nodes.solved(signature=signature)) is (
-        Spent.WRONG
+        SolutionVerdict.WRONG
     )
 
 
 async def test_another_secret_or_another_number_is_wrong(nodes, redis):
     foreign = RedisChallenges(redis, nodes.new_bytes, secret="other", clock=lambda: NOW)
-    assert await foreign.spend(LIVE, ADDRESS, await nodes.solved()) is Spent.WRONG
+    assert await foreign.spend(LIVE, ADDRESS, await nodes.solved()) is SolutionVerdict.WRONG
     assert await nodes.one.spend(LIVE, ADDRESS, await nodes.solved(number=NUMBERS_MIN)) is (
-        Spent.WRONG
+        SolutionVerdict.WRONG
     )
 
 
@@ -104,7 +106,7 @@ async def test_what_a_challenge_names_cannot_be_moved_into_its_number(nodes):
     head, _, tail = solution["salt"].partition("&")
     moved = {"salt": f"{head}&", "number": f"{tail}{solution['number']}"}
     text = base64.b64encode(json.dumps(solution | moved).encode()).decode()
-    assert await nodes.one.spend(LIVE, ADDRESS, text) is Spent.WRONG
+    assert await nodes.one.spend(LIVE, ADDRESS, text) is SolutionVerdict.WRONG
 
 
 async def flooded(nodes, count, second):
@@ -153,7 +155,7 @@ async def test_what_nobody_solves_is_kept_nowhere_and_keeps_nobody_out(nodes, re
     assert len(kept) == (networks + 1) + 2
     assert all([0 < await operator.ttl(name) <= 2 * 60 for name in kept])
     solution = await nodes.solved(address=STRANGER)
-    assert await nodes.other.spend(LIVE, STRANGER, solution) is Spent.RIGHT
+    assert await nodes.other.spend(LIVE, STRANGER, solution) is SolutionVerdict.RIGHT
 
 
 async def test_a_visitor_has_one_name_a_day_on_all_nodes(nodes, redis, operator):

@@ -6,11 +6,11 @@ import msgspec
 import pytest
 
 from gateway.buttons.forms import NEW, SHOWN_CHARS_MAX, SIGNED, read, written
-from gateway.embed.hours import ALWAYS, Hours, Span
-from gateway.embed.rules import Amounts, faults
+from gateway.embed.hours import ALWAYS, OpeningHours, Span
+from gateway.embed.rules import CallAllowance, faults
 from tests.gateway.buttons.button_books import NUMBER, rules
 
-OFFICE = Hours(
+OFFICE = OpeningHours(
     "Europe/Berlin",
     ((Span(540, 720), Span(780, 1_020)),) * 5 + ((), (Span(0, 1_440),)),
     (date(2026, 12, 25),),
@@ -20,7 +20,7 @@ RULES = rules(
     hours=OFFICE,
     seconds_max=120,
     calls_at_once=7,
-    amounts=Amounts(1, 2, 3, 4, 5, 6),
+    amounts=CallAllowance(1, 2, 3, 4, 5, 6),
     month_cap_micros=12_500_000,
 )
 
@@ -88,7 +88,7 @@ def test_what_is_no_number_is_none_that_a_rule_allows():
 
 def test_what_the_form_does_not_ask_for_stays():
     form = typed_as(visitor_day="9", day_cap=" ", destination=SIGNED)
-    assert form.rules.amounts == Amounts(1, 9, 3, 4, 5, 6)
+    assert form.rules.amounts == CallAllowance(1, 9, 3, 4, 5, 6)
     assert form.rules.day_cap_micros is None
     assert form.rules.is_signed
     assert typed_as().rules.destination == NUMBER

@@ -17,7 +17,7 @@ from gateway.buttons.ports import (
     BUTTONS_MAX,
     DESTINATIONS_MAX,
     KEYS_MAX,
-    Change,
+    ButtonChange,
     CodeTry,
     NewButton,
     TakenBack,
@@ -26,8 +26,8 @@ from gateway.buttons.store import SqlButtons
 from gateway.buttons.tables import erase_button_rows
 from gateway.cause import Cause
 from gateway.editors import ByKey
-from gateway.embed.keys import Mode, publishable_key
-from gateway.embed.rules import Rules
+from gateway.embed.keys import KeyMode, publishable_key
+from gateway.embed.rules import ButtonRules
 from gateway.people.key_store import SqlHolderKeys
 from gateway.scopes import Scope
 from gateway.stores.accounts import SqlAccountStore
@@ -35,7 +35,7 @@ from tests.gateway.people.two_people import TwoPeople
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 PHONE = "+493012345678"
-RULES = Rules(
+RULES = ButtonRules(
     title="Sales",
     origins=("https://example.com",),
     destination=PHONE,
@@ -45,11 +45,11 @@ RULES = Rules(
 NOTICE = Notice("button_made", values={"label": "shop", "at": NOW.isoformat()})
 
 
-def key(n, mode=Mode.LIVE):
+def key(n, mode=KeyMode.LIVE):
     return publishable_key(mode, bytes([n] * 32))
 
 
-NEW = NewButton("b1", "shop", RULES, live_key=key(1), test_key=key(2, Mode.TEST))
+NEW = NewButton("b1", "shop", RULES, live_key=key(1), test_key=key(2, KeyMode.TEST))
 
 
 class World(TwoPeople):
@@ -69,7 +69,7 @@ class World(TwoPeople):
 
     async def made(self, new=NEW):
         assert await self.buttons.note_proven("ada", 1, PHONE) is CodeTry.PROVEN
-        assert await self.buttons.make("ada", 1, new, NOTICE) is Change.DONE
+        assert await self.buttons.make("ada", 1, new, NOTICE) is ButtonChange.DONE
         return await self.buttons.read("ada", new.id)
 
 
@@ -82,11 +82,14 @@ async def world(engine):
 
 async def test_a_button_is_made_once_with_its_keys_its_mail_and_its_line(world):
     button = await world.made()
-    assert await world.buttons.make("ada", 1, NEW, NOTICE) is Change.DONE
+    assert await world.buttons.make("ada", 1, NEW, NOTICE) is ButtonChange.DONE
     assert await world.acts() == [Act.DESTINATION_PROVEN, Act.BUTTON_MADE]
     assert await world.mails("button_made") == ["button_made"]
     assert (button.label, button.rules, button.paused_at) == ("shop", RULES, None)
-    assert (button.key_of(Mode.LIVE), button.key_of(Mode.TEST)) == (key(1), key(2, Mode.TEST))
+    assert (button.key_of(KeyMode.LIVE), button.key_of(KeyMode.TEST)) == (
+        key(1),
+        key(2, KeyMode.TEST),
+    )
     assert list(await world.buttons.of_account("ada")) == [button]
     assert list(await world.buttons.of_account("bob")) == []
     account = await world.accounts.account_by_key_id(button.key_id)
@@ -110,8 +113,8 @@ async def test_a_visitor_finds_it_by_either_key_and_by_nothing_else(world):
     button = await world.made()
     live = await world.buttons.by_key(key(1))
     assert (live.button_id, live.account_id, live.key_id) == ("b1", "ada", button.key_id)
-    assert (live.mode, live.rules, live.is_paused) == (Mode.LIVE, RULES, False)
-    assert (await world.buttons.by_key(key(2, Mode.TEST))).mode is Mode.TEST
+    assert (live.mode, live.rules, live.is_paused) == (KeyMode.LIVE, RULES, False)
+    assert (await world.buttons.by_key(key(2, KeyMode.TEST))).mode is KeyMode.TEST
     for text in (key(3), "", "ck_abc", key(1).lower(), f"{key(1)}\0"):
         assert await world.buttons.by_key(text) is None
     await world.accounts.revoke_api_key("ada", button.key_id)
@@ -119,13 +122,13 @@ async def test_a_visitor_finds_it_by_either_key_and_by_nothing_else(world):
 
 
 async def test_only_what_was_proven_is_called(world):
-    assert await world.buttons.make("ada", 1, NEW, NOTICE) is Change.UNPROVEN
+    assert await world.buttons.make("ada", 1, NEW, NOTICE) is ButtonChange.UNPROVEN
     await world.buttons.note_proven("bob", 1, PHONE)
-    assert await world.buttons.make("ada", 1, NEW, NOTICE) is Change.UNPROVEN
+    assert await world.buttons.make("ada", 1, NEW, NOTICE) is ButtonChange.UNPROVEN
     signed = replace(NEW, rules=msgspec.structs.replace(RULES, destination=""))
-    assert await world.buttons.make("ada", 1, signed, NOTICE) is Change.DONE
+    assert await world.buttons.make("ada", 1, signed, NOTICE) is ButtonChange.DONE
     change = await world.buttons.change("ada", 1, "b1", label="shop", rules=RULES)
-    assert (change, await world.acts()) == (Change.UNPROVEN, [Act.BUTTON_MADE])
+    assert (change, await world.acts()) == (ButtonChange.UNPROVEN, [Act.BUTTON_MADE])
 
 
 async def test_other_rules_hold_and_a_budget_that_begins_is_counted_from_then_on(world):
@@ -134,7 +137,10 @@ async def test_other_rules_hold_and_a_budget_that_begins_is_counted_from_then_on
         RULES, title="Service", month_cap_micros=None, day_cap_micros=7, origins=()
     )
     for _ in range(2):
-        assert await world.buttons.change("ada", 1, "b1", label="desk", rules=other) is Change.DONE
+        assert (
+            await world.buttons.change("ada", 1, "b1", label="desk", rules=other)
+            is ButtonChange.DONE
+        )
     assert (await world.acts()).count(Act.BUTTON_CHANGED) == 1
     changed = await world.buttons.read("ada", "b1")
     assert (changed.label, changed.rules, changed.keys) == ("desk", other, button.keys)
@@ -160,10 +166,13 @@ async def test_a_key_that_is_turned_goes_on_until_its_overlap_ends(world):
     ends_at = NOW + timedelta(days=7)
     for _ in range(2):
         turned = await world.buttons.turn("ada", 1, "b1", new_key=key(5), ends_at=ends_at)
-        assert turned is Change.DONE
+        assert turned is ButtonChange.DONE
     assert (await world.acts()).count(Act.BUTTON_TURNED) == 1
     found = await world.buttons.read("ada", "b1")
-    assert (found.key_of(Mode.LIVE), found.key_of(Mode.TEST)) == (key(5), key(2, Mode.TEST))
+    assert (found.key_of(KeyMode.LIVE), found.key_of(KeyMode.TEST)) == (
+        key(5),
+        key(2, KeyMode.TEST),
+    )
     for each in (key(1), key(5)):
         # One budget, whichever key a call began with.
         assert (await world.buttons.by_key(each)).key_id == button.key_id
@@ -172,7 +181,7 @@ async def test_a_key_that_is_turned_goes_on_until_its_overlap_ends(world):
     assert await world.buttons.by_key(key(5)) is not None
     assert {k.key for k in (await world.buttons.read("ada", "b1")).keys} == {
         key(5),
-        key(2, Mode.TEST),
+        key(2, KeyMode.TEST),
     }
 
 
@@ -183,15 +192,18 @@ async def test_keys_of_one_button_are_bounded(world):
         await world.buttons.turn("ada", 1, "b1", new_key=key(10 + n), ends_at=ends_at)
         for n in range(KEYS_MAX)
     ]
-    assert outcomes == [Change.DONE] * (KEYS_MAX - 1) + [Change.TOO_MANY]
+    assert outcomes == [ButtonChange.DONE] * (KEYS_MAX - 1) + [ButtonChange.TOO_MANY]
     world.now = ends_at
-    assert await world.buttons.turn("ada", 1, "b1", new_key=key(99), ends_at=ends_at) is Change.DONE
+    assert (
+        await world.buttons.turn("ada", 1, "b1", new_key=key(99), ends_at=ends_at)
+        is ButtonChange.DONE
+    )
 
 
 async def test_what_is_deleted_is_gone_with_its_keys_and_its_calls_keep_their_key(world):
     button = await world.made()
     for _ in range(2):
-        assert await world.buttons.delete("ada", 1, "b1") is Change.DONE
+        assert await world.buttons.delete("ada", 1, "b1") is ButtonChange.DONE
     assert (await world.acts())[2:] == [Act.BUTTON_DELETED]
     assert await world.buttons.by_key(key(1)) is None
     assert await world.buttons.read("ada", "b1") is None
@@ -204,11 +216,11 @@ async def test_what_is_deleted_is_not_made_again_by_the_same_request(world):
     await world.made()
     assert await world.buttons.was_made("ada", "b1")
     assert not await world.buttons.was_made("bob", "b1")
-    assert await world.buttons.delete("ada", 1, "b1") is Change.DONE
+    assert await world.buttons.delete("ada", 1, "b1") is ButtonChange.DONE
     assert await world.buttons.was_made("ada", "b1")
-    assert await world.buttons.make("ada", 1, NEW, NOTICE) is Change.NOT_FOUND
+    assert await world.buttons.make("ada", 1, NEW, NOTICE) is ButtonChange.NOT_FOUND
     assert await world.buttons.by_key(key(1)) is None
-    assert await world.buttons.delete("ada", 1, "b1") is Change.DONE
+    assert await world.buttons.delete("ada", 1, "b1") is ButtonChange.DONE
 
 
 @pytest.mark.parametrize("who", ["bob", "ended", "deleted"])
@@ -217,7 +229,7 @@ async def test_nobody_else_changes_it(world, who):
     account_id, epoch = ("bob", 1) if who == "bob" else ("ada", 2 if who == "ended" else 1)
     if who == "deleted":
         await world.accounts.mark_deleted("ada")
-    no = Change.NOT_FOUND if who == "bob" else Change.SESSION_OVER
+    no = ButtonChange.NOT_FOUND if who == "bob" else ButtonChange.SESSION_OVER
     whose = (account_id, epoch, "b1")
     acts = [
         await world.buttons.change(*whose, label="x", rules=RULES),
@@ -240,7 +252,7 @@ async def test_nobody_else_changes_it(world, who):
 async def test_an_operators_process_needs_no_session(world):
     await world.accounts.create_account("robots", "USD")
     await world.buttons.note_proven("robots", None, PHONE)
-    assert await world.buttons.make("robots", None, NEW, NOTICE) is Change.DONE
+    assert await world.buttons.make("robots", None, NEW, NOTICE) is ButtonChange.DONE
     assert [line.actor for line in await world.lines("robots")] == [Actor.OPERATOR] * 2
 
 
@@ -251,26 +263,26 @@ async def test_a_program_changes_buttons_by_its_key_and_stands_in_the_log(world)
     by, lacks = ByKey("f" * 16), ByKey("e" * 16)
     for other in (lacks, ByKey("nobody")):
         paused = await world.buttons.pause("ada", other, "b1", is_paused=True)
-        assert paused is Change.SESSION_OVER
-    assert await world.buttons.pause("bob", by, "b1", is_paused=True) is Change.SESSION_OVER
-    assert await world.buttons.pause("ada", by, "b1", is_paused=True) is Change.DONE
-    assert await world.buttons.note_ended("ada", by, "b1") is Change.DONE
+        assert paused is ButtonChange.SESSION_OVER
+    assert await world.buttons.pause("bob", by, "b1", is_paused=True) is ButtonChange.SESSION_OVER
+    assert await world.buttons.pause("ada", by, "b1", is_paused=True) is ButtonChange.DONE
+    assert await world.buttons.note_ended("ada", by, "b1") is ButtonChange.DONE
     assert [(e.act, e.actor, e.operator) for e in (await world.lines())[2:]] == [
         (Act.BUTTON_PAUSED, Actor.KEY, "f" * 16),
         (Act.BUTTON_CALLS_ENDED, Actor.KEY, "f" * 16),
     ]
     await world.accounts.revoke_api_key("ada", "f" * 16)
-    assert await world.buttons.delete("ada", by, "b1") is Change.SESSION_OVER
+    assert await world.buttons.delete("ada", by, "b1") is ButtonChange.SESSION_OVER
     assert (await world.buttons.read("ada", "b1")).keys == button.keys
 
 
 async def test_a_number_that_is_taken_back_stops_the_buttons_that_call_it(world):
     await world.made()
     other = msgspec.structs.replace(RULES, destination="")
-    keys = {"live_key": key(11), "test_key": key(12, Mode.TEST)}
+    keys = {"live_key": key(11), "test_key": key(12, KeyMode.TEST)}
     await world.buttons.make("ada", 1, replace(NEW, id="b2", rules=other, **keys), NOTICE)
     assert await world.buttons.take_back("bob", 1, PHONE) == TakenBack(False, [])
-    assert await world.buttons.take_back("ada", 2, PHONE) is Change.SESSION_OVER
+    assert await world.buttons.take_back("ada", 2, PHONE) is ButtonChange.SESSION_OVER
     taken = await world.buttons.take_back("ada", 1, PHONE)
     assert taken.was_proven
     (stopped,) = taken.buttons
@@ -284,17 +296,17 @@ async def test_a_number_that_is_taken_back_stops_the_buttons_that_call_it(world)
     assert len(await world.acts()) == 5
     # It goes on when its number is proven again, and not before.
     resumed = await world.buttons.pause("ada", 1, "b1", is_paused=False)
-    assert resumed is Change.UNPROVEN
+    assert resumed is ButtonChange.UNPROVEN
     await world.buttons.note_proven("ada", 1, PHONE)
-    assert await world.buttons.pause("ada", 1, "b1", is_paused=False) is Change.DONE
+    assert await world.buttons.pause("ada", 1, "b1", is_paused=False) is ButtonChange.DONE
 
 
 async def test_buttons_and_numbers_are_bounded(world):
     await world.made()
     for n in range(1, BUTTONS_MAX + 1):
-        keys = {"live_key": key(10 + n), "test_key": key(10 + n, Mode.TEST)}
+        keys = {"live_key": key(10 + n), "test_key": key(10 + n, KeyMode.TEST)}
         made = await world.buttons.make("ada", 1, replace(NEW, id=f"c{n}", **keys), NOTICE)
-        assert made is (Change.DONE if n < BUTTONS_MAX else Change.TOO_MANY)
+        assert made is (ButtonChange.DONE if n < BUTTONS_MAX else ButtonChange.TOO_MANY)
     for n in range(1, DESTINATIONS_MAX + 1):
         noted = await world.buttons.note_proven("ada", 1, f"+4930{n}")
         assert noted is (CodeTry.PROVEN if n < DESTINATIONS_MAX else CodeTry.TOO_MANY)
@@ -308,7 +320,7 @@ async def test_what_could_not_be_told_is_told_by_a_repeat(world):
     with pytest.raises(StoreUnavailableError):
         await world.buttons.pause("ada", 1, "b1", is_paused=True)
     world.is_untold = False
-    assert await world.buttons.pause("ada", 1, "b1", is_paused=True) is Change.DONE
+    assert await world.buttons.pause("ada", 1, "b1", is_paused=True) is ButtonChange.DONE
     assert (world.told, (await world.acts())[2:]) == (1, [Act.BUTTON_PAUSED])
 
 

@@ -13,9 +13,9 @@ from accounts.notice import Notice
 from accounts.stores import holders, links
 from billing.stores import tables
 from database.engine import TIMEOUT_S, writing
-from gateway.buttons.ports import Change, CodeTry, NewButton
+from gateway.buttons.ports import ButtonChange, CodeTry, NewButton
 from gateway.buttons.store import SqlButtons
-from gateway.embed.keys import Mode
+from gateway.embed.keys import KeyMode
 from gateway.people.password import password_changed
 from gateway.people.store import SqlPeople
 from gateway.personal_data.taking_back import TAKING_BACK
@@ -31,7 +31,7 @@ EVIL = NewButton(
     "evil",
     msgspec.structs.replace(RULES, destination=THIEFS),
     live_key=key(3),
-    test_key=key(4, Mode.TEST),
+    test_key=key(4, KeyMode.TEST),
 )
 
 
@@ -74,14 +74,14 @@ async def world(engine):
         # The first proof by a reset would take back all there is.
         await holders.change(connection, "ada", email_proven_at=NOW)
     assert await world.buttons.note_proven("ada", 1, PHONE) is CodeTry.PROVEN
-    assert await world.buttons.make("ada", 1, NEW) is Change.DONE
+    assert await world.buttons.make("ada", 1, NEW) is ButtonChange.DONE
     world.now += LONG
     return world
 
 
 async def test_a_button_that_a_thief_made_is_deleted_and_the_owners_takes_calls(world):
     assert await world.buttons.note_proven("ada", 1, THIEFS) is CodeTry.PROVEN
-    assert await world.buttons.make("ada", 1, EVIL) is Change.DONE
+    assert await world.buttons.make("ada", 1, EVIL) is ButtonChange.DONE
     thiefs = await world.buttons.read("ada", "b2")
     assert (await world.lock()).values["buttons"] == "“evil”"
     assert [each.id for each in await world.buttons.of_account("ada")] == ["b1"]
@@ -96,7 +96,7 @@ async def test_a_button_that_a_thief_made_is_deleted_and_the_owners_takes_calls(
 
 async def test_the_mail_about_a_button_has_a_link_that_locks(world):
     told = Notice("button_made", HOME, {"label": "evil"}, link=Purpose.NOT_ME)
-    assert await world.buttons.make("ada", 1, replace(EVIL, rules=RULES), told) is Change.DONE
+    assert await world.buttons.make("ada", 1, replace(EVIL, rules=RULES), told) is ButtonChange.DONE
     async with writing(world.engine, TIMEOUT_S) as connection:
         assert await links.make_link(
             connection, Purpose.NOT_ME, "ada", HOME, at=world.now, secret="x"
@@ -111,12 +111,12 @@ async def test_what_was_changed_is_paused_until_its_owner_has_looked(world):
     for destination in (THIEFS, PHONE):
         rules = msgspec.structs.replace(RULES, title="Call us", destination=destination)
         changed = await world.buttons.change("ada", 1, "b1", label="shop", rules=rules)
-        assert changed is Change.DONE
+        assert changed is ButtonChange.DONE
     await world.lock()
     assert (await world.buttons.by_key(key(1))).is_paused
     epoch, left = await world.unlock()
     assert left == ""
-    assert await world.buttons.pause("ada", epoch, "b1", is_paused=False) is Change.DONE
+    assert await world.buttons.pause("ada", epoch, "b1", is_paused=False) is ButtonChange.DONE
     assert not (await world.buttons.by_key(key(1))).is_paused
 
 
@@ -134,10 +134,10 @@ async def test_a_button_goes_on_to_a_thiefs_number_only_once_it_is_proven_again(
     await world.lock()
     epoch, _ = await world.unlock()
     resumed = await world.buttons.pause("ada", epoch, "b1", is_paused=False)
-    assert resumed is Change.UNPROVEN
+    assert resumed is ButtonChange.UNPROVEN
     assert (await world.buttons.by_key(key(1))).is_paused
     await world.buttons.change("ada", epoch, "b1", label="shop", rules=RULES)
-    assert await world.buttons.pause("ada", epoch, "b1", is_paused=False) is Change.DONE
+    assert await world.buttons.pause("ada", epoch, "b1", is_paused=False) is ButtonChange.DONE
 
 
 @pytest.mark.parametrize("overlap", [timedelta(0), WEEK])
@@ -149,14 +149,14 @@ async def test_the_key_that_a_thief_has_replaced_stands_again(world, overlap):
     assert await world.buttons.by_key(key(5)) is None
     assert not (await world.buttons.by_key(key(1))).is_paused
     keys = {each.key for each in (await world.buttons.read("ada", "b1")).keys}
-    assert keys == {key(1), key(2, Mode.TEST)}
+    assert keys == {key(1), key(2, KeyMode.TEST)}
 
 
 async def test_each_thing_has_its_line_and_nobody_elses_are_touched(world):
     assert await world.buttons.note_proven("bob", 1, PHONE) is CodeTry.PROVEN
-    bobs = NewButton("b9", "bobs", RULES, live_key=key(8), test_key=key(9, Mode.TEST))
-    assert await world.buttons.make("bob", 1, bobs) is Change.DONE
-    assert await world.buttons.make("ada", 1, replace(EVIL, rules=RULES)) is Change.DONE
+    bobs = NewButton("b9", "bobs", RULES, live_key=key(8), test_key=key(9, KeyMode.TEST))
+    assert await world.buttons.make("bob", 1, bobs) is ButtonChange.DONE
+    assert await world.buttons.make("ada", 1, replace(EVIL, rules=RULES)) is ButtonChange.DONE
     await world.buttons.turn("ada", 1, "b1", new_key=key(5), ends_at=world.now)
     await world.buttons.change("ada", 1, "b1", label="store", rules=RULES)
     before = len(await world.entries("ada"))

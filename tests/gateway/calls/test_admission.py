@@ -13,7 +13,7 @@ from gateway.calls.admission import Admission, Buyer, CallRequest
 from gateway.calls.closed_destinations import ClosedDestinations
 from gateway.calls.risk import Risk
 from gateway.errors import RequestRefusedError, TooFastError
-from gateway.limits.fraud import RULES, Allowance, Policy, Standing
+from gateway.limits.fraud import RULES, AccountFacts, Allowance, Policy
 from gateway.limits.velocity import Use, call_uses, quote_uses, token_uses
 from tests.gateway.calls.test_live import Tokens, Velocity
 from tests.gateway.http.test_bearer import Account, Epochs
@@ -47,7 +47,7 @@ class RiskBook:
     """`gateway.calls.risk.RiskBook` in memory."""
 
     def __init__(self):
-        self.kept, self.asked = Standing(), 0
+        self.kept, self.asked = AccountFacts(), 0
 
     async def standing(self, _account_id):
         self.asked += 1
@@ -348,7 +348,7 @@ async def test_a_quote_says_what_dialling_would_and_counts_no_call(desk):
 # What the book says of an account.
 
 LONDON = "+442079460018"
-PAID = Standing(first_paid_at=AT - timedelta(days=1))
+PAID = AccountFacts(first_paid_at=AT - timedelta(days=1))
 
 
 def lifted(rule, standing=PAID):
@@ -359,7 +359,7 @@ async def test_a_person_calls_their_countries_and_a_program_calls_them_all(desk)
     await desk.admit(LONDON)
     assert await refusal(desk.admit(LONDON, **PERSON)) == "country_closed"
     assert await refusal(desk.quote(LONDON, **PERSON)) == "country_closed"
-    for standing in (Standing(frozenset({"GB"})), lifted(Allowance.COUNTRIES, Standing())):
+    for standing in (AccountFacts(frozenset({"GB"})), lifted(Allowance.COUNTRIES, AccountFacts())):
         other = Desk(desk.stage)
         other.book.kept = standing
         await other.admit(LONDON, **PERSON)
@@ -394,14 +394,14 @@ async def test_a_first_payment_is_seen_by_the_next_call_and_not_by_each_quote(de
 async def test_a_rule_that_is_lifted_lets_this_account_go_on(desk):
     desk.velocity.refuses["range_short_calls_hour"] = 9
     assert await refusal(desk.admit()) == "range_limited"
-    desk.book.kept = lifted(Allowance.VELOCITY, Standing())
+    desk.book.kept = lifted(Allowance.VELOCITY, AccountFacts())
     other = Desk(desk.stage)
     other.velocity.refuses = desk.velocity.refuses
-    other.book.kept = lifted(Allowance.VELOCITY, Standing())
+    other.book.kept = lifted(Allowance.VELOCITY, AccountFacts())
     assert await refusal(other.admit()) == "range_limited"
     other = Desk(desk.stage)
     other.velocity.refuses = desk.velocity.refuses
-    other.book.kept = lifted(Allowance.SHORT_CALLS, Standing())
+    other.book.kept = lifted(Allowance.SHORT_CALLS, AccountFacts())
     _, ticket = await other.admit()
     assert other.tokens.orders[ticket.token].lifted == ("short-calls",)
 
@@ -438,7 +438,7 @@ async def test_the_rules_are_asked_in_the_order_that_is_documented(desk):
     await refused()
     desk.closed_destinations.closed = ClosedList()
     await refused()
-    desk = await _next(desk, Standing(frozenset({"FR", "GB"}), PAID.first_paid_at))
+    desk = await _next(desk, AccountFacts(frozenset({"FR", "GB"}), PAID.first_paid_at))
     asked["number"] = "+33123456789"
     await refused()
     asked["number"] = LONDON

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from gateway.calls.counting import begun, held
-from gateway.embed.rules import Amounts
+from gateway.embed.rules import CallAllowance
 from gateway.embed.terms import VisitorTerms
 from gateway.limits.velocity import Use
 from gateway.limits.velocity_limits import SHORT_CALLS
@@ -19,7 +19,7 @@ TERMS = VisitorTerms(
     calls_max=2,
     visitor="v1",
     network="n1",
-    amounts=Amounts(visitor_hour=3, visitor_day=5, network_hour=7, button_hour=9),
+    amounts=CallAllowance(visitor_hour=3, visitor_day=5, network_hour=7, button_hour=9),
 )
 OWN = [Use("visitor_button_calls_hour", "v1", 3), Use("visitor_button_calls_day", "v1", 5)]
 NETWORK = [Use("network_button_calls_hour", "n1", 7), Use("network_button_calls_day", "n1", 60)]

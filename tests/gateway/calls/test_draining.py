@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.calls.draining import NOTICE_S, Draining
+from gateway.calls.draining import NOTICE_S, DrainState
 from gateway.nanoseconds import SECOND_NS
 
 NOTICE_NS = round(NOTICE_S * SECOND_NS)
@@ -22,7 +22,7 @@ def clock():
 
 @pytest.fixture
 def draining(clock):
-    return Draining(clock)
+    return DrainState(clock)
 
 
 def test_a_node_takes_calls(draining):

@@ -6,12 +6,20 @@ import pytest
 
 from billing.ports import Opening
 from gateway.calls import answers
-from gateway.calls.fleet import FleetCalls
+from gateway.calls.fleet import FleetLiveCalls
 from gateway.calls.index import CallIndex
 from gateway.errors import RequestRefusedError
 from gateway.fleet.control import FleetControl
 from gateway.fleet.exchange import ANSWER_S, Exchange
-from gateway.fleet.messages import CALLS_MAX, Calls, Done, EndCall, FindCalls, Stopping, TakeCalls
+from gateway.fleet.messages import (
+    CALLS_MAX,
+    CallsReply,
+    Done,
+    EndCall,
+    FindCalls,
+    Stopping,
+    TakeCalls,
+)
 from gateway.fleet.roster import Roster
 from tests.gateway.calls.test_index import Records
 from tests.gateway.calls.test_live import PAGE, Node
@@ -34,7 +42,7 @@ class Member:
             lambda nodes: nodes[0],
         )
         control = FleetControl(self.roster, self.exchange, stage.gate)
-        self.live = FleetCalls(calls, name, stage.gate, control)
+        self.live = FleetLiveCalls(calls, name, stage.gate, control)
         self.index = CallIndex(name, self.live, records, stage.gate)
 
     async def answer(self, question):
@@ -84,7 +92,7 @@ def ids(calls):
 
 async def found(member, question):
     reply = await member.answer(question)
-    assert isinstance(reply, Calls)
+    assert isinstance(reply, CallsReply)
     return reply.calls
 
 
@@ -229,7 +237,7 @@ async def test_of_too_many_calls_the_newest_are_answered(house):
             return [call] * (CALLS_MAX + 7)
 
     reply = await answers.answer(Many(), house.members[0].charge_now, FindCalls())
-    assert isinstance(reply, Calls)
+    assert isinstance(reply, CallsReply)
     assert (len(reply.calls), reply.more) == (CALLS_MAX, 7)
 
 

@@ -13,7 +13,7 @@ from gateway.calls import live as calls_module
 from gateway.calls.live import Calls
 from gateway.connection_counters import ConnectionCounters
 from gateway.embed.terms import VisitorTerms
-from gateway.limits.velocity import LIMITS, Refusal, Use, call_uses
+from gateway.limits.velocity import LIMITS, LimitRefusal, Use, call_uses
 from gateway.limits.velocity_limits import (
     LONG_CALLS,
     RANGE_LONG_CALLS,
@@ -88,7 +88,7 @@ class Velocity:
 
     def _refusal(self, uses):
         refused = [u.limit for u in uses if u.limit in self.refuses]
-        return Refusal(LIMITS[refused[0]], self.refuses[refused[0]]) if refused else None
+        return LimitRefusal(LIMITS[refused[0]], self.refuses[refused[0]]) if refused else None
 
 
 class Stream:

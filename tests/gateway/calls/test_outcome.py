@@ -5,27 +5,27 @@ from datetime import UTC, datetime
 import pytest
 
 from billing.cdr import LegQuality
-from gateway.calls.outcome import Outcome, Quality, causes_of, outcome_of, quality_of
+from gateway.calls.outcome import CallOutcome, Quality, causes_of, outcome_of, quality_of
 from gateway.cause import Cause
 from tests.gateway.http.site.books import closed, live, record
 
-UNANSWERED = [Outcome.BUSY, Outcome.NO_ANSWER, Outcome.CANCELLED, Outcome.FAILED]
+UNANSWERED = [CallOutcome.BUSY, CallOutcome.NO_ANSWER, CallOutcome.CANCELLED, CallOutcome.FAILED]
 
 
 @pytest.mark.parametrize("cause", sorted(Cause))
 def test_each_cause_is_found_by_its_outcome_alone(cause):
     found = outcome_of(record("c1", closed(0, answered_at=None, cause=cause)))
     assert [each for each in UNANSWERED if cause in causes_of(each)] == [found]
-    assert outcome_of(record("c1", closed(cause=cause))) is Outcome.ANSWERED
+    assert outcome_of(record("c1", closed(cause=cause))) is CallOutcome.ANSWERED
 
 
 def test_an_unknown_cause_is_a_failure():
-    assert outcome_of(record("c1", closed(0, answered_at=None, cause=999))) is Outcome.FAILED
+    assert outcome_of(record("c1", closed(0, answered_at=None, cause=999))) is CallOutcome.FAILED
 
 
 def test_what_has_not_ended_is_live():
     ended = live("c1", ended_at=datetime(2026, 11, 20, tzinfo=UTC))
-    assert outcome_of(live("c1")) is outcome_of(ended) is Outcome.LIVE
+    assert outcome_of(live("c1")) is outcome_of(ended) is CallOutcome.LIVE
     assert quality_of(live("c1")) is Quality.UNKNOWN
 
 

@@ -9,9 +9,9 @@ from billing.spend_limits import Budget, Period, SpendLimits
 from database.errors import StoreUnavailableError
 from gateway.calls.redemption import Redemption
 from gateway.embed.found_button import FoundButton
-from gateway.embed.hours import Hours
-from gateway.embed.keys import Mode
-from gateway.embed.rules import Amounts, Rules
+from gateway.embed.hours import OpeningHours
+from gateway.embed.keys import KeyMode
+from gateway.embed.rules import ButtonRules, CallAllowance
 from gateway.embed.terms import VisitorTerms
 from gateway.ports import CallOrder
 from gateway.scopes import PAGE, Scope
@@ -128,7 +128,9 @@ async def test_a_limit_that_is_lowered_holds_for_a_token_that_was_given_out(desk
     assert (redeemed.limits, refusal) == (now, "")
 
 
-RULES = Rules(title="Sales", destination="+15005551000", seconds_max=600, day_cap_micros=10**6)
+RULES = ButtonRules(
+    title="Sales", destination="+15005551000", seconds_max=600, day_cap_micros=10**6
+)
 TERMS = VisitorTerms(button_id="b1", key=KEY, seconds_max=600, calls_max=2, era="era 1")
 OF_ACCOUNT = Budget("account:alice", Period.DAY, 5)
 
@@ -150,7 +152,7 @@ def shop(desk):
 def set_button(desk, *, is_paused=False, **changes):
     """Have the button as its owner sets it, with all that a change does to its API key."""
     rules = msgspec.structs.replace(RULES, **changes)
-    ids = ("b1", "alice", "k1", Mode.LIVE)
+    ids = ("b1", "alice", "k1", KeyMode.LIVE)
     desk.buttons.by[KEY] = FoundButton(*ids, rules, is_paused=is_paused, key=KEY, ends_at=None)
     desk.change(scopes={Scope.EMBED}, limits=key_limits(rules.day_cap_micros))
 
@@ -160,7 +162,7 @@ async def test_a_visitors_order_of_a_button_as_it_was_is_as_it_was(shop):
 
 
 async def test_a_visitors_call_begins_under_what_its_owner_has_set_by_then(shop):
-    amounts = Amounts(visitor_day=1, visitor_hour=1)
+    amounts = CallAllowance(visitor_day=1, visitor_hour=1)
     set_button(shop, day_cap_micros=1_000, seconds_max=30, calls_at_once=1, amounts=amounts)
     order, refusal = await shop.redeem(VISITORS)
     assert refusal == ""
@@ -202,7 +204,7 @@ async def test_a_number_that_the_button_calls_no_more_is_not_called(shop, number
     ("changes", "code"),
     [
         ({"is_paused": True}, "button_paused"),
-        ({"hours": Hours(week=((),) * 7)}, "button_closed"),
+        ({"hours": OpeningHours(week=((),) * 7)}, "button_closed"),
     ],
 )
 @pytest.mark.parametrize("is_check", [False, True])

@@ -8,7 +8,7 @@ import pytest
 from database.errors import StoreUnavailableError
 from gateway.calls.risk import Risk, day_spent, within_day
 from gateway.errors import RequestRefusedError
-from gateway.limits.fraud import Allowance, Policy, Standing
+from gateway.limits.fraud import AccountFacts, Allowance, Policy
 from tests.gateway.http.test_bearer import Account, Epochs
 from tests.limits import limits
 
@@ -40,7 +40,7 @@ class World:
 
 @pytest.fixture
 def world():
-    return World(Standing(frozenset({"FR"}), AT - timedelta(days=1)))
+    return World(AccountFacts(frozenset({"FR"}), AT - timedelta(days=1)))
 
 
 async def test_what_was_read_is_used_for_ten_seconds_of_one_epoch(world):

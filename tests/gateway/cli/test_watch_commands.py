@@ -189,7 +189,7 @@ def drawn(played_board, calls_max, at=datetime(2026, 3, 1, 12, 0, tzinfo=UTC), w
 
 def played_board(redis):
     alarms, minutes = RedisAlarms(redis, "nobody"), RedisMinutes(redis)
-    return following.Following(RedisWatchChannel(redis), None, alarms, minutes)
+    return following.LiveCallFollowing(RedisWatchChannel(redis), None, alarms, minutes)
 
 
 async def test_as_many_calls_are_shown_as_there_is_room_for_and_names_are_no_markup(redis):

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.embed.hours import ALWAYS, LOOK_AHEAD_DAYS, Hours, Span
+from gateway.embed.hours import ALWAYS, LOOK_AHEAD_DAYS, OpeningHours, Span
 
 NINE_TO_FIVE = (Span(9 * 60, 17 * 60),)
 OFFICE = ((NINE_TO_FIVE,) * 5) + ((), ())
-BERLIN = Hours("Europe/Berlin", OFFICE)
+BERLIN = OpeningHours("Europe/Berlin", OFFICE)
 NIGHT = ((Span(150, 300),),) * 7
 """From half past two to five: where clocks are changed it begins in the gap."""
 
@@ -49,7 +49,7 @@ def test_the_next_opening_is_told(at, opens):
 
 
 def test_a_holiday_is_closed_and_the_day_after_opens():
-    hours = Hours("Europe/Berlin", OFFICE, (date(2026, 11, 27), date(2026, 11, 30)))
+    hours = OpeningHours("Europe/Berlin", OFFICE, (date(2026, 11, 27), date(2026, 11, 30)))
     assert not hours.is_open(utc("11-27T10:00"))
     assert hours.next_opening(utc("11-27T10:00")) == utc("12-01T08:00")
 
@@ -66,11 +66,11 @@ def test_a_holiday_is_closed_and_the_day_after_opens():
     ],
 )
 def test_hours_that_fall_into_a_change_of_clocks(zone, at, opens):
-    assert Hours(zone, NIGHT).next_opening(utc(at)) == utc(opens)
+    assert OpeningHours(zone, NIGHT).next_opening(utc(at)) == utc(opens)
 
 
 def test_an_hour_that_comes_twice_is_open_twice():
-    hours = Hours("Europe/Berlin", ((Span(120, 150),),) * 7)
+    hours = OpeningHours("Europe/Berlin", ((Span(120, 150),),) * 7)
     moments = [utc("10-25T00:00"), utc("10-25T00:30"), utc("10-25T01:00"), utc("10-25T01:29")]
     assert [hours.is_open(at) for at in moments] == [True, False, True, True]
     assert hours.next_opening(moments[1]) == moments[2]
@@ -78,10 +78,10 @@ def test_an_hour_that_comes_twice_is_open_twice():
 
 def test_always_and_never():
     at = utc("11-27T10:00")
-    assert Hours(week=ALWAYS).next_opening(at) == at
-    assert Hours(week=((),) * 7).next_opening(at) is None
+    assert OpeningHours(week=ALWAYS).next_opening(at) == at
+    assert OpeningHours(week=((),) * 7).next_opening(at) is None
     closed = tuple(at.date() + timedelta(days=n) for n in range(3))
-    assert Hours(holidays=closed).next_opening(at) == utc("11-30T00:00")
+    assert OpeningHours(holidays=closed).next_opening(at) == utc("11-30T00:00")
 
 
 SPANS = st.tuples(st.integers(0, 1439), st.integers(1, 1440)).filter(lambda span: span[0] < span[1])
@@ -95,7 +95,7 @@ ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Pac
     st.integers(0, 2 * 365 * 1440).map(lambda n: utc("01-01T00:00") + timedelta(minutes=n)),
 )
 def test_it_is_open_when_it_is_said_to_open_and_not_before(week, zone, at):
-    hours = Hours(zone, week)
+    hours = OpeningHours(zone, week)
     opens = hours.next_opening(at)
     if opens is None:
         assert not any(hours.is_open(at + timedelta(hours=n)) for n in range(24 * 8))

@@ -5,14 +5,21 @@ from datetime import date
 import msgspec
 import pytest
 
-from gateway.embed.hours import ALWAYS, Hours, Span
-from gateway.embed.rules import AMOUNT_MAX, CALLS_AT_ONCE_MAX, Amounts, Rules, faults, tidied
+from gateway.embed.hours import ALWAYS, OpeningHours, Span
+from gateway.embed.rules import (
+    AMOUNT_MAX,
+    CALLS_AT_ONCE_MAX,
+    ButtonRules,
+    CallAllowance,
+    faults,
+    tidied,
+)
 
-RULES = Rules(
+RULES = ButtonRules(
     title="Sales of Example",
     origins=("https://example.com",),
     destination="+493012345678",
-    hours=Hours("Europe/Berlin", ALWAYS),
+    hours=OpeningHours("Europe/Berlin", ALWAYS),
     day_cap_micros=5_000_000,
 )
 
@@ -38,26 +45,34 @@ def test_good_rules_have_no_fault():
         ("title", "title_long", {"title": "a" * 61}),
         ("origins", "origin_wildcard", {"origins": ("https://example.com", "https://*.example")}),
         ("origins", "origins_too_many", {"origins": ("https://example.com",) * 21}),
-        ("zone", "zone_unknown", {"hours": Hours("Europe/Nowhere")}),
-        ("zone", "zone_unknown", {"hours": Hours("../../etc/passwd")}),
-        ("zone", "zone_unknown", {"hours": Hours("")}),
-        ("week", "hours_invalid", {"hours": Hours(week=())}),
-        ("week", "hours_invalid", {"hours": Hours(week=((Span(540, 540),),) * 7)}),
-        ("week", "hours_invalid", {"hours": Hours(week=((Span(540, 1441),),) * 7)}),
-        ("week", "hours_invalid", {"hours": Hours(week=((Span(0, 600), Span(599, 700)),) * 7)}),
+        ("zone", "zone_unknown", {"hours": OpeningHours("Europe/Nowhere")}),
+        ("zone", "zone_unknown", {"hours": OpeningHours("../../etc/passwd")}),
+        ("zone", "zone_unknown", {"hours": OpeningHours("")}),
+        ("week", "hours_invalid", {"hours": OpeningHours(week=())}),
+        ("week", "hours_invalid", {"hours": OpeningHours(week=((Span(540, 540),),) * 7)}),
+        ("week", "hours_invalid", {"hours": OpeningHours(week=((Span(540, 1441),),) * 7)}),
         (
             "week",
             "hours_invalid",
-            {"hours": Hours(week=((Span(0, 1),) * 1 + (Span(1, 2),) * 4,) * 7)},
+            {"hours": OpeningHours(week=((Span(0, 600), Span(599, 700)),) * 7)},
         ),
-        ("holidays", "holidays_too_many", {"hours": Hours(holidays=(date(2026, 1, 1),) * 65)}),
+        (
+            "week",
+            "hours_invalid",
+            {"hours": OpeningHours(week=((Span(0, 1),) * 1 + (Span(1, 2),) * 4,) * 7)},
+        ),
+        (
+            "holidays",
+            "holidays_too_many",
+            {"hours": OpeningHours(holidays=(date(2026, 1, 1),) * 65)},
+        ),
         ("seconds_max", "seconds_range", {"seconds_max": 9}),
         ("seconds_max", "seconds_range", {"seconds_max": 3_601}),
         ("calls_at_once", "calls_at_once_range", {"calls_at_once": 0}),
         ("calls_at_once", "calls_at_once_range", {"calls_at_once": CALLS_AT_ONCE_MAX + 1}),
-        ("visitor_hour", "amount_range", {"amounts": Amounts(visitor_hour=0)}),
-        ("button_day", "amount_range", {"amounts": Amounts(button_day=AMOUNT_MAX + 1)}),
-        ("network_hour", "amount_above_day", {"amounts": Amounts(network_hour=61)}),
+        ("visitor_hour", "amount_range", {"amounts": CallAllowance(visitor_hour=0)}),
+        ("button_day", "amount_range", {"amounts": CallAllowance(button_day=AMOUNT_MAX + 1)}),
+        ("network_hour", "amount_above_day", {"amounts": CallAllowance(network_hour=61)}),
         ("day_cap", "cap_range", {"day_cap_micros": 0}),
         ("month_cap", "cap_range", {"month_cap_micros": 10**12 + 1}),
         ("day_cap", "cap_above_month", {"month_cap_micros": 4_999_999}),
@@ -81,7 +96,7 @@ def test_what_is_kept_is_in_one_form_and_what_is_wrong_stays_to_be_told():
         RULES,
         title="  Sales \n of  Example ",
         origins=("https://Example.com/", "https://example.com", " ", "nonsense"),
-        hours=Hours(
+        hours=OpeningHours(
             week=((Span(600, 700), Span(0, 60)),) + ((),) * 6,
             holidays=(date(2026, 12, 26), date(2026, 12, 25), date(2026, 12, 26)),
         ),
@@ -96,4 +111,4 @@ def test_what_is_kept_is_in_one_form_and_what_is_wrong_stays_to_be_told():
 
 
 def test_rules_survive_being_kept():
-    assert msgspec.json.decode(msgspec.json.encode(RULES), type=Rules) == RULES
+    assert msgspec.json.decode(msgspec.json.encode(RULES), type=ButtonRules) == RULES

@@ -11,7 +11,7 @@ from gateway.fleet.messages import (
     ENCODER,
     LEVEL_MINUTES_MAX,
     Asked,
-    Calls,
+    CallsReply,
     Done,
     EndCall,
     FindCalls,
@@ -65,8 +65,8 @@ async def house():
 
 async def test_calls_of_all_nodes_are_found_and_counted(house):
     house.replies = {
-        "n1": Calls(calls=(live("c1"),), more=3),
-        "n2": Calls(calls=(live("c2"), live("c3")), more=4),
+        "n1": CallsReply(calls=(live("c1"),), more=3),
+        "n2": CallsReply(calls=(live("c2"), live("c3")), more=4),
     }
     found = await house.control.calls(account_id="ada")
     assert sorted(call.opened.call_id for call in found.calls) == ["c1", "c2", "c3"]
@@ -76,7 +76,7 @@ async def test_calls_of_all_nodes_are_found_and_counted(house):
 
 
 async def test_a_node_that_does_not_answer_is_named(house):
-    house.replies = {"n1": Calls(calls=(live("c1"),))}
+    house.replies = {"n1": CallsReply(calls=(live("c1"),))}
     await house.members["n2"].stop()
     found = await house.control.calls(call_id="c1")
     assert ([call.opened.call_id for call in found.calls], found.silent) == (["c1"], ["n2"])
@@ -85,7 +85,7 @@ async def test_a_node_that_does_not_answer_is_named(house):
 
 
 async def test_a_node_that_is_gone_is_named_until_its_calls_are_settled(house):
-    house.replies = dict.fromkeys(("n1", "n2"), Calls(calls=()))
+    house.replies = dict.fromkeys(("n1", "n2"), CallsReply(calls=()))
     await house.gate.open(Opening("c9", "ada", "n9", 1, 1, 9, b"{}"))
 
     async def silent(**asked):
@@ -130,7 +130,7 @@ async def test_a_node_is_told_to_restart(house):
         (Stopping(), NodeStoppingError),
         (NotStartedAgain(), NotStartedAgainError),
         # It answers something else than was asked.
-        (Calls(), NodeSilentError),
+        (CallsReply(), NodeSilentError),
     ):
         house.replies = {"n2": reply}
         with pytest.raises(error):

@@ -19,7 +19,7 @@ from gateway.fleet.messages import (
     LETTER_BYTES_MAX,
     Answered,
     Asked,
-    Calls,
+    CallsReply,
     Done,
     EndCall,
     FindCalls,
@@ -46,7 +46,7 @@ class House:
         await asyncio.sleep(self.delay_s)
         if self.fault:
             raise self.fault
-        return Calls(more=len(self.asked)) if isinstance(question, FindCalls) else Done()
+        return CallsReply(more=len(self.asked)) if isinstance(question, FindCalls) else Done()
 
     async def silent_s(self, to="there"):
         """Ask; return after how many seconds it is clear that there is no answer."""
@@ -72,12 +72,12 @@ async def test_each_question_gets_its_own_answer(house):
     questions = [ASKED, TakeCalls(takes=False), EndCall(call_id="c1"), ASKED]
     replies = await asyncio.gather(*(house.here.ask("there", each) for each in questions))
     assert house.asked == questions
-    assert [type(reply) for reply in replies] == [Calls, Done, Done, Calls]
+    assert [type(reply) for reply in replies] == [CallsReply, Done, Done, CallsReply]
 
 
 async def test_both_ask_at_once_and_one_asks_itself(house):
     both = (house.here.ask("there", ASKED), house.there.ask("here", ASKED))
-    assert all(isinstance(reply, Calls) for reply in await asyncio.gather(*both))
+    assert all(isinstance(reply, CallsReply) for reply in await asyncio.gather(*both))
     assert isinstance(await house.here.ask("here", TakeCalls(takes=True)), Done)
 
 
@@ -87,7 +87,7 @@ async def test_who_is_gone_or_too_slow_does_not_answer(house):
     assert await house.silent_s() == ANSWER_S
     # Its answer, when it comes, is nobody's.
     house.delay_s = 0.0
-    assert isinstance(await house.here.ask("there", ASKED), Calls)
+    assert isinstance(await house.here.ask("there", ASKED), CallsReply)
     await asyncio.sleep(9)
 
 
@@ -100,7 +100,7 @@ async def test_a_fault_of_who_is_asked_is_said_at_once_and_logged_there(house, f
         ("question not answered", "FindCalls")
     ]
     house.fault = None
-    assert isinstance(await house.here.ask("there", ASKED), Calls)
+    assert isinstance(await house.here.ask("there", ASKED), CallsReply)
 
 
 async def test_letters_that_are_none_change_nothing(house):
@@ -121,7 +121,7 @@ async def test_letters_that_are_none_change_nothing(house):
     with capture_logs() as logs:
         for letter in letters:
             await house.mailboxes.send("there", letter)
-        assert isinstance(await house.here.ask("there", ASKED), Calls)
+        assert isinstance(await house.here.ask("there", ASKED), CallsReply)
     # One is an answer to nobody; of the others the first is logged at once.
     assert [(each["event"], each["count"]) for each in logs] == [("letters not understood", 1)]
     await asyncio.sleep(60)
@@ -137,13 +137,13 @@ async def test_no_more_is_answered_at_once_than_is_allowed_and_the_rest_waits(ho
     begun = loop.time()
     asked = [house.here.ask("there", ASKED) for _ in range(ANSWERING_MAX + 5)]
     replies = await asyncio.gather(*asked, return_exceptions=True)
-    assert sum(isinstance(reply, Calls) for reply in replies) == ANSWERING_MAX
+    assert sum(isinstance(reply, CallsReply) for reply in replies) == ANSWERING_MAX
     assert sum(isinstance(reply, NodeSilentError) for reply in replies) == 5
     assert loop.time() - begun == ANSWER_S
     await asyncio.sleep(5)
     house.delay_s = 0.5
     asked = [house.here.ask("there", ASKED) for _ in range(3 * ANSWERING_MAX)]
-    assert all(isinstance(reply, Calls) for reply in await asyncio.gather(*asked))
+    assert all(isinstance(reply, CallsReply) for reply in await asyncio.gather(*asked))
 
 
 async def test_no_more_waits_to_be_answered_than_is_allowed(house):
@@ -165,7 +165,7 @@ async def test_no_more_waits_for_answers_than_is_allowed(house):
     await asyncio.gather(*asked, return_exceptions=True)
     # The mailbox of nobody is full now, which is known at once.
     assert await house.silent_s("nobody") == 0
-    assert isinstance(await house.here.ask("there", ASKED), Calls)
+    assert isinstance(await house.here.ask("there", ASKED), CallsReply)
 
 
 async def test_an_outage_of_the_store_is_logged_once_and_ends(house):
@@ -177,7 +177,7 @@ async def test_an_outage_of_the_store_is_logged_once_and_ends(house):
         await asyncio.sleep(30)
         house.mailboxes.is_away = False
         await asyncio.sleep(1)
-        assert isinstance(await house.here.ask("there", ASKED), Calls)
+        assert isinstance(await house.here.ask("there", ASKED), CallsReply)
     # Of both processes.
     assert [each["event"] for each in logs] == [
         *["other processes cannot be asked"] * 2,
@@ -200,7 +200,7 @@ async def test_no_fault_in_reading_a_letter_leaves_a_process_silent(house):
     with capture_logs() as logs:
         assert await house.silent_s() == ANSWER_S
     assert [each["event"] for each in logs] == ["letters not taken"]
-    assert isinstance(await house.here.ask("there", ASKED), Calls)
+    assert isinstance(await house.here.ask("there", ASKED), CallsReply)
 
 
 async def test_a_store_that_goes_before_the_answer_leaves_the_asker_its_time(house):
@@ -218,7 +218,7 @@ async def test_who_stops_because_of_a_question_still_answers_it(house):
     asking = asyncio.ensure_future(house.here.ask("there", ASKED))
     await asyncio.sleep(0.1)
     await house.there.stop()
-    assert await asking == Calls(more=1)
+    assert await asking == CallsReply(more=1)
 
 
 async def test_who_stops_answers_no_more_and_leaves_nothing_running():

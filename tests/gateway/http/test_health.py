@@ -8,7 +8,7 @@ from database.errors import StoreFullError, StoreRightError, StoreUnavailableErr
 from gateway.errors import RequestRefusedError
 from gateway.fleet.instances import found_in, new_nonce
 from gateway.heartbeat.ticker import Ticker
-from gateway.http.health import Health
+from gateway.http.health import HealthProbes
 from tests.gateway.virtual_time import virtual_loop
 
 
@@ -68,7 +68,7 @@ class Probe:
     async def __call__(self, path, calls=None, weaknesses=(), alarms=(), figures=(), **checks):
         ticker = Ticker(lambda: 0)
         ticker._lag_ns.note(12_345_678, 0)
-        health = Health(
+        health = HealthProbes(
             calls or Calls(),
             ticker,
             self.keys,
@@ -223,7 +223,7 @@ class Store:
 async def watched(client_of):
     """Return a store, its probe's client, and a clock that the test sets."""
     store, now_ns = Store(), [0]
-    health = Health(Calls(), Ticker(lambda: now_ns[0]), Keys(), {"redis": store.check})
+    health = HealthProbes(Calls(), Ticker(lambda: now_ns[0]), Keys(), {"redis": store.check})
     async with client_of(health.routes()) as client:
         client.headers.update(OPERATOR)
         yield store, client, now_ns

@@ -14,7 +14,7 @@ from gateway import errors
 from gateway.errors import RequestRefusedError, TooFastError
 from gateway.http import problems
 from gateway.http.access import public
-from gateway.limits.velocity import LIMITS, Refusal, refuse
+from gateway.limits.velocity import LIMITS, LimitRefusal, refuse
 from gateway.problems import PROBLEMS
 from tests.trees import tree_of
 
@@ -168,7 +168,7 @@ async def test_a_failure_says_nothing_of_its_insides(client_of, error, status, c
 @pytest.mark.parametrize("limit", LIMITS.values(), ids=lambda limit: limit.name)
 async def test_a_rate_that_was_too_high_says_which_and_when_again(limit):
     with pytest.raises(TooFastError) as refused:
-        refuse(Refusal(limit, 7))
+        refuse(LimitRefusal(limit, 7))
     reply = await problems.on_refusal(None, refused.value)
     assert reply.headers["retry-after"] == "7"
     if limit.outweighed_by:

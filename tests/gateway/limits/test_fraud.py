@@ -8,9 +8,9 @@ import pytest
 from gateway.limits.fraud import (
     COUNTED,
     RULES,
+    AccountFacts,
     Allowance,
     Policy,
-    Standing,
     is_home,
     markdown,
     may_call_country,
@@ -45,13 +45,13 @@ def test_all_countries_are_home_where_none_is_named():
 @pytest.mark.parametrize(
     ("standing", "country", "may"),
     [
-        (Standing(), "DE", True),
-        (Standing(), "FR", False),
-        (Standing(), "", False),
-        (Standing(opened=frozenset({"FR"})), "FR", True),
-        (Standing(lifted={Allowance.COUNTRIES: SOON}), "FR", True),
-        (Standing(lifted={Allowance.COUNTRIES: PAST}), "FR", False),
-        (Standing(lifted={Allowance.NEW_CARD: SOON}), "FR", False),
+        (AccountFacts(), "DE", True),
+        (AccountFacts(), "FR", False),
+        (AccountFacts(), "", False),
+        (AccountFacts(opened=frozenset({"FR"})), "FR", True),
+        (AccountFacts(lifted={Allowance.COUNTRIES: SOON}), "FR", True),
+        (AccountFacts(lifted={Allowance.COUNTRIES: PAST}), "FR", False),
+        (AccountFacts(lifted={Allowance.NEW_CARD: SOON}), "FR", False),
     ],
 )
 def test_a_country_is_home_or_opened_or_allowed(standing, country, may):
@@ -74,18 +74,18 @@ def test_a_country_is_home_or_opened_or_allowed(standing, country, may):
     ],
 )
 def test_a_card_is_new_for_so_many_days(days, changes, bound):
-    standing = Standing(first_paid_at=AT - timedelta(days=days), **changes)
+    standing = AccountFacts(first_paid_at=AT - timedelta(days=days), **changes)
     assert new_card_bound(POLICY, standing, AT) == bound
 
 
 def test_where_every_country_may_be_called_none_is_odd():
-    standing = Standing(first_paid_at=AT, seen_in=frozenset({"FR"}))
+    standing = AccountFacts(first_paid_at=AT, seen_in=frozenset({"FR"}))
     anywhere = replace(POLICY, home_countries=frozenset())
     assert new_card_bound(anywhere, standing, AT) == POLICY.new_card_day_micros
 
 
 def test_who_has_not_paid_has_no_card():
-    assert new_card_bound(POLICY, Standing(), AT) is None
+    assert new_card_bound(POLICY, AccountFacts(), AT) is None
 
 
 def test_lifted_rules_take_their_limits_with_them_but_for_those_of_an_address():
@@ -103,6 +103,6 @@ def test_lifted_rules_take_their_limits_with_them_but_for_those_of_an_address():
 
 
 def test_a_standing_names_what_is_lifted_now():
-    standing = Standing(lifted={Allowance.VELOCITY: SOON, Allowance.NEW_CARD: PAST})
+    standing = AccountFacts(lifted={Allowance.VELOCITY: SOON, Allowance.NEW_CARD: PAST})
     assert standing.lifted_at(AT) == {Allowance.VELOCITY}
-    assert Standing().lifted_at(AT) == frozenset()
+    assert AccountFacts().lifted_at(AT) == frozenset()

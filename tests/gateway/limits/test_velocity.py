@@ -9,11 +9,11 @@ from gateway.limits.velocity import (
     HOUR_S,
     LIMITS,
     MINUTE_S,
+    CounterWindow,
     Limit,
+    LimitRefusal,
     Override,
-    Refusal,
     Use,
-    Window,
     button_call_uses,
     button_making_uses,
     button_uses,
@@ -249,18 +249,18 @@ def test_overrides_change_what_they_name_and_the_last_one_counts():
 @pytest.mark.parametrize(
     ("window", "expected"),
     [
-        (Window(0, 0.0, 0, 0.0), 0),
-        (Window(0, 0.0, 9, 61.0), 0),
+        (CounterWindow(0, 0.0, 0, 0.0), 0),
+        (CounterWindow(0, 0.0, 9, 61.0), 0),
         # Ten in one go, at once: the window must end before they begin to fade.
-        (Window(0, 0.0, 10, 120.0), 61),
-        (Window(0, 0.0, 10, 60.5), 1),
+        (CounterWindow(0, 0.0, 10, 120.0), 61),
+        (CounterWindow(0, 0.0, 10, 60.5), 1),
         # They fade by one each six seconds.
-        (Window(10, 60.0, 0, 0.0), 1),
-        (Window(10, 60.0, 1, 120.0), 7),
-        (Window(10, 30.0, 5, 90.0), 1),
-        (Window(10, 30.0, 4, 90.0), 0),
+        (CounterWindow(10, 60.0, 0, 0.0), 1),
+        (CounterWindow(10, 60.0, 1, 120.0), 7),
+        (CounterWindow(10, 30.0, 5, 90.0), 1),
+        (CounterWindow(10, 30.0, 4, 90.0), 0),
         # Beyond the limit, as outcomes are counted.
-        (Window(0, 0.0, 40, 60.0), 46),
+        (CounterWindow(0, 0.0, 40, 60.0), 46),
     ],
 )
 def test_the_wait_is_until_one_more_is_within_the_limit(window, expected):
@@ -276,23 +276,25 @@ def test_the_wait_is_until_one_more_is_within_the_limit(window, expected):
 def test_after_the_wait_one_more_is_within_the_limit(previous, left_s, current, current_left_s):
     """Windows a script can leave: what is left moves with the clock, and so do the counters."""
     left_s = min(left_s, current_left_s - 60)
-    waited = wait_s(TEN, Window(previous, left_s, current, current_left_s))
+    waited = wait_s(TEN, CounterWindow(previous, left_s, current, current_left_s))
     left_s, current_left_s = left_s - waited, current_left_s - waited
     if current_left_s <= 60:
         previous, left_s, current, current_left_s = current, current_left_s, 0, 0.0
-    assert wait_s(TEN, Window(previous, max(0.0, left_s), current, current_left_s)) == 0
+    assert wait_s(TEN, CounterWindow(previous, max(0.0, left_s), current, current_left_s)) == 0
     assert waited <= 121
 
 
 def test_outcomes_matter_while_the_bad_ones_outweigh_the_good():
-    bad = Window(0, 0.0, 12, 90.0)
-    assert outcome_wait_s(TEN, bad, Window(0, 0.0, 12, 90.0)) == 0
-    assert outcome_wait_s(TEN, bad, Window(0, 0.0, 11, 90.0)) == wait_s(TEN, bad) > 0
-    assert outcome_wait_s(TEN, Window(0, 0.0, 9, 90.0), Window(0, 0.0, 0, 0.0)) == 0
+    bad = CounterWindow(0, 0.0, 12, 90.0)
+    assert outcome_wait_s(TEN, bad, CounterWindow(0, 0.0, 12, 90.0)) == 0
+    assert outcome_wait_s(TEN, bad, CounterWindow(0, 0.0, 11, 90.0)) == wait_s(TEN, bad) > 0
+    assert outcome_wait_s(TEN, CounterWindow(0, 0.0, 9, 90.0), CounterWindow(0, 0.0, 0, 0.0)) == 0
     # Good ones fade as bad ones do.
-    assert outcome_wait_s(TEN, bad, Window(20, 30.0, 0, 0.0)) > 0
+    assert outcome_wait_s(TEN, bad, CounterWindow(20, 30.0, 0, 0.0)) > 0
 
 
 def test_the_longest_wait_is_told():
     assert longest([]) is None
-    assert longest([Refusal(TEN, 3), Refusal(TEN, 9), Refusal(TEN, 4)]) == Refusal(TEN, 9)
+    assert longest(
+        [LimitRefusal(TEN, 3), LimitRefusal(TEN, 9), LimitRefusal(TEN, 4)]
+    ) == LimitRefusal(TEN, 9)

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.buttons.admission import ButtonAdmission
 from gateway.buttons.door import ButtonDoor
-from gateway.embed.keys import Mode, publishable_key
+from gateway.embed.keys import KeyMode, publishable_key
 from gateway.http.bearer import Authenticator, key_hash
 from gateway.http.cookies import Cookies
 from gateway.http.holders import Holders
@@ -17,7 +17,7 @@ from tests.gateway.http.test_bearer import Account, Epochs
 from tests.gateway.own_calls.test_api import ECHO, PAGE, Api, code_of
 from tests.gateway.people.memory import World
 
-OF_BOB, OF_NOBODY = (publishable_key(Mode.LIVE, of * 32) for of in (b"2", b"3"))
+OF_BOB, OF_NOBODY = (publishable_key(KeyMode.LIVE, of * 32) for of in (b"2", b"3"))
 
 
 class ShopApi(Api):

@@ -42,7 +42,7 @@ from gateway.people.sign_in import new_device
 from gateway.people.store import SqlPeople
 from gateway.personal_data import taking_back
 from gateway.personal_data.taking_back import TAKING_BACK
-from gateway.post.notices import Reader, Service
+from gateway.post.notices import MailReader, MailSender
 from gateway.post.sender import MailWriter
 from gateway.scopes import LEAST
 from gateway.stores.accounts import SqlAccountStore
@@ -58,7 +58,7 @@ from tests.gateway.people.memory import BEGINNING
 HOME, THIEFS, NEW_HOME = "ada@example.com", "eve@example.org", "ada@example.net"
 CODES = [second_factor.code_digest(each) for each in second_factor.make_codes(bytes(range(150)))]
 LOCKED = Notice("locked", HOME, link=Purpose.RESET_PASSWORD)
-SERVICE = Service("Caller", "https://caller.example")
+SERVICE = MailSender("Caller", "https://caller.example")
 SEEN = {"browser": "", "system": "", "at": BEGINNING.isoformat()}
 DAY, LATE = timedelta(days=1), timedelta(seconds=95)
 LONG = DISPUTABLE + DAY
@@ -123,7 +123,7 @@ class House:
         """Let all mails leave; return the links in them."""
 
         async def reader(account_id):
-            return Reader(PaymentProfile(account_id, "USD", email=HOME))
+            return MailReader(PaymentProfile(account_id, "USD", email=HOME))
 
         for mail in await self.outbox.claim(99, domain="x", until=self.now + DAY):
 

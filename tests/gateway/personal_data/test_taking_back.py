@@ -25,7 +25,7 @@ from accounts.stores.secret_box import SecretBox
 from billing.payments import ACCOUNT_LOCKED
 from billing.stores import tables
 from billing.stores.payments import SqlPaymentStore
-from gateway.buttons.ports import Change, CodeTry
+from gateway.buttons.ports import ButtonChange, CodeTry
 from gateway.buttons.store import SqlButtons
 from gateway.call.supervision import Mode, Rule
 from gateway.data_map import KINDS
@@ -298,7 +298,7 @@ async def fill(world):
     await world.people.note_device("alice", DEVICE, None)
     stands = await epoch(world)
     assert await world.buttons.note_proven("alice", stands, PHONE) is CodeTry.PROVEN
-    assert await world.buttons.make("alice", stands, NEW) is Change.DONE
+    assert await world.buttons.make("alice", stands, NEW) is ButtonChange.DONE
     async with world.engine.begin() as connection:
         assert await countries.open_country(connection, "alice", "CU", world.now)
     await switched_on(world)

@@ -10,7 +10,7 @@ import sys
 from billing.payments import PaymentProfile
 from database.engine import create_engine
 from gateway.post.mail import read_server
-from gateway.post.notices import Reader, Service
+from gateway.post.notices import MailReader, MailSender
 from gateway.post.sender import MailWriter, Sender
 from gateway.secret import Secret
 from gateway.stores.mail_outbox import SqlMailOutbox
@@ -26,7 +26,7 @@ class DoomedOutbox(SqlMailOutbox):
 
 async def reader(account_id):
     """Return somebody."""
-    return Reader(PaymentProfile(account_id, "USD", email="alice@example.com"))
+    return MailReader(PaymentProfile(account_id, "USD", email="alice@example.com"))
 
 
 async def no_link(*_):
@@ -36,7 +36,7 @@ async def no_link(*_):
 
 async def main(database, smtp, sender):
     """Send one batch."""
-    writer = MailWriter(reader, no_link, Service("Caller", "https://calls.example.com"))
+    writer = MailWriter(reader, no_link, MailSender("Caller", "https://calls.example.com"))
     outbox = DoomedOutbox(create_engine(database))
     await Sender(outbox, writer, read_server(Secret(smtp), sender)).round()
 

@@ -18,7 +18,7 @@ from billing.stores import tables
 from billing.stores.payments import SqlPaymentStore
 from database.errors import StoreUnavailableError
 from gateway.post.mail_queue import MailQueue, notice_of
-from gateway.post.notices import NOTICES, Reader, Service, write
+from gateway.post.notices import NOTICES, MailReader, MailSender, write
 from gateway.post.patience import DELAYS_S, WAITING_MAX
 from gateway.stores.mail_outbox import SqlMailOutbox
 
@@ -58,8 +58,8 @@ def test_an_event_becomes_a_notice_that_can_be_written(name, data, notice):
     # Only what somebody else may have asked for can be disputed.
     assert made.link == (Purpose.NOT_ME if notice == "card_charged" else None)
     assert made.values.keys() == NOTICES[notice].values
-    reader = Reader(PaymentProfile("alice", "USD", email="alice@example.com"))
-    assert write(made, reader, Service("Caller", "https://x.example")).subject
+    reader = MailReader(PaymentProfile("alice", "USD", email="alice@example.com"))
+    assert write(made, reader, MailSender("Caller", "https://x.example")).subject
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from gateway import scopes
 from gateway.call.supervision import Mode
 from gateway.http.site.words import WORDS
 from gateway.post import notices
-from gateway.post.notices import NOTICES, URGENT, WIDTH, Reader, Service, write
+from gateway.post.notices import NOTICES, URGENT, WIDTH, MailReader, MailSender, write
 from gateway.words.data_map import Kept, left_in, words_in
 from gateway.words.languages import LANGUAGES, read_part
 from tests.flat_text import flat
@@ -26,7 +26,7 @@ UNIT = 1_000_000
 ORIGIN = "https://calls.example.com"
 LINK = f"{ORIGIN}/l/" + "a1B2_c3-" * 6
 PAGE = "https://checkout.stripe.com/c/pay/cs_test_" + "a1b2c3" * 40 + "?a=1&b=2"
-SERVICE = Service("Example Calls", ORIGIN, "help@example.com")
+SERVICE = MailSender("Example Calls", ORIGIN, "help@example.com")
 ALICE = PaymentProfile(
     "alice",
     "USD",
@@ -86,7 +86,7 @@ def written(name, language="en", profile=ALICE, link=None, **values):
     own = {key: known[key] for key in NOTICES[name].values} | values
     address = LINK if link is None and NOTICES[name].needs_link else link or ""
     return write(
-        Notice(name, values=own, link=purpose), Reader(profile, language), SERVICE, address
+        Notice(name, values=own, link=purpose), MailReader(profile, language), SERVICE, address
     )
 
 
@@ -186,7 +186,7 @@ def test_without_its_link_a_notice_is_not_written(name):
 def test_a_link_that_may_be_missing_may_be_there(name, purpose, language):
     without = written(name, language)
     assert f"{ORIGIN}/reset" in without.text
-    with_link = write(Notice(name, link=purpose), Reader(ALICE, language), SERVICE, LINK)
+    with_link = write(Notice(name, link=purpose), MailReader(ALICE, language), SERVICE, LINK)
     assert LINK in with_link.text.splitlines()
     assert LINK in Page(with_link.html).links
     assert ("14 " in with_link.text) is (name == "password_changed")
@@ -199,7 +199,7 @@ def test_a_mail_about_a_charge_has_a_link_that_locks_where_there_is_a_holder(lan
     charged = Notice("card_charged", values=values, link=Purpose.NOT_ME)
     # No flood of others holds it up: it stops the next charge.
     assert "card_charged" in URGENT
-    mail = write(charged, Reader(ALICE, language), SERVICE, LINK)
+    mail = write(charged, MailReader(ALICE, language), SERVICE, LINK)
     assert LINK in mail.text.splitlines()
     assert Page(mail.html).links == [LINK, LINK]
     text = flat(mail.text)
@@ -222,9 +222,9 @@ def test_a_lock_says_where_automatic_top_ups_are_switched_on_again(language):
 
 def test_what_is_missing_is_an_error_and_not_a_gap():
     with pytest.raises(ValueError, match="lacks call_id, rule"):
-        write(Notice("call_refunded", values={"micros": "1"}), Reader(ALICE), SERVICE)
+        write(Notice("call_refunded", values={"micros": "1"}), MailReader(ALICE), SERVICE)
     with pytest.raises(KeyError):
-        write(Notice("unheard_of"), Reader(ALICE), SERVICE)
+        write(Notice("unheard_of"), MailReader(ALICE), SERVICE)
     with pytest.raises(UndefinedError):
         notices._render("{{ unheard_of }}", {})
 
@@ -335,7 +335,7 @@ def test_every_reason_of_a_refund_has_words(rule, language):
 @pytest.mark.parametrize("operator", ["", "Example & Sons, 1 High Street"])
 def test_each_mail_says_who_runs_the_service_where_that_is_known(operator):
     service = replace(SERVICE, operator=operator)
-    mail = write(Notice("locked"), Reader(ALICE), service)
+    mail = write(Notice("locked"), MailReader(ALICE), service)
     assert ("High Street" in mail.text) == ("Sons, 1 High Street" in mail.html) == bool(operator)
 
 
@@ -343,7 +343,7 @@ def test_each_mail_says_who_runs_the_service_where_that_is_known(operator):
 def test_a_mail_about_a_deletion_has_a_link_that_keeps_and_one_that_locks(language):
     values = {"at": VALUES["at"]}
     notice = Notice("deletion_asked", values=values, link=Purpose.CANCEL_DELETION)
-    mail = write(notice, Reader(ALICE, language), SERVICE, LINK, f"{LINK}-alarm")
+    mail = write(notice, MailReader(ALICE, language), SERVICE, LINK, f"{LINK}-alarm")
     assert {LINK, f"{LINK}-alarm"} <= set(mail.text.splitlines())
 
 
@@ -373,7 +373,7 @@ def test_the_last_mail_tells_of_a_card_only_where_credit_goes_back(language, wor
 def test_the_last_mail_says_all_that_stays_and_for_how_long_it_is_kept_here(language):
     kept = Kept(3, 7)
     notice = Notice("account_deleted", values={"language": language})
-    text = flat(write(notice, Reader(ALICE, "en"), replace(SERVICE, kept=kept)).text)
+    text = flat(write(notice, MailReader(ALICE, "en"), replace(SERVICE, kept=kept)).text)
     colon = words_in(language)["readme.colon"]
     assert all(f"{e.title}{colon} {e.text}." in text for e in left_in(words_in(language), kept))
 
@@ -397,7 +397,7 @@ def test_a_mail_about_a_deletion_says_what_happens_to_credit(language):
 def test_a_mail_about_a_reset_names_what_stays(language):
     values = {"passkeys": "Phone", "keys": "robot, shop", "webhooks": "hooks"}
     notice = Notice("password_changed", values=values, link=Purpose.NOT_ME)
-    mail = write(notice, Reader(ALICE, language), SERVICE, LINK)
+    mail = write(notice, MailReader(ALICE, language), SERVICE, LINK)
     text = " ".join(mail.text.split())
     for said in ("Phone", f"{ORIGIN}/account/security", "robot, shop", f"{ORIGIN}/account/keys"):
         assert said in text
@@ -490,7 +490,10 @@ def test_a_mail_about_a_key_says_what_it_may_as_the_page_of_keys_does(language):
 def test_how_far_a_lock_reaches_is_told_in_the_days_that_it_does(language):
     values = {name: VALUES[name] for name in NOTICES["card_charged"].values}
     charged = Notice("card_charged", values=values, link=Purpose.NOT_ME)
-    mails = (written("locked", language), write(charged, Reader(ALICE, language), SERVICE, LINK))
+    mails = (
+        written("locked", language),
+        write(charged, MailReader(ALICE, language), SERVICE, LINK),
+    )
     words = {"en": "days", "de": "Tage", "es": "días", "fr": "jours"}
     for mail in mails:
         assert f" {DISPUTABLE.days} {words[language]}" in flat(mail.text)

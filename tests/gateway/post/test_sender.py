@@ -25,8 +25,8 @@ from gateway.people.store import SqlPeople
 from gateway.personal_data.taking_back import TAKING_BACK
 from gateway.post import outbox_rules, sender
 from gateway.post.mail import read_server
-from gateway.post.notices import Reader, Service
-from gateway.post.sender import MailWriter, NoAddressError, Sender, Tidying
+from gateway.post.notices import MailReader, MailSender
+from gateway.post.sender import MailTidying, MailWriter, NoAddressError, Sender
 from gateway.roles.mail import build_writer
 from gateway.secret import Secret
 from gateway.settings import Settings
@@ -35,7 +35,7 @@ from tests.gateway.post.mailbox import AT, SENDER
 from tests.thorough import one_in
 
 ORIGIN = "https://calls.example.com"
-SERVICE = Service("Example Calls", ORIGIN, "help@example.com")
+SERVICE = MailSender("Example Calls", ORIGIN, "help@example.com")
 LOCKED = Notice("locked")
 RESET = Notice("reset_password", "alice@example.com", link=Purpose.RESET_PASSWORD)
 SECOND = timedelta(seconds=1)
@@ -55,9 +55,11 @@ class People:
     def __init__(self):
         alice = PaymentProfile("alice", "USD", email="alice@example.com")
         self.readers = {
-            "alice": Reader(alice),
-            "bob": Reader(replace(alice, account_id="bob", email="bob@bücher.example"), "de-AT"),
-            "carol": Reader(replace(alice, account_id="carol", email="")),
+            "alice": MailReader(alice),
+            "bob": MailReader(
+                replace(alice, account_id="bob", email="bob@bücher.example"), "de-AT"
+            ),
+            "carol": MailReader(replace(alice, account_id="carol", email="")),
         }
         self.links, self.reaches = [], []
         self.failures = 0
@@ -393,7 +395,7 @@ async def test_what_cannot_be_written_waits_for_its_repair(
 async def test_the_address_is_looked_up_when_the_mail_leaves(outbox, mailbox, people, new_sender):
     await outbox.queue("alice", LOCKED)
     profile = people.readers["alice"].profile
-    people.readers["alice"] = Reader(replace(profile, email="new@example.com"))
+    people.readers["alice"] = MailReader(replace(profile, email="new@example.com"))
     await new_sender().round()
     assert [mail["To"] for mail in mailbox.mails] == ["new@example.com"]
 
@@ -569,7 +571,7 @@ async def test_nothing_is_kept_for_ever(outbox, mailbox, new_sender, clock):
     await outbox.queue("alice", LOCKED)
     await new_sender().round()
     await outbox.queue("alice", LOCKED)
-    tidying = Tidying(outbox, clock)
+    tidying = MailTidying(outbox, clock)
     clock.now += timedelta(days=3)
     await tidying.round()
     assert await states(outbox) == {MailState.SENT: 1, MailState.QUEUED: 1}

@@ -20,7 +20,7 @@ from gateway.roles.children import (
     Backoff,
     Child,
     Pulse,
-    Start,
+    StartWait,
     give_step,
 )
 
@@ -277,7 +277,7 @@ async def test_a_child_that_is_stuck_in_its_start_is_ended_and_its_last_step_nam
 
 
 def test_a_start_is_given_up_after_a_minute_without_a_sign_or_ten_in_all():
-    start = Start(100.0)
+    start = StartWait(100.0)
     assert start.left_s(100.0) == START_SILENCE_S_MAX
     # However the steps are cut, and whatever is in their names.
     for second, signs in ((130.0, b"+a."), (150.0, b"b+"), (155.0, b"\n+sto"), (200.0, b"res\n")):
@@ -297,7 +297,7 @@ def test_a_start_is_given_up_after_a_minute_without_a_sign_or_ten_in_all():
 
 
 def test_what_is_no_step_grows_without_bound_nowhere():
-    start = Start(0.0)
+    start = StartWait(0.0)
     start.take(b"+" + b"x" * 100_000, 1.0)
     start.take(b"\xff\n.", 1.0)
     assert (start.has_ended, start.step) == (True, "x" * 64)
@@ -308,7 +308,7 @@ def test_steps_are_told_to_a_parent_and_to_nobody_else(monkeypatch):
     with ours, its:
         monkeypatch.setattr("sys.stdin", SimpleNamespace(fileno=its.fileno))
         give_step("stores")
-        start = Start(0.0)
+        start = StartWait(0.0)
         start.take(ours.recv(100), 0.0)
         assert start.step == "stores"
     # Its parent is gone.

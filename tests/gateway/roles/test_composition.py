@@ -32,7 +32,7 @@ from gateway.roles.health import health_routes
 from gateway.roles.membership import new_membership
 from gateway.roles.post import open_post
 from gateway.roles.prices import load_deck, load_prices
-from gateway.roles.public_origin import Answer
+from gateway.roles.public_origin import OriginAnswer
 from gateway.roles.stopping import Stops
 from gateway.scopes import PAGE, Scope
 from gateway.secret import Secret
@@ -285,7 +285,7 @@ async def test_a_public_origin_of_another_gateway_is_found_out(
     known = RedisNodeLeases(office.stores.redis, instance="known")
     await known.claim("n2", 60, lambda: None)
     instance = membership.instance if instance == "self" else instance
-    said = Answer(instance=instance, fault="" if instance else "nothing listens")
+    said = OriginAnswer(instance=instance, fault="" if instance else "nothing listens")
 
     async def ask(_origin, *, known):
         # Those of this deployment are asked about.

@@ -7,7 +7,7 @@ import pytest
 
 from database.errors import StoreUnavailableError
 from gateway.fleet.messages import (
-    Calls,
+    CallsReply,
     CarrierNews,
     Done,
     FindCalls,
@@ -80,7 +80,7 @@ async def test_a_node_logs_what_it_is_told_to_and_says_so():
     assert await answer(SetLogLevel(level=LogLevel.SETTING, minutes=15)) == Done()
     assert (facts().log_level, facts().log_level_until) == ("warning", None)
     found = await answer(FindCalls(call_id="c1"))
-    assert isinstance(found, Calls)
+    assert isinstance(found, CallsReply)
     assert len(found.calls) == 1
     news = CarrierNews(call_id="c1", carrier_call_id="CA1", is_running=True)
     assert (await answer(news), heard) == (Done(), [news])

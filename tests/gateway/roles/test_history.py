@@ -9,7 +9,7 @@ from billing.rate_deck import RateDeck
 from billing.stores.audit import audit
 from billing.stores.payments import SqlPaymentStore
 from billing.stores.sql import SqlCdrStore, SqlLedgerStore
-from gateway.roles.history import DAYS, NUMBERS, TOP_UP_MICROS, History, plausible_calls
+from gateway.roles.history import DAYS, NUMBERS, TOP_UP_MICROS, HistoryWriter, plausible_calls
 
 UNTIL = datetime(2026, 11, 27, 15, tzinfo=UTC)
 
@@ -36,7 +36,7 @@ def test_each_number_has_a_price_in_the_example(number):
 
 async def test_what_is_written_agrees_and_is_written_once(engine, monkeypatch):
     monkeypatch.setattr("gateway.roles.history.DAYS", 60)
-    history = History(engine, "demo", "USD", RateDeck.example())
+    history = HistoryWriter(engine, "demo", "USD", RateDeck.example())
     count = await history.write(random.Random(3))
     assert await audit(engine) == []
     calls = await SqlCdrStore(engine).page("demo", limit=500)
@@ -45,13 +45,13 @@ async def test_what_is_written_agrees_and_is_written_once(engine, monkeypatch):
     payments = await SqlPaymentStore(engine).page("demo", limit=50)
     balance = await SqlLedgerStore(engine).balance("demo")
     assert balance == len(payments) * TOP_UP_MICROS - spent
-    again = History(engine, "demo", "USD", RateDeck.example())
+    again = HistoryWriter(engine, "demo", "USD", RateDeck.example())
     assert await again.write(random.Random(3)) == 0
     assert len(await SqlCdrStore(engine).page("demo", limit=500)) == count
 
 
 async def test_numbers_without_a_price_are_left_out(engine, monkeypatch):
     monkeypatch.setattr("gateway.roles.history.DAYS", 5)
-    history = History(engine, "demo", "USD", RateDeck({}))
+    history = HistoryWriter(engine, "demo", "USD", RateDeck({}))
     assert await history.write(random.Random(3)) == 0
     assert await SqlCdrStore(engine).page("demo", limit=5) == []

@@ -4,8 +4,8 @@ from accounts.link import LIFETIMES, Purpose, digest
 from accounts.stores import holders
 from billing.clock import utc_now
 from gateway.buttons.store import SqlButtons
-from gateway.embed.keys import Mode
-from gateway.embed.rules import Amounts, faults
+from gateway.embed.keys import KeyMode
+from gateway.embed.rules import CallAllowance, faults
 from gateway.people.password_hashes import Argon2Hashes
 from gateway.people.store import SqlPeople
 from gateway.personal_data.taking_back import TAKING_BACK
@@ -59,11 +59,11 @@ async def test_the_demos_button_is_made_once_and_calls_the_number(engine):
     assert made[0] == made[1]
     (button,) = await buttons.of_account("demo")
     assert (button.rules.destination, button.rules.origins) == ("+15005551000", HOST_ORIGINS)
-    assert button.key_of(Mode.LIVE) == made[0].live_key
-    assert button.key_of(Mode.TEST) == made[0].test_key
+    assert button.key_of(KeyMode.LIVE) == made[0].live_key
+    assert button.key_of(KeyMode.TEST) == made[0].test_key
     assert faults(button.rules, call_seconds_max=3_600) == {}
     # Who builds a page calls more often than a visitor may.
-    assert button.rules.amounts.visitor_hour > Amounts().visitor_hour
+    assert button.rules.amounts.visitor_hour > CallAllowance().visitor_hour
     # Another demo has other keys: it is seeded by its own secret.
     other = await make_button(buttons, "demo", "other", "+15005551000")
     assert other.live_key != made[0].live_key

@@ -32,7 +32,7 @@ from gateway.logs import formats
 from gateway.roles.process import (
     STOP_SIGNALS,
     EndedError,
-    Stop,
+    StopSignal,
     complain,
     on_interrupt,
     run,
@@ -192,8 +192,8 @@ async def test_a_start_that_nothing_overtakes_is_what_it_is():
     async def fails():
         raise ZeroDivisionError
 
-    assert not await Stop().covers(start())
-    stop = Stop()
+    assert not await StopSignal().covers(start())
+    stop = StopSignal()
     stop.set()
     with pytest.raises(ZeroDivisionError):
         await stop.covers(fails())
@@ -201,7 +201,7 @@ async def test_a_start_that_nothing_overtakes_is_what_it_is():
 
 @pytest.mark.parametrize("ending", ["cleanly", "although", "in vain"])
 async def test_a_start_that_a_stop_overtakes_closes_what_it_opened(ending):
-    stop, did = Stop(), []
+    stop, did = StopSignal(), []
 
     async def start():
         stop.set()

@@ -12,11 +12,11 @@ from gateway.roles.serve import Gateway
 from gateway.roles.tracing import Tracing, compose_tracing, pairs
 from gateway.scopes import Scope
 from gateway.settings_variables import from_mapping
-from gateway.telemetry.spans import HOLD, Span
+from gateway.telemetry.spans import HOLD, TraceSpan
 from tests.gateway.telemetry.collector import collecting, read
 
 URL = {"CALLER_OTLP_URL": "http://127.0.0.1:4318"}
-SPAN = Span(HOLD, b"t" * 16, b"s" * 8, b"p" * 8, 1, 2)
+SPAN = TraceSpan(HOLD, b"t" * 16, b"s" * 8, b"p" * 8, 1, 2)
 
 
 @pytest.mark.thorough

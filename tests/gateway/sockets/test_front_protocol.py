@@ -24,7 +24,7 @@ from starlette.routing import Route
 
 from gateway.ports import Acceptance, HandshakeRequest, Refusal
 from gateway.sockets import front_protocol
-from gateway.sockets.door import DATA_BYTES_MAX, NOT_TAKEN, TAKEN, Door, inbox_of
+from gateway.sockets.door import DATA_BYTES_MAX, NOT_TAKEN, TAKEN, NodeDoor, inbox_of
 from gateway.sockets.engine import MediaEngine
 from gateway.sockets.front_protocol import AWAY, MAY_BE_A_NODES, FrontProtocol, node_of
 from gateway.sockets.inbox import Inbox
@@ -77,7 +77,7 @@ class House:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.door = Door("one", inbox_of(folder, "one"))
+        self.door = NodeDoor("one", inbox_of(folder, "one"))
         self.web = Side("web", Entrance(doors={"one": self.door}))
         self.node = self.new_node()
 

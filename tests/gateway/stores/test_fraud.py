@@ -9,7 +9,7 @@ from accounts.holder import Device, Holder
 from accounts.stores import countries, devices, holders
 from billing.stores import tables
 from database.engine import TIMEOUT_S, reading, writing
-from gateway.limits.fraud import Allowance, Standing
+from gateway.limits.fraud import AccountFacts, Allowance
 from gateway.stores import fraud
 from gateway.stores.accounts import SqlAccountStore
 from gateway.stores.fraud import RefusalCount, SqlFraudBook
@@ -60,15 +60,15 @@ async def test_a_standing_has_the_countries_of_sign_ins_and_payments_of_closed_b
 
 
 async def test_nothing_is_known_of_a_program(book):
-    assert await book.standing("bob") == Standing(lifted={})
-    assert await book.standing("nobody") == Standing(lifted={})
+    assert await book.standing("bob") == AccountFacts(lifted={})
+    assert await book.standing("nobody") == AccountFacts(lifted={})
 
 
 async def test_a_standing_is_countries_the_first_payment_its_address_and_what_is_lifted(
     book, engine
 ):
     await pay(engine, 1, NOW, kind="grant")
-    assert await book.standing("alice") == Standing(lifted={})
+    assert await book.standing("alice") == AccountFacts(lifted={})
     await pay(engine, 2, NOW - timedelta(hours=2))
     await pay(engine, 3, NOW)
     until = NOW + timedelta(days=1)
@@ -79,7 +79,7 @@ async def test_a_standing_is_countries_the_first_payment_its_address_and_what_is
         await connection.execute(
             sa.insert(fraud.rule_overrides).values(account_id="alice", rule="of-old", until=until)
         )
-    assert await book.standing("alice") == Standing(
+    assert await book.standing("alice") == AccountFacts(
         frozenset({"FR"}), NOW - timedelta(hours=2), True, {Allowance.NEW_CARD: until}
     )
     async with writing(engine, TIMEOUT_S) as connection:

@@ -5,14 +5,14 @@ from hypothesis import strategies as st
 
 from gateway.telemetry import spans
 from gateway.telemetry.otlp import Encoder
-from gateway.telemetry.spans import ATTRIBUTES, EVENTS, SPANS, Span, SpanKind
+from gateway.telemetry.spans import ATTRIBUTES, EVENTS, SPANS, SpanKind, TraceSpan
 from tests.gateway.telemetry.collector import read
 
 KINDS = {SpanKind.INTERNAL: 1, SpanKind.SERVER: 2, SpanKind.CLIENT: 3}
 """By trace.proto."""
 uint64 = st.integers(0, 2**64 - 1)
 some_spans = st.builds(
-    Span,
+    TraceSpan,
     name=st.sampled_from([*SPANS]),
     trace_id=st.binary(min_size=16, max_size=16),
     span_id=st.binary(min_size=8, max_size=8),
@@ -46,5 +46,7 @@ def test_each_span_arrives_as_it_was(written):
 def test_the_span_of_a_call_is_small():
     """Beside it 4,096 may wait."""
     of_call = dict.fromkeys(SPANS[spans.CALL].attributes, "x" * 24)
-    span = Span(spans.CALL, b"t" * 16, b"s" * 8, b"p" * 8, 1, 2, of_call, [(e, 1) for e in EVENTS])
+    span = TraceSpan(
+        spans.CALL, b"t" * 16, b"s" * 8, b"p" * 8, 1, 2, of_call, [(e, 1) for e in EVENTS]
+    )
     assert len(Encoder({})([span])) < 512

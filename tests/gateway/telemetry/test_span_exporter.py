@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 from gateway.telemetry import span_exporter, spans
 from gateway.telemetry.otlp import Encoder
 from gateway.telemetry.span_exporter import BATCH_MAX, WAITING_MAX, SpanExporter
-from gateway.telemetry.spans import Span
+from gateway.telemetry.spans import TraceSpan
 from tests.gateway.telemetry.collector import collecting
 
 NOWHERE = "http://127.0.0.1:1"
@@ -17,7 +17,7 @@ NOWHERE = "http://127.0.0.1:1"
 
 
 def span(number=0):
-    return Span(spans.HOLD, b"t" * 16, number.to_bytes(8), b"p" * 8, 1, 2)
+    return TraceSpan(spans.HOLD, b"t" * 16, number.to_bytes(8), b"p" * 8, 1, 2)
 
 
 @contextlib.asynccontextmanager
@@ -162,7 +162,7 @@ async def test_a_span_that_cannot_be_written_costs_its_batch_and_no_other():
         with capture_logs() as lines:
             async with exporting(collector.url) as exporter:
                 # More than the protocol's 64 bits.
-                exporter.take(Span(spans.HOLD, b"t" * 16, b"s" * 8, b"", 1, 2**64))
+                exporter.take(TraceSpan(spans.HOLD, b"t" * 16, b"s" * 8, b"", 1, 2**64))
                 while not exporter.counts["dropped"]:
                     await asyncio.sleep(0.01)
                 exporter.take(span(2))

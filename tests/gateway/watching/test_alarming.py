@@ -23,7 +23,7 @@ from gateway.settings_variables import from_mapping
 from gateway.stores.ghosts import RedisGhostStore
 from gateway.stores.leases import RedisNodeLeases
 from gateway.watching.alarming import Alarming
-from gateway.watching.alarms import RULES, Alarm, Change
+from gateway.watching.alarms import RULES, Alarm, AlarmChange
 from gateway.watching.audited_store import RedisAudited
 from gateway.watching.board import Board
 from gateway.watching.rows import Batch, Warned
@@ -33,7 +33,7 @@ from tests.gateway.post.mailbox import Mailbox
 __all__ = ["books"]
 
 AT = datetime(2026, 11, 28, 12, tzinfo=UTC)
-CHANGE = Change(
+CHANGE = AlarmChange(
     Alarm(
         rule="spend",
         subject="USD",

@@ -20,7 +20,7 @@ from gateway.watching.alarms import (
     STORE_AWAY,
     SUBJECT_MAX,
     Alarm,
-    Alarms,
+    AlarmBoard,
 )
 from gateway.watching.left_calls import LeftCalls
 from gateway.watching.totals import LastMinute
@@ -92,8 +92,8 @@ def test_all_rules_have_a_case():
 def test_a_rule_is_raised_and_over_at_its_bounds_after_its_time_and_not_before(name):
     rule, (bad, nearly_bad, good, nearly_good) = BY_NAME[name], CASES[name]
     raised_s, over_s = int(rule.raise_after_s), int(rule.clear_after_s)
-    assert after(Alarms(), *[nearly_bad] * 200) == []
-    alarms = Alarms()
+    assert after(AlarmBoard(), *[nearly_bad] * 200) == []
+    alarms = AlarmBoard()
     (raised,) = after(alarms, *[bad] * (raised_s + 1))
     assert (raised[0], raised[2]) == (raised_s, False)
     assert raised[1].startswith(f"{name}:")
@@ -108,17 +108,17 @@ def test_a_rule_is_raised_and_over_at_its_bounds_after_its_time_and_not_before(n
 def test_what_is_bad_for_too_short_a_time_rings_not_at_all(name):
     bad, nearly_bad, *_ = CASES[name]
     for held_s in range(int(BY_NAME[name].raise_after_s)):
-        assert after(Alarms(), *([bad] * (held_s + 1) + [nearly_bad]) * 3) == []
+        assert after(AlarmBoard(), *([bad] * (held_s + 1) + [nearly_bad]) * 3) == []
 
 
 @given(st.lists(st.sampled_from([120.0, 249.0, 250.0, 340.0]), min_size=1, max_size=60))
 def test_a_figure_that_swings_about_the_bound_rings_once(values):
-    assert len(after(Alarms(), lag(250), *map(lag, values))) == 1
+    assert len(after(AlarmBoard(), lag(250), *map(lag, values))) == 1
 
 
 @given(st.lists(st.tuples(st.floats(0, 500), st.integers(0, 40)), max_size=60))
 def test_an_alarm_begins_and_ends_by_turns_and_stands_in_between(looks):
-    alarms, now_s, stands = Alarms(), NOW_S, False
+    alarms, now_s, stands = AlarmBoard(), NOW_S, False
     for value, passed_s in looks:
         now_s += passed_s
         for change in alarms.look(lag(value), now_s):
@@ -129,21 +129,21 @@ def test_an_alarm_begins_and_ends_by_turns_and_stands_in_between(looks):
 
 def test_a_node_that_was_told_to_stop_is_not_missed():
     stopped = figures_of(node_of("n2", is_lost=True, is_draining=True))
-    assert after(Alarms(), *[stopped] * 60) == []
+    assert after(AlarmBoard(), *[stopped] * 60) == []
 
 
 def test_of_a_node_that_is_gone_nothing_else_is_said():
     gone = figures_of(node_of("n2", is_lost=True, lag_ms=900.0, calls=100))
-    assert after(Alarms(), *[gone] * 60) == [(3, "node_lost:n2", False)]
+    assert after(AlarmBoard(), *[gone] * 60) == [(3, "node_lost:n2", False)]
 
 
 def test_nodes_that_are_missed_for_a_moment_are_not_lost():
     # What is kept of nodes was emptied, and each has spoken again within two seconds.
-    assert after(Alarms(), WELL, LOST, LOST, LOST, WELL, LOST, WELL) == []
+    assert after(AlarmBoard(), WELL, LOST, LOST, LOST, WELL, LOST, WELL) == []
 
 
 def test_a_subject_that_is_gone_is_over_as_one_that_is_well_and_rings_again():
-    alarms, nothing = Alarms(), figures_of()
+    alarms, nothing = AlarmBoard(), figures_of()
     assert after(alarms, *[failing(90)] * 31) == [(30, "calls_fail:DE", False)]
     assert after(alarms, *[nothing] * 31, begin_s=NOW_S + 40) == [(30, "calls_fail:DE", True)]
     again = after(alarms, *[failing(90)] * 31, begin_s=NOW_S + 90)
@@ -163,14 +163,14 @@ def test_a_subject_that_is_gone_is_over_as_one_that_is_well_and_rings_again():
     ids=["mos", "silence", "country"],
 )
 def test_too_few_calls_say_nothing_and_calls_that_are_too_few_by_turns_ring_once(few, enough):
-    assert after(Alarms(), *[few] * 100) == []
-    alarms = Alarms()
+    assert after(AlarmBoard(), *[few] * 100) == []
+    alarms = AlarmBoard()
     assert len(after(alarms, *[enough] * 40)) == 1
     assert after(alarms, *([few] * 10 + [enough] * 35) * 5, begin_s=NOW_S + 40) == []
 
 
 def test_a_clock_that_is_set_back_begins_a_wait_again_and_never_makes_one_endless():
-    alarms = Alarms()
+    alarms = AlarmBoard()
     assert after(alarms, *[full(95)] * 29) == []
     hour_ago_s = NOW_S - 3600
     assert after(alarms, *[full(95)] * 31, begin_s=hour_ago_s) == [(30, "node_full:n1", False)]
@@ -180,12 +180,12 @@ def test_a_clock_that_is_set_back_begins_a_wait_again_and_never_makes_one_endles
 
 
 def test_a_clock_that_jumps_forward_rings_no_more_than_once():
-    alarms = Alarms()
+    alarms = AlarmBoard()
     assert after(alarms, full(95), full(95), full(95), step_s=7200) == [(1, "node_full:n1", False)]
 
 
 def test_of_ten_thousand_subjects_as_many_ring_as_may_and_the_first_ones_stay():
-    alarms = Alarms()
+    alarms = AlarmBoard()
     many = figures_of(*(node_of(f"n{n:05}", lag_ms=500.0) for n in range(10_000)))
     assert len(alarms.look(many, NOW_S)) == ALARMS_MAX
     assert alarms.look(many, NOW_S + 1) == []
@@ -196,13 +196,13 @@ def test_of_ten_thousand_subjects_as_many_ring_as_may_and_the_first_ones_stay():
 
 
 def test_whatever_stands_it_is_told_that_the_store_is_away():
-    alarms = Alarms()
+    alarms = AlarmBoard()
     alarms.look(figures_of(*(node_of(f"n{n}", lag_ms=500.0) for n in range(300))), NOW_S)
     assert names(alarms.look(figures_of(away_s=11), NOW_S + 1)) == [(f"{STORE_AWAY}:", False)]
 
 
 def test_while_the_store_is_away_nothing_else_begins_or_ends():
-    alarms = Alarms()
+    alarms = AlarmBoard()
     alarms.look(lag(500), NOW_S)
     away = figures_of(node_of("n1"), node_of("n2", is_lost=True), away_s=60)
     assert after(alarms, *[away] * 90, begin_s=NOW_S + 1) == [(0, f"{STORE_AWAY}:", False)]
@@ -216,18 +216,18 @@ def test_while_the_store_is_away_nothing_else_begins_or_ends():
 )
 def test_what_nobody_can_be_named_is_no_subject(name):
     bad = figures_of(node_of(name, is_lost=True), errors={name: 5}, countries=[])
-    assert after(Alarms(), *[bad] * 10) == []
+    assert after(AlarmBoard(), *[bad] * 10) == []
 
 
 @pytest.mark.parametrize("name", ["{value}", "{0.__class__}", "%s", "<b>", "a:b", "käse 100 %"])
 def test_a_name_is_told_as_it_is(name):
-    (change,) = Alarms().look(figures_of(errors={name: 7}), NOW_S)
+    (change,) = AlarmBoard().look(figures_of(errors={name: 7}), NOW_S)
     assert change.alarm.title == f"An error is logged: {name} (7 times)."
     assert change.alarm.name == f"errors:{name}"
 
 
 def test_an_alarm_says_its_figure_in_the_unit_that_people_read():
-    alarms = Alarms()
+    alarms = AlarmBoard()
     slow = figures_of(countries=[country_of(pdd_ms=12_345)])
     after(alarms, *[slow] * 31)
     (alarm,) = alarms.standing()
@@ -240,7 +240,7 @@ def test_an_alarm_says_its_figure_in_the_unit_that_people_read():
 
 
 def test_an_alarm_that_stands_knows_its_figure_of_now_and_tells_the_one_that_it_began_with():
-    alarms = Alarms()
+    alarms = AlarmBoard()
     (begun,) = [change for n in range(9) for change in alarms.look(lag(61_922.9), NOW_S + n)]
     assert begun.alarm.title == "Node n1 is late: 61.9 s."
     assert after(alarms, lag(120), begin_s=NOW_S + 9) == []
@@ -253,21 +253,21 @@ def test_an_alarm_that_stands_knows_its_figure_of_now_and_tells_the_one_that_it_
 
 
 def test_a_long_figure_is_told_in_all_its_digits():
-    (change,) = Alarms().look(figures_of(errors={"it broke": 12_345_678}), NOW_S)
+    (change,) = AlarmBoard().look(figures_of(errors={"it broke": 12_345_678}), NOW_S)
     assert change.alarm.title == "An error is logged: it broke (12345678 times)."
 
 
 def test_spend_is_of_no_interest_without_a_bound_and_judged_by_currency():
     spend = {"USD": 10**12, "EUR": 5}
-    assert after(Alarms(), *[figures_of(spend=spend)] * 60) == []
+    assert after(AlarmBoard(), *[figures_of(spend=spend)] * 60) == []
     bad = [figures_of(spend=spend, most=10**6)] * 60
-    assert after(Alarms(), *bad) == [(10, "spend:USD", False)]
+    assert after(AlarmBoard(), *bad) == [(10, "spend:USD", False)]
 
 
 def test_that_a_mail_did_not_leave_rings_no_alarm_of_which_a_mail_would_not_leave():
     own = NOT_MAILED
     logged = figures_of(errors={own: 3, "it broke": 1})
-    assert after(Alarms(), *[logged] * 9) == [(0, "errors:it broke", False)]
+    assert after(AlarmBoard(), *[logged] * 9) == [(0, "errors:it broke", False)]
 
 
 def by_prefix(whole, *parts, rule="failed"):
@@ -291,7 +291,7 @@ PREFIX_SLOW = by_prefix((200, 3_000), (40, 20_000), (40, 2_000), rule="pdd_ms")
     ("rule", "bad"), [("calls_fail", PREFIX_FAILS), ("slow_ringing", PREFIX_SLOW)]
 )
 def test_a_prefix_that_fails_in_a_country_that_is_well_is_told_of_by_name(rule, bad):
-    alarms = Alarms()
+    alarms = AlarmBoard()
     assert after(alarms, *[bad] * 300) == [(PREFIX_S, f"{rule}:DE +4910", False)]
     ends = after(alarms, *[figures_of(countries=[country_of()])] * 60, begin_s=NOW_S + 300)
     assert ends == [(30, f"{rule}:DE +4910", True)]
@@ -311,7 +311,7 @@ def test_of_a_country_in_which_all_busy_prefixes_are_bad_the_country_alone_is_to
     # Some of its prefixes have crossed the bound before it did, by less than they have to wait.
     first = by_prefix((200, 10), (40, 30)) if rule == "calls_fail" else PREFIX_SLOW
     looks = [first] * (PREFIX_S - 60) + [bad] * 300
-    assert after(Alarms(), *looks) == [(PREFIX_S - 30, f"{rule}:DE", False)]
+    assert after(AlarmBoard(), *looks) == [(PREFIX_S - 30, f"{rule}:DE", False)]
 
 
 @pytest.mark.parametrize(
@@ -323,14 +323,14 @@ def test_of_a_country_in_which_all_busy_prefixes_are_bad_the_country_alone_is_to
     ],
 )
 def test_what_is_told_of_a_prefix_is_not_told_again_of_its_country(rule, begin, more):
-    alarms = Alarms()
+    alarms = AlarmBoard()
     assert len(after(alarms, *[begin] * (PREFIX_S + 1))) == 1
     assert after(alarms, *[more] * 300, begin_s=NOW_S + 200) == []
     assert [each.subject for each in alarms.standing()] == ["DE +4910"]
 
 
 def test_where_the_rest_of_a_country_fails_as_well_that_is_told_and_its_prefixes_no_more():
-    alarms = Alarms()
+    alarms = AlarmBoard()
     after(alarms, *[PREFIX_FAILS] * (PREFIX_S + 1))
     # Of all its calls the rest that fails is a seventh; of the rest it is half.
     worse = by_prefix((200, 168), (140, 138), (40, 20))
@@ -338,7 +338,7 @@ def test_where_the_rest_of_a_country_fails_as_well_that_is_told_and_its_prefixes
 
 
 def test_a_prefix_that_goes_on_failing_is_told_of_once_its_country_is_well():
-    alarms = Alarms()
+    alarms = AlarmBoard()
     bad = by_prefix((100, 60), (50, 40))
     assert len(after(alarms, *[bad] * 200)) == 1
     ends = after(alarms, *[PREFIX_FAILS] * 60, begin_s=NOW_S + 200)
@@ -351,7 +351,7 @@ def test_prefixes_of_one_name_in_two_countries_and_in_none_are_told_apart():
         return country_of(country, attempts=1_000, prefixes=(part,))
 
     bad = figures_of(countries=[row("US", 39), row("CA", 1), row("", 39)])
-    found = {name for _, name, _ in after(Alarms(), *[bad] * 200)}
+    found = {name for _, name, _ in after(AlarmBoard(), *[bad] * 200)}
     assert found == {"calls_fail:US +1", "calls_fail:no country +1"}
 
 
@@ -364,7 +364,7 @@ def test_prefixes_of_one_name_in_two_countries_and_in_none_are_told_apart():
 )
 def test_an_alarm_of_a_country_never_stands_for_what_its_rest_does_not_show(looks):
     """Whatever comes when: a prefix begins only where no alarm of its country stands."""
-    alarms, now_s = Alarms(), NOW_S
+    alarms, now_s = AlarmBoard(), NOW_S
     for failed, others, passed_s in looks:
         now_s += passed_s
         before = {each.subject for each in alarms.standing()}
@@ -379,11 +379,11 @@ def test_an_alarm_of_a_country_never_stands_for_what_its_rest_does_not_show(look
 @pytest.mark.parametrize("line", sorted(LEFT_LINES))
 def test_a_ghost_that_no_list_has_rings_as_a_call_of_nobody_and_not_as_an_error(line):
     given_up = figures_of(errors={line: 2})
-    assert after(Alarms(), *[given_up] * 9) == [(0, "ghost_calls:at the carrier", False)]
+    assert after(AlarmBoard(), *[given_up] * 9) == [(0, "ghost_calls:at the carrier", False)]
 
 
 def test_calls_at_the_carrier_and_of_lost_nodes_are_told_apart_and_counted():
-    alarms = Alarms()
+    alarms = AlarmBoard()
     alarms.look(figures_of(left=LeftCalls(2, 3), errors={"ghost dropped": 1}), NOW_S)
     assert [each.title for each in alarms.standing()] == [
         "Calls that nobody looks after, at the carrier: 3.",
@@ -401,7 +401,7 @@ def test_what_to_do_about_calls_of_nobody_names_lines_that_the_manual_of_operati
 def test_a_journal_that_cannot_be_written_rings_by_its_rule_with_the_next_step():
     failing = figures_of(errors={JOURNAL_LINE: 2})
     # It is over as soon as the line is not logged any more.
-    assert after(Alarms(), *[failing] * 3, *[figures_of()] * 2) == [
+    assert after(AlarmBoard(), *[failing] * 3, *[figures_of()] * 2) == [
         (0, "deletions_wait:", False),
         (4, "deletions_wait:", True),
     ]
@@ -412,7 +412,7 @@ def test_a_journal_that_cannot_be_written_rings_by_its_rule_with_the_next_step()
 def test_what_an_audit_finds_rings_by_its_rule_and_not_as_an_error():
     bad = audited(2)
     bad.errors[AUDIT_LINE] = 1
-    alarms = Alarms()
+    alarms = AlarmBoard()
     assert [name for name, _ in names(alarms.look(bad, NOW_S))] == [
         "audit_failure:balance is not ledger less holds"
     ]
@@ -427,17 +427,17 @@ def test_what_an_audit_finds_rings_by_its_rule_and_not_as_an_error():
 
 def test_an_audit_that_is_not_made_for_days_is_told_of_and_one_that_never_was_is_not():
     day_s = 86_400
-    assert after(Alarms(), *[audited(0, age_s=2.9 * day_s)] * 9) == []
-    assert after(Alarms(), *[figures_of(at_s=NOW_S)] * 9) == []
-    assert after(Alarms(), *[audited(0, age_s=3 * day_s)] * 9) == [
+    assert after(AlarmBoard(), *[audited(0, age_s=2.9 * day_s)] * 9) == []
+    assert after(AlarmBoard(), *[figures_of(at_s=NOW_S)] * 9) == []
+    assert after(AlarmBoard(), *[audited(0, age_s=3 * day_s)] * 9) == [
         (0, "audit_failure:not done for days", False)
     ]
 
 
 def test_what_another_process_has_found_goes_on_and_ends_here():
-    first = Alarms()
+    first = AlarmBoard()
     first.look(lag(500), NOW_S)
-    second = Alarms()
+    second = AlarmBoard()
     second.adopt(first.standing())
     assert second.standing() == first.standing()
     assert second.look(lag(500), NOW_S + 1) == []
@@ -449,7 +449,7 @@ def test_of_what_was_found_elsewhere_no_more_is_taken_than_may_stand_and_nothing
     def alarm(rule, subject):
         return Alarm(rule=rule, subject=subject, title="", value=1, unit="", since_s=NOW_S)
 
-    alarms = Alarms()
+    alarms = AlarmBoard()
     alarms.adopt([alarm("loop_lag", f"n{n}") for n in range(10_000)])
     assert len(alarms.standing()) == ALARMS_MAX
     alarms.adopt([alarm("no_such_rule", "n1")])
@@ -457,7 +457,7 @@ def test_of_what_was_found_elsewhere_no_more_is_taken_than_may_stand_and_nothing
 
 
 def test_only_the_alarm_that_was_told_of_is_noted_as_told():
-    alarms = Alarms()
+    alarms = AlarmBoard()
     (change,) = alarms.look(lag(500), NOW_S)
     before = msgspec.structs.replace(change.alarm, since_s=NOW_S - 60)
     alarms.note_told(before, NOW_S + 1)
@@ -470,20 +470,20 @@ def test_only_the_alarm_that_was_told_of_is_noted_as_told():
 
 
 def test_a_right_that_is_missing_is_named_and_the_store_is_not_said_to_be_away():
-    alarms = Alarms()
+    alarms = AlarmBoard()
     silent = figures_of(away_s=600, lacking="&caller/watch/*")
     found = [change for n in range(60) for change in alarms.look(silent, NOW_S + n)]
     assert names(found) == [("store_rights:&caller/watch/*", False)]
     assert found[0].alarm.title == "Valkey refuses what nodes need: &caller/watch/*."
     assert not alarms.is_store_away
     # Nothing else is judged while nothing is heard: not by what was known before.
-    assert after(Alarms(), *[figures_of(LOST.nodes[0], away_s=600, lacking="+publish")] * 60) == [
-        (0, "store_rights:+publish", False)
-    ]
+    assert after(
+        AlarmBoard(), *[figures_of(LOST.nodes[0], away_s=600, lacking="+publish")] * 60
+    ) == [(0, "store_rights:+publish", False)]
 
 
 def test_an_alarm_that_the_store_is_away_ends_where_it_answers_that_a_right_is_missing():
-    alarms = Alarms()
+    alarms = AlarmBoard()
     (raised,) = after(alarms, figures_of(away_s=10))
     assert raised == (0, "store_away:", False)
     told = after(alarms, *[figures_of(away_s=20, lacking="+publish")] * 10)

@@ -7,7 +7,7 @@ from accounts.stores import tables as people
 from gateway.errors import RequestRefusedError
 from gateway.operators import Order
 from gateway.webhooks.acts import WebhookActs
-from gateway.webhooks.ports import Ended
+from gateway.webhooks.ports import EndReason
 from gateway.webhooks.signature import SecretMaker, read_secret
 from gateway.webhooks.views import WebhookBody, WebhookChangeBody, delivery_view, webhook_view
 from tests.gateway.webhooks.world import world
@@ -47,7 +47,7 @@ async def test_what_an_operator_does_is_written_down_with_its_webhook(world, act
     page = await acts.deliveries("alice", added.id, limit=1, before=None)
     await acts.replay("alice", added.id, page.deliveries[0].id, ORDER)
     disabled = await acts.change(*one, WebhookChangeBody(disabled=True))
-    assert disabled.disabled_why == Ended.BY_OPERATOR
+    assert disabled.disabled_why == EndReason.BY_OPERATOR
     await acts.remove(*one)
     why = ("operator", "kim", f"{added.id}: asked by phone")
     assert await lines_of(world, "alice") == [

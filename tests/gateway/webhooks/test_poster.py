@@ -11,7 +11,7 @@ from aiohttp.abc import AbstractResolver
 
 from gateway.webhooks import poster
 from gateway.webhooks.poster import HttpPoster, SystemResolver
-from gateway.webhooks.sender import Answer
+from gateway.webhooks.sender import ReceiverAnswer
 from gateway.webhooks.target import Target, read_target
 from tests.certificates import Authority
 from tests.gateway.webhooks.world import HOST, TIMEOUT_S, receiving, talking
@@ -71,7 +71,7 @@ async def test_the_status_and_one_header_are_all_that_is_read(new_poster):
         receiver.status, receiver.headers = 429, {"Retry-After": "7", "Set-Cookie": "a=b"}
         sender = new_poster()
         for _ in range(2):
-            assert await post(sender, trusted(receiver.url)) == Answer(429, "7")
+            assert await post(sender, trusted(receiver.url)) == ReceiverAnswer(429, "7")
         assert all("Cookie" not in headers for headers, _ in receiver.taken)
         assert {body for _, body in receiver.taken} == {"{}"}
 
@@ -79,14 +79,14 @@ async def test_the_status_and_one_header_are_all_that_is_read(new_poster):
 @pytest.mark.parametrize(
     ("pieces", "answer"),
     [
-        ((), Answer(None, failure="timeout")),
-        ((b"HTTP/1.1 200 OK\r\n",), Answer(None, failure="timeout")),
-        ((b"HTTP/1.1 100 Continue\r\n\r\n",) * 3, Answer(None, failure="timeout")),
+        ((), ReceiverAnswer(None, failure="timeout")),
+        ((b"HTTP/1.1 200 OK\r\n",), ReceiverAnswer(None, failure="timeout")),
+        ((b"HTTP/1.1 100 Continue\r\n\r\n",) * 3, ReceiverAnswer(None, failure="timeout")),
         # What it sends after that, and how slowly, does not matter.
-        ((b"HTTP/1.1 204 No Content\r\n\r\n",), Answer(204)),
-        ((b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n", b"x"), Answer(200)),
-        ((b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\n"), Answer(200)),
-        ((b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n", b"no"), Answer(200)),
+        ((b"HTTP/1.1 204 No Content\r\n\r\n",), ReceiverAnswer(204)),
+        ((b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n", b"x"), ReceiverAnswer(200)),
+        ((b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\n"), ReceiverAnswer(200)),
+        ((b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n", b"no"), ReceiverAnswer(200)),
         ((b"HTTP/1.1 200 OK\r\nX: " + b"x" * 20_000 + b"\r\n\r\n",), None),
         ((b"SSH-2.0-OpenSSH_9.2\r\n",), None),
         ((b"\0" * 100,), None),
@@ -117,7 +117,7 @@ async def test_a_receiver_that_drips_is_not_waited_for(new_poster):
             await asyncio.sleep(0.01)
 
     async with talking(talk) as url:
-        assert await post(new_poster(), trusted(url)) == Answer(None, failure="timeout")
+        assert await post(new_poster(), trusted(url)) == ReceiverAnswer(None, failure="timeout")
 
 
 async def test_who_hangs_up_or_is_not_there_is_a_failure(new_poster):
@@ -151,7 +151,7 @@ async def test_a_name_that_means_something_inside_opens_nothing(new_poster, addr
     async with receiving() as receiver:
         port = receiver.url.rpartition(":")[2]
         got = await post(new_poster(resolver=names), read_target(f"https://in.example.com:{port}"))
-    assert got == Answer(None, failure="address private")
+    assert got == ReceiverAnswer(None, failure="address private")
     assert (names.asked, receiver.taken) == (["in.example.com"], [])
 
 
@@ -160,7 +160,7 @@ async def test_of_several_addresses_none_inside_is_tried(new_poster):
         new_poster(resolver=Names(["127.0.0.1", "::1", "10.0.0.1"])),
         read_target("https://in.example.com:9999"),
     )
-    assert got == Answer(None, failure="address private")
+    assert got == ReceiverAnswer(None, failure="address private")
 
 
 async def test_an_address_that_is_written_out_is_judged_as_well(new_poster):
@@ -168,13 +168,13 @@ async def test_an_address_that_is_written_out_is_judged_as_well(new_poster):
     for host in ("127.0.0.1", "::1", "::ffff:7f00:1"):
         written = f"[{host}]" if ":" in host else host
         target = Target(f"https://{written}:9/", host, is_trusted=False)
-        assert await post(new_poster(), target) == Answer(None, failure="address private")
+        assert await post(new_poster(), target) == ReceiverAnswer(None, failure="address private")
 
 
 async def test_two_readings_of_an_address_open_nothing(new_poster):
     for host in ("example.com", ""):
         target = Target("https://127.0.0.1:9/", host, is_trusted=True)
-        assert await post(new_poster(), target) == Answer(None, failure="address form")
+        assert await post(new_poster(), target) == ReceiverAnswer(None, failure="address form")
 
 
 async def test_a_name_that_changes_between_check_and_connection_opens_nothing(
@@ -193,7 +193,7 @@ async def test_a_name_that_changes_between_check_and_connection_opens_nothing(
         # The first time the test lets it through, as a public address would be.
         with monkeypatch.context() as patched:
             patched.setattr(poster, "is_public", lambda address: address == "127.0.0.1")
-            assert await post(sender, target) == Answer(204)
+            assert await post(sender, target) == ReceiverAnswer(204)
             # And with it nothing that was not judged.
             assert (await post(sender, target)).failure == "address private"
         assert (await post(sender, target)).failure == "address private"
@@ -210,18 +210,20 @@ async def test_a_certificate_of_nobody_or_another_host_is_a_failure(new_poster, 
             target = trusted(receiver.url)
             assert (await post(new_poster(), target)).failure == "tls"
             of_ours = await post(new_poster(tls=authority.client()), target)
-            assert of_ours == (Answer(204) if number else Answer(None, failure="tls"))
+            assert of_ours == (
+                ReceiverAnswer(204) if number else ReceiverAnswer(None, failure="tls")
+            )
 
 
 async def test_a_name_that_is_none_is_a_failure(new_poster):
     got = await post(new_poster(resolver=Names([])), read_target("https://no.example.com"))
-    assert got == Answer(None, failure="name not found")
+    assert got == ReceiverAnswer(None, failure="name not found")
 
 
 async def test_no_proxy_of_the_environment_is_used(new_poster, monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     async with receiving() as receiver:
-        assert await post(new_poster(), trusted(receiver.url)) == Answer(204)
+        assert await post(new_poster(), trusted(receiver.url)) == ReceiverAnswer(204)
 
 
 async def test_names_are_looked_up_as_the_system_does():

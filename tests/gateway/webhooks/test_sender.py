@@ -14,9 +14,16 @@ from database.errors import StoreUnavailableError
 from gateway.personal_data.erasing import SqlErasing
 from gateway.stores.mail_outbox import SqlMailOutbox
 from gateway.webhooks import sender as webhooks
-from gateway.webhooks.ports import DeliveryState, Ended, EndpointForm, NotDone
+from gateway.webhooks.ports import DeliveryState, EndpointForm, EndReason, NotDone
 from gateway.webhooks.schedule import DELAYS, FAILING_MAX
-from gateway.webhooks.sender import AT_ONCE_MAX, CLAIM, DOUBTFUL_MAX, LANES_MAX, Answer, Tidying
+from gateway.webhooks.sender import (
+    AT_ONCE_MAX,
+    CLAIM,
+    DOUBTFUL_MAX,
+    LANES_MAX,
+    DeliveryTidying,
+    ReceiverAnswer,
+)
 from gateway.webhooks.spool import PER_ACCOUNT_MAX, SqlWebhookSpool
 from gateway.webhooks.tables import attempts, deliveries, endpoints
 from tests.gateway.webhooks.world import WARNING, receiving, talking, world
@@ -110,10 +117,10 @@ async def test_who_is_gone_gets_nothing_more_and_its_owner_a_mail(world, receive
     await world.send(sender)
     assert 1 <= len(receiver.taken) <= AT_ONCE_MAX
     shown = await world.endpoints.find("alice", endpoint.id)
-    assert (shown.disabled_at, shown.disabled_why) == (world.clock(), Ended.GONE)
+    assert (shown.disabled_at, shown.disabled_why) == (world.clock(), EndReason.GONE)
     asked = len(receiver.taken)
     await world.tell("alice")
-    await Tidying(world.spool.tidy).round()
+    await DeliveryTidying(world.spool.tidy).round()
     await world.send(sender)
     assert len(receiver.taken) == asked
     assert await world.states(endpoint) == [ABANDONED] * 3
@@ -136,7 +143,7 @@ async def test_an_endpoint_that_fails_for_days_is_disabled_and_one_that_recovers
             await world.send()
             world.pass_time(hours=7)
     shown = await world.endpoints.find("alice", failing.id)
-    assert shown.disabled_why == Ended.FAILING
+    assert shown.disabled_why == EndReason.FAILING
     assert (await world.endpoints.find("alice", fine.id)).disabled_at is None
     # Enabled by hand it begins anew.
     await world.endpoints.change("alice", None, failing.id, EndpointForm(is_disabled=False))
@@ -495,7 +502,7 @@ async def test_a_delivery_and_all_that_failed_are_sent_again_on_demand(world, re
     receiver.status = 410
     old, new = await world.tell("alice"), await world.tell("alice")
     await world.send()
-    await Tidying(world.spool.tidy).round()
+    await DeliveryTidying(world.spool.tidy).round()
     again = world.endpoints.replay_failed
     since = world.clock() - timedelta(hours=1)
     assert await again("alice", endpoint.id, since) is NotDone.IS_DISABLED
@@ -567,10 +574,10 @@ async def test_the_operators_endpoint_is_a_setting_and_never_disabled(world, rec
     class Poster:
         async def post(self, target, headers, body):
             posted.append(body)
-            return Answer(410)
+            return ReceiverAnswer(410)
 
     world.poster, poster = Poster(), world.poster
-    world.locate = lambda endpoint: webhooks.Destination(None, [b"x" * 32])
+    world.locate = lambda endpoint: webhooks.EndpointTarget(None, [b"x" * 32])
     await world.tell("alice")
     await world.tell("alice", name="call.ended")
     await world.send()

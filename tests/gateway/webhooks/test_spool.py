@@ -13,7 +13,7 @@ from gateway.operators import Order
 from gateway.roles.booked_news import tell_of_credit
 from gateway.webhooks import spool as webhook_spool
 from gateway.webhooks.endpoint_store import TESTS_MAX
-from gateway.webhooks.events import CALL_ENDED, Told
+from gateway.webhooks.events import CALL_ENDED, QueuedEvent
 from gateway.webhooks.ports import DeliveryState, EndpointForm
 from gateway.webhooks.queue import WebhookQueue
 from gateway.webhooks.spool import (
@@ -73,7 +73,7 @@ async def test_events_of_many_accounts_are_queued_in_one_transaction(engine, wor
     for name in names:
         await world.add(name, URL)
     at = world.clock()
-    events = [Told(name, f"evt_{name}", "call.cut_off", at) for name in (*names, "alice")]
+    events = [QueuedEvent(name, f"evt_{name}", "call.cut_off", at) for name in (*names, "alice")]
     async with engine.begin() as connection:
         await connection.run_sync(queue_events, events, at)
         await connection.run_sync(queue_events, [], at)
@@ -82,7 +82,7 @@ async def test_events_of_many_accounts_are_queued_in_one_transaction(engine, wor
 
 async def test_data_that_are_too_long_are_refused(world):
     await world.add("alice", URL)
-    told = Told("alice", "evt_1", "call.cut_off", world.clock(), data={"a": "x" * 17_000})
+    told = QueuedEvent("alice", "evt_1", "call.cut_off", world.clock(), data={"a": "x" * 17_000})
     with pytest.raises(ValueError, match="too long"):
         await world.spool.queue(told)
 
@@ -216,7 +216,7 @@ async def test_a_database_without_listeners_is_not_written_to(engine, monkeypatc
         raise AssertionError
 
     monkeypatch.setattr(webhook_spool, "writing", refuse)
-    await spool.queue(Told("alice", "evt_1", "call.cut_off", datetime.now(UTC)))
+    await spool.queue(QueuedEvent("alice", "evt_1", "call.cut_off", datetime.now(UTC)))
     assert await spool.claim(9, until=datetime.now(UTC), besides=(), doubtful=9) == ()
 
 

@@ -16,10 +16,10 @@ from gateway.app import Services
 from gateway.stores.accounts import SqlAccountStore
 from gateway.stores.opened import Stores
 from gateway.webhooks.endpoint_store import SqlWebhookEndpoints
-from gateway.webhooks.events import Told, body_of, event_id
+from gateway.webhooks.events import QueuedEvent, body_of, event_id
 from gateway.webhooks.ports import Endpoint, EndpointForm
 from gateway.webhooks.poster import HttpPoster
-from gateway.webhooks.sender import Destination, WebhookSender
+from gateway.webhooks.sender import EndpointTarget, WebhookSender
 from gateway.webhooks.signature import SecretMaker, secret_text
 from gateway.webhooks.spool import SqlWebhookSpool
 from gateway.webhooks.target import read_target
@@ -136,12 +136,14 @@ class World:
             self.count += 1
             ids.append(event_id(name, str(self.count)))
             data = {"account_id": account_id, "number": self.count}
-            await self.spool.queue(Told(account_id, ids[-1], name, at or self.clock(), data=data))
+            await self.spool.queue(
+                QueuedEvent(account_id, ids[-1], name, at or self.clock(), data=data)
+            )
         return ids
 
     def locate(self, endpoint):
         secrets = [self.maker.secret(endpoint.id, seed) for seed in endpoint.seeds]
-        return Destination(read_target(endpoint.url, self.hosts), secrets)
+        return EndpointTarget(read_target(endpoint.url, self.hosts), secrets)
 
     async def write(self, delivery):
         return body_of(delivery.type, delivery.at, delivery.data)

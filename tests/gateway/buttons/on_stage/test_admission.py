@@ -8,13 +8,13 @@ import pytest
 
 from billing.spend_limits import Budget, Period, SpendLimits
 from database.errors import StoreUnavailableError
-from gateway.buttons.admission import ButtonAdmission, Phase, Proof, SignedCall, Visit
-from gateway.buttons.ports import Spent, Visitor
+from gateway.buttons.admission import ButtonAdmission, ButtonPhase, SignedCall, Visit, VisitorProof
+from gateway.buttons.ports import SolutionVerdict, VisitorDigests
 from gateway.buttons.visitor import named_digest
 from gateway.embed.found_button import FoundButton
-from gateway.embed.hours import Hours, Span
-from gateway.embed.keys import Mode
-from gateway.embed.rules import Amounts, Rules
+from gateway.embed.hours import OpeningHours, Span
+from gateway.embed.keys import KeyMode
+from gateway.embed.rules import ButtonRules, CallAllowance
 from gateway.errors import RequestRefusedError, TooFastError
 from gateway.limits.velocity import Use
 from tests.gateway.buttons.on_stage.test_ended_buttons import Eras
@@ -26,18 +26,27 @@ from tests.gateway.stage import CENT, stage
 __all__ = ["stage"]
 
 UK = "+442079460018"
-RULES = Rules(title="Sales", destination=ECHO, seconds_max=90, amounts=Amounts(visitor_hour=3))
-BUTTON = FoundButton(
-    "b1", "alice", "k1", Mode.LIVE, RULES, is_paused=False, key="pk_live_" + "a" * 24, ends_at=None
+RULES = ButtonRules(
+    title="Sales", destination=ECHO, seconds_max=90, amounts=CallAllowance(visitor_hour=3)
 )
-SHUT = Hours(week=((),) * 7)
+BUTTON = FoundButton(
+    "b1",
+    "alice",
+    "k1",
+    KeyMode.LIVE,
+    RULES,
+    is_paused=False,
+    key="pk_live_" + "a" * 24,
+    ends_at=None,
+)
+SHUT = OpeningHours(week=((),) * 7)
 
 
 class Challenges:
     """`buttons.ports.Challenges` that finds what the test says."""
 
     def __init__(self):
-        self.spent, self.finds, self.named = [], Spent.RIGHT, []
+        self.spent, self.finds, self.named = [], SolutionVerdict.RIGHT, []
 
     async def spend(self, *what):
         self.spent.append(what)
@@ -45,7 +54,7 @@ class Challenges:
 
     async def visitor(self, button_id, address):
         self.named.append(button_id)
-        return Visitor(f"v of {address}", f"n of {address}")
+        return VisitorDigests(f"v of {address}", f"n of {address}")
 
 
 class Keys:
@@ -91,7 +100,7 @@ class Doorstep:
         return Visit(self.button, self.account, "e1", ADDRESS)
 
     async def admit(self, origin=PAGE):
-        return await self.admission.admit(self.visit, Proof("solution", "response"), origin)
+        return await self.admission.admit(self.visit, VisitorProof("solution", "response"), origin)
 
     async def sign(self, destination="", visitor="v-7", codec="pcmu"):
         call = SignedCall(destination, visitor, codec, "", "k2")
@@ -163,7 +172,7 @@ async def test_amounts_are_the_buttons_and_looked_at_before_anything_is_priced(d
 
 
 async def test_calls_of_a_test_key_use_up_nobodys(door):
-    door.button = replace(door.button, mode=Mode.TEST)
+    door.button = replace(door.button, mode=KeyMode.TEST)
     door.desk.velocity.refuses = {"button_calls_hour": 60}
     order = door.order(await door.admit())
     assert door.challenges.named == ["b1 test"]
@@ -173,7 +182,8 @@ async def test_calls_of_a_test_key_use_up_nobodys(door):
 
 
 @pytest.mark.parametrize(
-    ("found", "code"), [(Spent.WRONG, "challenge_wrong"), (Spent.USED, "challenge_used")]
+    ("found", "code"),
+    [(SolutionVerdict.WRONG, "challenge_wrong"), (SolutionVerdict.USED, "challenge_used")],
 )
 async def test_without_work_nothing_is_spent(door, found, code):
     door.challenges.finds = found
@@ -185,13 +195,13 @@ async def test_a_button_that_takes_no_calls_says_so_before_all_else(door):
     door.rules(hours=SHUT)
     error = await refused(door.admit())
     assert (error.code, error.opens_at) == ("button_closed", None)
-    door.rules(hours=Hours(week=((Span(780, 840),),) * 7))
+    door.rules(hours=OpeningHours(week=((Span(780, 840),),) * 7))
     opens_at = datetime(2026, 3, 1, 13, tzinfo=UTC)
     assert (await refused(door.admit())).opens_at == opens_at
-    assert await door.phase() == (Phase.CLOSED, opens_at)
+    assert await door.phase() == (ButtonPhase.CLOSED, opens_at)
     door.button = replace(door.button, is_paused=True)
     assert (await refused(door.admit())).code == "button_paused"
-    assert await door.phase() == (Phase.PAUSED, None)
+    assert await door.phase() == (ButtonPhase.PAUSED, None)
     door.button = BUTTON
     door.desk.node = None
     assert (await refused(door.admit())).code == "gateway_draining"
@@ -219,15 +229,15 @@ async def test_what_is_the_owners_alone_is_not_told(door, stage):
 
 
 async def test_phases(door):
-    assert await door.phase() == (Phase.OPEN, None)
+    assert await door.phase() == (ButtonPhase.OPEN, None)
     for account in (Account(frozen=True), Account(is_unproven=True)):
         door.account = account
-        assert await door.phase() == (Phase.UNAVAILABLE, None)
+        assert await door.phase() == (ButtonPhase.UNAVAILABLE, None)
     door.account = Account(id="penniless")
-    assert await door.phase() == (Phase.UNAVAILABLE, None)
+    assert await door.phase() == (ButtonPhase.UNAVAILABLE, None)
     # An echo costs nothing.
-    door.button = replace(door.button, mode=Mode.TEST)
-    assert await door.phase() == (Phase.OPEN, None)
+    door.button = replace(door.button, mode=KeyMode.TEST)
+    assert await door.phase() == (ButtonPhase.OPEN, None)
 
 
 async def test_lines_that_are_all_in_use_are_busy(door, stage):
@@ -240,7 +250,7 @@ async def test_lines_that_are_all_in_use_are_busy(door, stage):
 
 
 async def test_a_test_key_orders_an_echo(door):
-    door.button = replace(door.button, mode=Mode.TEST)
+    door.button = replace(door.button, mode=KeyMode.TEST)
     for ticket in (await door.admit(), await door.sign()):
         order = door.order(ticket)
         assert (order.is_check, order.destination, order.rate) == (True, "", "")
@@ -294,7 +304,7 @@ async def test_a_token_of_a_key_that_was_turned_is_shown_to_no_other_once_that_h
 
 async def test_a_token_of_one_mode_is_not_shown_to_the_key_of_the_other(door):
     live, live_ticket = door.visit, await door.sign()
-    door.button = replace(door.button, mode=Mode.TEST)
+    door.button = replace(door.button, mode=KeyMode.TEST)
     test, test_ticket = door.visit, await door.sign()
     assert (await refused(door.admission.show(test, live_ticket.token))).code == "bad_token"
     assert (await refused(door.admission.show(live, test_ticket.token))).code == "bad_token"
@@ -318,9 +328,9 @@ async def test_a_person_is_asked_for_once_the_work_is_done(door):
     assert (await refused(door.admit())).code == "human_check_failed"
     assert len(door.challenges.spent) == 1
     assert door.hit == []
-    door.challenges.finds = Spent.USED
+    door.challenges.finds = SolutionVerdict.USED
     assert (await refused(door.admit())).code == "challenge_used"
-    door.challenges.finds = Spent.RIGHT
+    door.challenges.finds = SolutionVerdict.RIGHT
     door.humans = check({"response": True})
     assert await door.admit()
     # Whom the owner's back end sends has been looked at by it.
@@ -335,7 +345,7 @@ async def test_why_visitors_are_refused_is_told_as_to_their_owner(door):
     door.rules(hours=SHUT)
     await refused(door.admit())
     await refused(door.sign())
-    door.button = replace(door.button, mode=Mode.TEST)
+    door.button = replace(door.button, mode=KeyMode.TEST)
     await refused(door.admit())
     assert door.turned_away == [
         ("b1", "insufficient_credit"),

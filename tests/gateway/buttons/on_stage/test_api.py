@@ -9,9 +9,9 @@ from gateway.buttons.acts import ButtonActs
 from gateway.buttons.api import ButtonsApi
 from gateway.buttons.forms import NEW
 from gateway.buttons.own_buttons import OwnButtons
-from gateway.buttons.ports import Change, DayUsage, NewButton, ProvenDestination
+from gateway.buttons.ports import ButtonChange, DayUsage, NewButton, ProvenDestination
 from gateway.editors import ByKey
-from gateway.embed.keys import Mode
+from gateway.embed.keys import KeyMode
 from gateway.embed.refusals import Reason
 from gateway.http.bearer import key_hash
 from gateway.limits.velocity import Use
@@ -118,7 +118,7 @@ async def test_a_button_is_made_once_for_one_idempotency_key(client, buttons):
     assert made[0].json() == made[1].json()
     (button,) = buttons.kept.values()
     assert (button.account_id, button.rules) == ("alice", rules(day_cap_micros=5_000_000))
-    assert made[0].json()["keys"][0]["key"] == button.key_of(Mode.LIVE)
+    assert made[0].json()["keys"][0]["key"] == button.key_of(KeyMode.LIVE)
     # The audit log will name the key.
     assert buttons.editors == [ByKey("k1")] * 2
     other = {"idempotency-key": "fedcba9876543210"}
@@ -152,7 +152,7 @@ async def test_a_repeat_uses_nothing_up_also_where_no_more_may_be_made(client, b
     assert (await client.post("/v1/buttons", json=BODY, headers=other)).status_code == 429
     # A button that was deleted since is not created again, and the repeat says so.
     await client.delete(f"/v1/buttons/{made.json()['id']}")
-    buttons.outcome = Change.NOT_FOUND
+    buttons.outcome = ButtonChange.NOT_FOUND
     again = await client.post("/v1/buttons", json=BODY, headers=ONCE)
     assert (again.status_code, again.json()["code"]) == (404, "button_not_found")
 
@@ -275,7 +275,10 @@ async def test_a_key_without_the_scope_changes_nothing(client, buttons):
 
 @pytest.mark.parametrize(
     ("outcome", "status", "code"),
-    [(Change.SESSION_OVER, 401, "unauthorized"), (Change.TOO_MANY, 409, "buttons_too_many")],
+    [
+        (ButtonChange.SESSION_OVER, 401, "unauthorized"),
+        (ButtonChange.TOO_MANY, 409, "buttons_too_many"),
+    ],
 )
 async def test_what_the_store_refuses_is_told(client, buttons, outcome, status, code):
     buttons.proven.append(ProvenDestination(NUMBER, AT))
@@ -286,7 +289,7 @@ async def test_what_the_store_refuses_is_told(client, buttons, outcome, status, 
 
 async def test_no_more_keys_than_a_button_may_have(client, buttons):
     keep(buttons, "b1")
-    buttons.outcome = Change.TOO_MANY
+    buttons.outcome = ButtonChange.TOO_MANY
     reply = await client.post("/v1/buttons/b1/turn", json={}, headers=ONCE)
     assert (reply.status_code, reply.json()["code"]) == (409, "button_keys_too_many")
 

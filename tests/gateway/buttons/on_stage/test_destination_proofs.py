@@ -18,7 +18,7 @@ from gateway.calls.closed_destinations import ClosedDestinations
 from gateway.calls.risk import Risk
 from gateway.cause import Cause
 from gateway.errors import CarrierError, RequestRefusedError, TooFastError
-from gateway.limits.fraud import Standing
+from gateway.limits.fraud import AccountFacts
 from tests.gateway.calls.test_admission import AT, DECK, POLICY, RiskBook
 from tests.gateway.calls.test_live import Velocity
 from tests.gateway.http.test_bearer import Account, Epochs
@@ -118,7 +118,7 @@ async def test_a_code_stays_where_what_it_proves_was_not_noted(office):
 
 async def test_only_what_the_account_may_call_is_called(office):
     office.account_found = Account(has_holder=True, key_id="")
-    office.book.kept = Standing(first_paid_at=datetime(2026, 1, 1, tzinfo=UTC))
+    office.book.kept = AccountFacts(first_paid_at=datetime(2026, 1, 1, tzinfo=UTC))
     assert (await office.refusal(UK)).code == "country_closed"
     assert (await office.refusal("112")).code == "number_emergency"
     assert (await office.refusal("+33142685300")).code in (
@@ -138,7 +138,7 @@ async def test_a_person_must_have_paid_before(office):
     office.account_found = Account(has_holder=True, key_id="")
     assert await office.start() is ProofStart.NEVER_PAID
     assert (office.calls, office.velocity.used) == ([], [])
-    office.book.kept = Standing(first_paid_at=AT)
+    office.book.kept = AccountFacts(first_paid_at=AT)
     assert await office.start() is ProofStart.CALLED
 
 

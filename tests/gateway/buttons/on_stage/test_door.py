@@ -5,14 +5,14 @@ from datetime import timedelta
 
 import pytest
 
-from gateway.embed.keys import Mode, publishable_key
+from gateway.embed.keys import KeyMode, publishable_key
 from gateway.http.access import Access
 from gateway.http.operation import operation
 from gateway.http.problems import Json
 from tests.gateway.buttons.shop import BUTTON, KEY, NOW, OWN, Shop
 
 SECOND_NS = 1_000_000_000
-OTHER = publishable_key(Mode.LIVE, b"2" * 32)
+OTHER = publishable_key(KeyMode.LIVE, b"2" * 32)
 
 
 class Desk(Shop):

@@ -9,15 +9,15 @@ import pytest
 from accounts.link import Purpose
 from gateway.buttons.acts import OVERLAPS, ButtonActs, ButtonForm, NotFound, Seed
 from gateway.buttons.own_buttons import USAGE_DAYS, OwnButtons
-from gateway.buttons.ports import Button, ButtonKey, Change, TakenBack
-from gateway.embed.keys import Mode, mode_of
+from gateway.buttons.ports import Button, ButtonChange, ButtonKey, TakenBack
+from gateway.embed.keys import KeyMode, mode_of
 from gateway.embed.refusals import Reason
-from gateway.embed.rules import Rules
+from gateway.embed.rules import ButtonRules
 from gateway.http.outcomes import Faults, SessionOver, StepUpNeeded
 from tests.gateway.buttons.on_stage.test_ended_buttons import Eras
 from tests.gateway.people.memory import World
 
-RULES = Rules(title=" Sales ", origins=("https://Example.com/",), day_cap_micros=10**6)
+RULES = ButtonRules(title=" Sales ", origins=("https://Example.com/",), day_cap_micros=10**6)
 FORM = ButtonForm("  my   shop ", RULES)
 ONCE = {"secret": "session secret", "once": "form 1"}
 
@@ -25,7 +25,7 @@ ONCE = {"secret": "session secret", "once": "form 1"}
 class Store:
     """`Buttons` that does what the test says."""
 
-    def __init__(self, outcome=Change.DONE):
+    def __init__(self, outcome=ButtonChange.DONE):
         self.outcome, self.asked = outcome, []
         self.kept = {}
 
@@ -40,7 +40,7 @@ class Store:
 
     async def make(self, account_id, epoch, new, notice):
         self.asked.append(("make", account_id, epoch, new, notice))
-        if self.outcome is Change.DONE:
+        if self.outcome is ButtonChange.DONE:
             self.kept[new.id] = button(new.id, new.label, new.rules)
         return self.outcome
 
@@ -59,7 +59,7 @@ class Store:
 
 
 def button(button_id="b1", label="shop", rules=RULES):
-    keys = [ButtonKey("pk_live_x", Mode.LIVE, None, None)]
+    keys = [ButtonKey("pk_live_x", KeyMode.LIVE, None, None)]
     return Button(button_id, "ada", "k1", label, rules, keys, None, None)
 
 
@@ -100,7 +100,7 @@ async def test_a_button_is_made_as_the_form_says_and_by_one_form_once(ada):
     assert new.rules == msgspec.structs.replace(
         RULES, title="Sales", origins=("https://example.com",)
     )
-    assert (mode_of(new.live_key), mode_of(new.test_key)) == (Mode.LIVE, Mode.TEST)
+    assert (mode_of(new.live_key), mode_of(new.test_key)) == (KeyMode.LIVE, KeyMode.TEST)
     assert (notice.name, notice.values) == (
         "button_made",
         {"label": "my shop", "at": world.now.isoformat()},
@@ -140,10 +140,10 @@ async def test_what_is_wrong_is_told_and_nothing_made(ada, label, rules, wrong):
 @pytest.mark.parametrize(
     ("outcome", "told"),
     [
-        (Change.SESSION_OVER, SessionOver()),
-        (Change.TOO_MANY, Faults({"label": "buttons_too_many"})),
-        (Change.UNPROVEN, Faults({"destination": "destination_unproven"})),
-        (Change.NOT_FOUND, NotFound()),
+        (ButtonChange.SESSION_OVER, SessionOver()),
+        (ButtonChange.TOO_MANY, Faults({"label": "buttons_too_many"})),
+        (ButtonChange.UNPROVEN, Faults({"destination": "destination_unproven"})),
+        (ButtonChange.NOT_FOUND, NotFound()),
     ],
 )
 async def test_what_the_store_refuses_is_told(ada, outcome, told):
@@ -152,7 +152,7 @@ async def test_what_the_store_refuses_is_told(ada, outcome, told):
     assert await own.change(who, "b1", FORM) == told
     assert await own.pause(who, "b1", is_paused=True) == told
     assert await own.end_calls(who, "b1") == told
-    ended = SessionOver() if outcome is Change.SESSION_OVER else None
+    ended = SessionOver() if outcome is ButtonChange.SESSION_OVER else None
     assert await own.delete(who, "b1") == ended
 
 
@@ -184,12 +184,12 @@ async def test_a_key_is_turned_with_an_overlap(ada):
     assert await own.turn(who, "b1", overlap_days=7, **ONCE) == store.kept["b1"]
     (_, *whose, more) = store.asked[0]
     assert whose == ["ada", 1, "b1"]
-    assert mode_of(more["new_key"]) is Mode.LIVE
+    assert mode_of(more["new_key"]) is KeyMode.LIVE
     assert more["ends_at"] == world.now + OVERLAPS[7]
     assert await own.turn(who, "b1", overlap_days=2, **ONCE) == Faults(
         {"overlap": "overlap_invalid"}
     )
-    store.outcome = Change.TOO_MANY
+    store.outcome = ButtonChange.TOO_MANY
     assert await own.turn(who, "b1", overlap_days=0, **ONCE) == Faults(
         {"overlap": "button_keys_too_many"}
     )
@@ -226,12 +226,12 @@ async def test_what_is_ended_deleted_or_taken_back_ends_its_calls(ada):
     assert eras.ended[3:] == ["b3", "b4"]
 
 
-@pytest.mark.parametrize("outcome", [Change.NOT_FOUND, Change.SESSION_OVER])
+@pytest.mark.parametrize("outcome", [ButtonChange.NOT_FOUND, ButtonChange.SESSION_OVER])
 async def test_calls_of_another_accounts_button_go_on(ada, outcome):
     eras, who = Eras(), ada[1]
     own = buttons(ada, Store(outcome), eras)
     await own.end_calls(who, "b1")
     await own.delete(who, "b1")
-    if outcome is Change.SESSION_OVER:
+    if outcome is ButtonChange.SESSION_OVER:
         assert await own.take_back(who, "+1") == SessionOver()
     assert eras.ended == []

@@ -7,12 +7,12 @@ import msgspec
 import pytest
 
 from billing.call_feedback import Feedback, Only
-from gateway.buttons.admission import Phase, Proof
-from gateway.buttons.ports import Challenge
+from gateway.buttons.admission import ButtonPhase, VisitorProof
+from gateway.buttons.ports import VisitorChallenge
 from gateway.buttons.visitor_api import EmbedApi
 from gateway.calls.admission import Ticket
-from gateway.embed.hours import Hours, Span
-from gateway.embed.keys import Mode
+from gateway.embed.hours import OpeningHours, Span
+from gateway.embed.keys import KeyMode
 from gateway.errors import RequestRefusedError
 from gateway.settings_variables import from_mapping
 from tests.gateway.buttons.shop import BUTTON, HOST, KEY, OWN, RULES, Shop
@@ -35,7 +35,7 @@ class Desk(Shop):
     def __init__(self, client_of):
         super().__init__()
         self.challenges = self
-        self.at_once = Phase.OPEN, None
+        self.at_once = ButtonPhase.OPEN, None
         self.refusal, self.asked = None, []
         self.humans, self.turned_away = None, []
         settings = from_mapping(
@@ -63,7 +63,7 @@ class Desk(Shop):
     async def give(self, *asked):
         # A challenge, or feedback: each is asked for by one part of the routes alone.
         if len(asked) == 2:
-            return Challenge("SHA-256", "c", 20_000, f"salt of {asked[0]}&", "s")
+            return VisitorChallenge("SHA-256", "c", 20_000, f"salt of {asked[0]}&", "s")
         self.asked.append(asked)
         return None if asked[1] != "c1" else asked[2]
 
@@ -82,10 +82,10 @@ def desk(client_of):
 
 
 async def test_how_a_button_stands(desk):
-    hours = Hours("Europe/Berlin", ((Span(540, 1020),),) * 5 + ((), ()))
+    hours = OpeningHours("Europe/Berlin", ((Span(540, 1020),),) * 5 + ((), ()))
     rules = msgspec.structs.replace(RULES, hours=hours)
     desk.buttons.by[KEY] = replace(BUTTON, rules=rules)
-    desk.at_once = Phase.CLOSED, AT
+    desk.at_once = ButtonPhase.CLOSED, AT
     reply = await desk.client.get(f"/v1/embed/{KEY}")
     assert reply.headers["cache-control"] == "no-store"
     assert reply.json() == {
@@ -101,7 +101,7 @@ async def test_how_a_button_stands(desk):
         "operator": {"name": "Example Calls Ltd", "privacy_url": f"{OWN}/privacy"},
         "codec": "pcmu",
     }
-    desk.at_once = Phase.OPEN, None
+    desk.at_once = ButtonPhase.OPEN, None
     assert (await desk.client.get(f"/v1/embed/{KEY}")).json()["opens_at"] is None
     desk.humans = object()
     assert (await desk.client.get(f"/v1/embed/{KEY}")).json()["human_check"] is True
@@ -129,9 +129,9 @@ async def test_a_token_has_no_word_of_money(desk):
     assert await desk.ask(token="ct_1") == (201, SHOWN)
     assert await desk.ask(solution="s", human="r") == (201, SHOWN)
     assert desk.asked == [
-        ("admit", Proof("s"), ""),
+        ("admit", VisitorProof("s"), ""),
         ("show", "ct_1"),
-        ("admit", Proof("s", "r"), ""),
+        ("admit", VisitorProof("s", "r"), ""),
     ]
 
 
@@ -199,7 +199,9 @@ async def test_only_the_frame_says_how_a_call_was(desk):
 
 
 @pytest.mark.parametrize(
-    ("mode", "keeps_quality"), [(Mode.TEST, True), (Mode.LIVE, False)], ids=["test", "objection"]
+    ("mode", "keeps_quality"),
+    [(KeyMode.TEST, True), (KeyMode.LIVE, False)],
+    ids=["test", "objection"],
 )
 async def test_where_nothing_is_kept_nobody_is_asked(desk, mode, keeps_quality):
     desk.buttons.by[KEY] = replace(BUTTON, mode=mode)

@@ -9,8 +9,8 @@ from gateway.carriers.twilio import account as twilio_account
 from gateway.carriers.twilio.account import (
     CALL_RIGHTS,
     NUMBER_RIGHTS,
+    AccountStatus,
     Number,
-    Standing,
     TwilioAccount,
 )
 from gateway.errors import CarrierError
@@ -42,9 +42,9 @@ async def account_on(url, username=ACCOUNT, password=TOKEN, timeout_s=5):
 @pytest.mark.parametrize(
     ("shown", "standing"),
     [
-        ({}, Standing("active", is_trial=False)),
-        ({"account_type": "Trial"}, Standing("active", is_trial=True)),
-        ({"account_status": "suspended"}, Standing("suspended", is_trial=False)),
+        ({}, AccountStatus("active", is_trial=False)),
+        ({"account_type": "Trial"}, AccountStatus("active", is_trial=True)),
+        ({"account_status": "suspended"}, AccountStatus("suspended", is_trial=False)),
     ],
 )
 async def test_the_account_is_read(start, shown, standing):
@@ -126,7 +126,7 @@ async def test_the_rights_that_a_restricted_key_lacks_are_named(start, rights, m
         start(**key) as simulated,
         account_on(simulated.service.url, KEY, "s") as account,
     ):
-        assert await account.standing() == Standing("", is_trial=False, missing=missing)
+        assert await account.standing() == AccountStatus("", is_trial=False, missing=missing)
         # What tries the rights places no call.
         assert await asyncio.to_thread(simulated.client.calls.list) == []
 

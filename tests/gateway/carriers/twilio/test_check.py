@@ -6,7 +6,7 @@ import dataclasses
 import pytest
 
 from gateway.carriers.twilio import check as carrier_check
-from gateway.carriers.twilio.account import CALL_RIGHTS, NUMBER_RIGHTS, Number, Standing
+from gateway.carriers.twilio.account import CALL_RIGHTS, NUMBER_RIGHTS, AccountStatus, Number
 from gateway.carriers.twilio.check import (
     account_finding,
     number_finding,
@@ -46,13 +46,13 @@ async def settings_on(**options):
 
 def test_an_account_that_places_no_calls_is_fatal():
     for status in ("suspended", "closed"):
-        finding = account_finding(Standing(status, is_trial=False))
+        finding = account_finding(AccountStatus(status, is_trial=False))
         assert (finding.is_away, f"The account is {status}" in finding.text) == (True, True)
-    assert account_finding(Standing("active", is_trial=False)).verdict == "ok"
+    assert account_finding(AccountStatus("active", is_trial=False)).verdict == "ok"
 
 
 def test_what_a_trial_cannot_do_is_said():
-    finding = account_finding(Standing("active", is_trial=True))
+    finding = account_finding(AccountStatus("active", is_trial=True))
     assert finding.verdict == "warning"
     for words in ("verified numbers only", "10 minutes", "announces itself", "Upgrade"):
         assert words in finding.text

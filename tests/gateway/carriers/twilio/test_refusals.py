@@ -7,7 +7,7 @@ import pytest
 from gateway.carriers.twilio import refusals
 from gateway.carriers.twilio.refusals import (
     MEANINGS,
-    Told,
+    CallerSentence,
     meaning_of,
     of_notes,
     of_stream,
@@ -37,15 +37,15 @@ def test_what_a_new_account_meets_is_never_called_declined_or_a_matter_of_creden
 
 
 def test_each_sentence_is_told_in_every_language():
-    texts = [text for told in Told for text in told.words.values()]
-    assert len(set(texts)) == len(texts) == len(LANGUAGES) * len(Told)
-    for told in Told:
+    texts = [text for told in CallerSentence for text in told.words.values()]
+    assert len(set(texts)) == len(texts) == len(LANGUAGES) * len(CallerSentence)
+    for told in CallerSentence:
         assert tuple(told.words) == LANGUAGES
         # Whose account it is, and what is wrong with it, is the operator's business.
         assert not re.search(
             r"Twilio|\d|CALLER_|account|Konto|cuenta|compte", " ".join(told.words.values())
         )
-    assert {each.told for each in MEANINGS.values()} == set(Told)
+    assert {each.told for each in MEANINGS.values()} == set(CallerSentence)
 
 
 def test_the_settings_that_are_named_exist():
@@ -144,4 +144,4 @@ def test_a_warning_explains_nothing(notes):
 def test_the_code_of_a_stream_error_is_found_in_its_words(text, code):
     said = of_stream(text)
     assert (said.code, said.text) == (code, text)
-    assert said.told == Told.NO_SOUND.words
+    assert said.told == CallerSentence.NO_SOUND.words

@@ -10,9 +10,9 @@ import pytest
 from database.errors import StoreUnavailableError
 from gateway.buttons.forms import written
 from gateway.buttons.pages import masked, zones
-from gateway.buttons.ports import Change, DayUsage, NewButton, ProvenDestination
-from gateway.embed.hours import Hours, Span
-from gateway.embed.keys import Mode
+from gateway.buttons.ports import ButtonChange, DayUsage, NewButton, ProvenDestination
+from gateway.embed.hours import OpeningHours, Span
+from gateway.embed.keys import KeyMode
 from gateway.embed.refusals import Reason
 from tests.gateway.buttons.button_books import AT, NUMBER, button_of, rules
 from tests.gateway.http.site.conftest import ORIGIN, place
@@ -76,7 +76,7 @@ async def test_a_list_says_how_each_stands_and_what_it_cost(ada):
     assert "Today (UTC): 0 calls, $0.00 This" in text
 
 
-NIGHT = Hours("UTC", ((Span(0, 60),),) * 7)
+NIGHT = OpeningHours("UTC", ((Span(0, 60),),) * 7)
 
 
 @pytest.mark.parametrize(
@@ -336,7 +336,7 @@ async def test_a_key_is_replaced_and_the_old_one_goes_on(ada):
         assert place(reply) == f"{ONE}?said=button_turned"
     button = ada.buttons.kept[ID]
     assert len(button.keys) == 3
-    assert button.key_of(Mode.LIVE) != LIVE
+    assert button.key_of(KeyMode.LIVE) != LIVE
     page = ada.read(await ada.get(ONE))
     assert f"{LIVE} Works until 2026-12-04 12:00 UTC" in page.text
     for days in ("", "30", "x"):
@@ -384,7 +384,7 @@ async def test_nobody_elses_button_is_shown_or_changed(ada):
 )
 async def test_a_session_that_is_over_changes_nothing(ada, act, fields, back):
     keep(ada)
-    ada.buttons.outcome = Change.SESSION_OVER
+    ada.buttons.outcome = ButtonChange.SESSION_OVER
     reply = await ada.post(f"{ONE}/{act}", **fields)
     assert place(reply) == f"/sign-in?next={back.replace('/', '%2F')}&said=session_over"
     # And from the sign-in back to where one was.
@@ -394,7 +394,7 @@ async def test_a_session_that_is_over_changes_nothing(ada, act, fields, back):
 
 async def test_a_button_that_went_while_its_form_was_filled_in_is_gone(ada):
     keep(ada)
-    ada.buttons.outcome = Change.NOT_FOUND
+    ada.buttons.outcome = ButtonChange.NOT_FOUND
     ada.buttons.kept = Once(ada.buttons.kept)
     assert (await ada.post(f"{ONE}/rules", **form())).status_code == 404
 

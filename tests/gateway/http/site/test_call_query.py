@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from billing.cdr import ANY_CALL, CallFilter
-from gateway.calls.outcome import Outcome, causes_of
+from gateway.calls.outcome import CallOutcome, causes_of
 from gateway.http.site.call_query import DIGITS_MAX, CallQuery, filter_of, read_query
 
 TEXT = st.text(max_size=80)
@@ -63,5 +63,5 @@ def test_nothing_asks_for_every_call():
 def test_outcomes_ask_for_their_causes():
     assert filter_of(CallQuery(outcome="answered"))[0] == CallFilter(answered=True)
     assert filter_of(CallQuery(outcome="failed"))[0] == CallFilter(
-        answered=False, causes=causes_of(Outcome.FAILED)
+        answered=False, causes=causes_of(CallOutcome.FAILED)
     )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.buttons.ports import Change, CodeTry, NewButton, ProofStart, ProvenDestination
+from gateway.buttons.ports import ButtonChange, CodeTry, NewButton, ProofStart, ProvenDestination
 from gateway.errors import RequestRefusedError, TooFastError
 from tests.gateway.buttons.button_books import AT, CODE, NUMBER, button_of, rules
 from tests.gateway.http.site.conftest import place
@@ -119,7 +119,7 @@ async def test_a_number_is_taken_back_and_says_which_buttons_stop(ada):
 
 async def test_a_session_that_is_over_takes_nothing_back(ada):
     ada.buttons.proven.append(ProvenDestination(NUMBER, AT))
-    ada.buttons.outcome = Change.SESSION_OVER
+    ada.buttons.outcome = ButtonChange.SESSION_OVER
     reply = await ada.post(f"{PAGE}/take-back", number=NUMBER)
     assert place(reply).startswith("/sign-in")
     assert len(ada.buttons.proven) == 1

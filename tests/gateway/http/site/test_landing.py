@@ -2,11 +2,11 @@
 
 import pytest
 
-from gateway.embed.keys import Mode, publishable_key
+from gateway.embed.keys import KeyMode, publishable_key
 from gateway.http.site.landing import COUNTRIES_SHOWN
 from gateway.http.site.rendering import HEADERS
 
-KEY = publishable_key(Mode.TEST, b"1" * 32)
+KEY = publishable_key(KeyMode.TEST, b"1" * 32)
 
 
 async def read(site):

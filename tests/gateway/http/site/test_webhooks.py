@@ -10,7 +10,7 @@ from accounts.session import STEP_UP_MAX
 from gateway.http.site.words import WORDS
 from gateway.limits.velocity import Use
 from gateway.webhooks.pages import SHOWN, NewWebhookPage, WebhookSecretPage
-from gateway.webhooks.ports import DeliveryState, Ended
+from gateway.webhooks.ports import DeliveryState, EndReason
 from gateway.webhooks.signature import read_secret
 from tests.gateway.http.site.conftest import place
 
@@ -118,11 +118,16 @@ async def test_one_that_fails_or_is_disabled_is_marked(ada):
 async def test_one_that_is_disabled_says_why_and_is_enabled_again(ada, language):
     secret_in(await ada.post(NEW, **FORM))
     ((endpoint_id, kept),) = ada.webhooks.kept.items()
-    of_deliveries = {Ended.DISABLED, Ended.TOO_MANY, Ended.TOO_LONG, Ended.FORGOTTEN}
+    of_deliveries = {
+        EndReason.DISABLED,
+        EndReason.TOO_MANY,
+        EndReason.TOO_LONG,
+        EndReason.FORGOTTEN,
+    }
     await ada.post("/account/language", language=language)
     ada.world.epochs.epoch = "e2"
     said = set()
-    for why in set(Ended) - of_deliveries:
+    for why in set(EndReason) - of_deliveries:
         ada.webhooks.kept[endpoint_id] = replace(kept, disabled_at=ada.world.now, disabled_why=why)
         text = ada.read(await ada.get(PAGE)).text
         words = WORDS[language][f"webhook_ended.{why}"]
