@@ -10,10 +10,10 @@ from typing import Final
 from accounts.consent import HISTORY, Document, History, current
 from gateway import regular_files
 from gateway.errors import SettingsError
-from gateway.http.site.words import WORDS
 from gateway.people.own_text import BYTES_MAX, Block, OwnText, OwnTextError, read_own_text
 from gateway.people.versions import read_history
 from gateway.settings import PREFIX, Settings
+from gateway.words.languages import LANGUAGES
 
 EVERYBODY: Final = ""
 """The language of a text for readers of none of the others."""
@@ -40,6 +40,9 @@ class OwnDocuments:
 
     def changes(self, document: Document, version: str, language: str) -> Sequence[str]:
         """Return what a version has changed, in the operator's text and in ours."""
+        # Pages alone show them: a process of calls reads no words of pages.
+        from gateway.http.site.words import WORDS  # noqa: PLC0415
+
         text = self._text(document, language)
         theirs = text.changes(version) if text else ()
         ours = WORDS[language].get(f"changes.{document}_{version}", "")
@@ -69,7 +72,7 @@ def _texts(name: str, file: str) -> Texts:
     """Return language -> text of a file, and of files beside it that name a language."""
     base = Path(file)
     texts = {EVERYBODY: _text(name, base)}
-    for language in WORDS:
+    for language in LANGUAGES:
         other = base.with_name(f"{base.stem}.{language}{base.suffix}")
         if other.exists():
             texts[language] = _text(name, other)

@@ -45,7 +45,6 @@ from gateway.roles.callbacks import carrier_routes
 from gateway.roles.carrier import CarrierSide, compose_carrier_side, require_carrier
 from gateway.roles.children import Child
 from gateway.roles.documents import post_documents
-from gateway.roles.erasure import of_erasure
 from gateway.roles.fleet import Fleet, compose_fleet, new_log_level, of_node, of_process
 from gateway.roles.fraud import Fraud, compose_fraud
 from gateway.roles.health import health_routes
@@ -284,6 +283,8 @@ class Gateway:
             *of_journal(self._journal),
         ]
         if self.role.answers_people:
+            from gateway.roles.erasure import of_erasure  # noqa: PLC0415
+
             tasks += [
                 *periodic_tasks.of_payments(self._payments),
                 *of_erasure(settings, self.stores, self._payments, self._journal),

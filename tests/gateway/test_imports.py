@@ -99,12 +99,16 @@ def test_a_process_carries_what_it_uses(command):
     assert HEAVY & loaded(BEGUN, *begun) == USED[command]
 
 
-def test_a_process_of_calls_serves_no_operation_of_the_api():
+def test_a_process_of_calls_has_no_page_and_no_operation_of_the_api():
     found = loaded(BEGUN, ROLES["media"], "--child")
     handlers = {api.__module__ for apis in GROUPS.values() for api in apis}
     assert len(handlers) > 15
     assert not handlers & found
     assert not {"gateway.roles.http", "gateway.roles.site", "gateway.http.pages"} & found
+    # Each page is opened through a door, and rendered by jinja2.
+    pages = {name for name in found if name.startswith("gateway.http.site.") or "_pages" in name}
+    assert not pages
+    assert "jinja2" not in found
 
 
 def test_the_help_of_all_imports_no_command():
