@@ -187,7 +187,7 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
         "tests/money/test_erasure.py",
         "tests/money/test_failed_refunds.py",
     ),
-    "gateway.people.leaving_accounts": ("tests/gateway/cli/test_departures.py",),
+    "gateway.administration.leaving_accounts": ("tests/gateway/cli/test_departures.py",),
     "gateway.charging.account_erasure": (
         "tests/money/test_erasure.py",
         "tests/money/test_account_deletion.py",

@@ -19,9 +19,9 @@ from accounts.erasure import ErasureState
 from billing.csv_lines import as_text
 from billing.money import format_exact, in_units
 from database.engine import TIMEOUT_S, reading
+from gateway.administration.leaving_accounts import LeavingAccount, leaving_accounts
 from gateway.cli.administration import AsJson, print_json
 from gateway.cli.command import out, run_with
-from gateway.people.leaving_accounts import LeavingAccount, leaving_accounts
 from gateway.roles import storage
 from gateway.settings import Settings
 

@@ -1,1 +1,1 @@
-"""What a person does with an account: signs up, in and out, proves, changes and resets."""
+"""What people do with their account: sign up, in and out, prove who they are, choose, leave."""

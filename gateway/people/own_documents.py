@@ -1,4 +1,4 @@
-"""Holds the operator's own texts of the documents that people accept, in each language."""
+"""Loads and holds the operator's own texts of the documents that people accept, by language."""
 
 from __future__ import annotations
 

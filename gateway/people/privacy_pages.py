@@ -1,4 +1,4 @@
-"""Serves a person's decisions about their data: choices, requests, new terms."""
+"""Serves the decisions of people about their data: choices, restriction, requests, new terms."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Serves `/sign-in`, `/sign-out` and `/confirm`."""
+"""Serves `/sign-in`, its second step `/sign-in/code`, `/sign-out` and `/confirm`."""
 
 from __future__ import annotations
 

@@ -9,8 +9,8 @@ from contextlib import closing
 import pytest
 from typer.testing import CliRunner
 
+from gateway.administration.leaving_accounts import LeavingAccount
 from gateway.cli import app as app_module
-from gateway.people.leaving_accounts import LeavingAccount
 from tests.gateway.cli.test_administration import Desk
 
 EMPTY = "No account is being deleted, and no refund of one has failed."
