@@ -108,7 +108,7 @@ class ButtonAdmission:
     buttons: ButtonKeys
     humans: HumanCheck | None = None
     """Checks whether a person is calling; None if the operator has no such check."""
-    turned_away: Callable[[str, str], None] = lambda _button_id, _code: None
+    visitor_refused: Callable[[str, str], None] = lambda _button_id, _code: None
     """Called with a button and the code of its visitor's refusal."""
     utc_now: Clock = utc_now
 
@@ -138,7 +138,7 @@ class ButtonAdmission:
     def turn_away(self, visit: Visit, code: str) -> None:
         """Count a refused visitor, unless the key is a test key."""
         if visit.button.mode is KeyMode.LIVE:
-            self.turned_away(visit.button.button_id, code)
+            self.visitor_refused(visit.button.button_id, code)
 
     async def _admit(self, visit: Visit, proof: VisitorProof, page_origin: str) -> Ticket:
         button = visit.button

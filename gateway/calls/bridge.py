@@ -103,7 +103,7 @@ class Bridge:
             dial_order,
             self.receive,
             services.reachability,
-            services.stray,
+            services.end_unmatched,
         )
         self._browser: BrowserLeg | None = browser
         self._carrier_leg: CarrierLeg | None = None
@@ -192,7 +192,7 @@ class Bridge:
             self.receive(event)
             # A stream stops before its call ends: one that continues contradicts the callback.
             if is_heard and status.is_terminal:
-                self._s.stray(status.carrier_call_id, self.call_id)
+                self._s.end_unmatched(status.carrier_call_id, self.call_id)
 
     def stream_failed(self, carrier_call_id: str, refusal: CarrierRefusal | None = None) -> None:
         """Note that the carrier could not open the media stream, so nothing will be heard."""

@@ -52,6 +52,7 @@ class CarrierLine:
     __slots__ = (
         "_carrier",
         "_confirm_s",
+        "_end_unmatched",
         "_is_ending",
         "_naming",
         "_on_event",
@@ -59,7 +60,6 @@ class CarrierLine:
         "_ordered_ns",
         "_placed_ns",
         "_reachability",
-        "_stray",
         "carrier_call_id",
         "is_over",
     )
@@ -70,15 +70,15 @@ class CarrierLine:
         order: DialOrder,
         on_event: Callable[[Event], None],
         reachability: Reachability,
-        stray: Callable[[str, str], None],
+        end_unmatched: Callable[[str, str], None],
     ) -> None:
-        """`stray` takes the id of an unmatched carrier call to end, and the id of this call."""
+        """`end_unmatched` takes the id of an unmatched carrier call, and the id of this call."""
         self._carrier = carrier
         self._order = order
         self._on_event = on_event
         self._reachability = reachability
         self._ordered_ns = self._placed_ns = reachability.clock_ns()
-        self._stray = stray
+        self._end_unmatched = end_unmatched
         self._naming: asyncio.Event | None = None
         """Set when the carrier's id is known."""
         self.carrier_call_id = ""
@@ -119,7 +119,7 @@ class CarrierLine:
         else:
             # A callback overtook the reply and named another call: this one rings as well.
             if not self.named(carrier_call_id):
-                self._stray(carrier_call_id, self._order.call_id)
+                self._end_unmatched(carrier_call_id, self._order.call_id)
 
     async def _is_proven(self) -> bool:
         self._naming = asyncio.Event()
@@ -197,7 +197,7 @@ class CarrierLine:
         # In this order: until the call gives up waiting it owns its carrier call, and a call that
         # is owned is not taken for a ghost.
         self._on_event(ConfirmationAbandoned())
-        self._stray(self.carrier_call_id, self._order.call_id)
+        self._end_unmatched(self.carrier_call_id, self._order.call_id)
 
     async def _ask_to_end(self) -> bool:
         try:

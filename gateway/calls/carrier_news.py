@@ -41,10 +41,10 @@ class Elsewhere:
     running carrier call is noted then, so that it is ended unless its node lives.
     """
 
-    def __init__(self, ask: Ask, stray: Callable[[str, str, str], None]) -> None:
-        """`stray` notes a carrier call: its id, the id of our call, and that call's node."""
+    def __init__(self, ask: Ask, end_unmatched: Callable[[str, str, str], None]) -> None:
+        """`end_unmatched` takes a carrier call's id, the id of our call, and its node."""
         self._ask = ask
-        self._stray = stray
+        self._end_unmatched = end_unmatched
         self._telling: set[asyncio.Task[None]] = set()
 
     def tell(self, node: str, news: CarrierNews) -> None:
@@ -71,4 +71,4 @@ class Elsewhere:
     def _not_heard(self, node: str, news: CarrierNews) -> None:
         log.info("carrier's news not passed on", of_node=node, call_id=news.call_id)
         if news.is_running:
-            self._stray(news.carrier_call_id, news.call_id, node)
+            self._end_unmatched(news.carrier_call_id, news.call_id, node)

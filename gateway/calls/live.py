@@ -88,25 +88,25 @@ class Calls:
         streams: CarrierStreams,
         metering: Metering,
         ticker: Ticker,
-        stray: Callable[[str, str], None],
+        end_unmatched: Callable[[str, str], None],
         found: Callable[[str, str], None],
         keep: Keep = keep_nothing,
         notify: Notify = to_nobody,
         endpoint: AudioEndpoint | None = None,
         probe: Probe = not_looked_at,
-        turned_away: Callable[[str, str], None] = lambda _button_id, _code: None,
+        visitor_refused: Callable[[str, str], None] = lambda _button_id, _code: None,
         on_change: Callable[[Bridge], None] = lambda _call: None,
         grants: Grants,
     ) -> None:
         """Serve calls.
 
-        `stray` ends a carrier call that was made for a call here and that it does not use; `found`
-        does the same if only the carrier says which call it belongs to. `probe` checks the public
-        origin when the carrier does not seem to reach it. `turned_away` is called with a button and
-        the code of the refusal of its visitor's call, `on_change` with a call each second and
-        whenever it has changed.
+        `end_unmatched` ends a carrier call that was made for a call here and that it does not use;
+        `found` does the same if only the carrier says which call it belongs to. `probe` checks the
+        public origin when the carrier does not seem to reach it. `visitor_refused` is called with a
+        button and the code of the refusal of its visitor's call, `on_change` with a call each
+        second and whenever it has changed.
         """
-        self._turned_away = turned_away
+        self._visitor_refused = visitor_refused
         self._on_change = on_change
         self._settings = settings
         self._tokens = tokens
@@ -129,7 +129,7 @@ class Calls:
             spawn=self._spawn,
             polling=polling,
             reachability=Reachability(ticker.clock_ns, probe, read_ns=lambda: ticker.read_ns),
-            stray=stray,
+            end_unmatched=end_unmatched,
             keep=keep,
             notify=notify,
             count=partial(counting.held, velocity),
@@ -325,7 +325,7 @@ class Calls:
 
     def _note_refused(self, order: CallOrder, code: str) -> None:
         if order.visitor is not None and not order.is_check:
-            self._turned_away(order.visitor.button_id, code)
+            self._visitor_refused(order.visitor.button_id, code)
 
     def _refusal(self, leg: BrowserLeg, order: CallOrder) -> str:
         if order.origin and order.origin != leg.origin:

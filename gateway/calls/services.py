@@ -23,7 +23,7 @@ class CallServices(ChargeServices):
     carrier: Carrier
     polling: Polling
     reachability: Reachability
-    stray: Callable[[str, str], None] = _left_alone
+    end_unmatched: Callable[[str, str], None] = _left_alone
     """Takes a carrier call id and a call id: ends a carrier call that was made for this call of
     ours but is not used by it."""
     endpoint: AudioEndpoint | None = None

@@ -29,7 +29,7 @@ class Callbacks:
     calls: CarrierCallbacks | None
     """The calls of this process; None if it holds none."""
     refused_signatures: RefusedSignatures
-    stray: Callable[[str, str, str], None]
+    end_unmatched: Callable[[str, str, str], None]
     """Ends a carrier's call unless a call here is on it: its id there, the id of the call here that
     it was placed for, and that call's node."""
     tell_elsewhere: Callable[[str, CarrierNews], None]
@@ -52,4 +52,4 @@ class Callbacks:
             return
         carrier_news.take(self.calls, news)
         if news.is_running:
-            self.stray(news.carrier_call_id, news.call_id, node)
+            self.end_unmatched(news.carrier_call_id, news.call_id, node)

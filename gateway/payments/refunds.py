@@ -21,7 +21,7 @@ from billing.payments import (
 from billing.ports import BookingGuard, LedgerStore
 from gateway.errors import PaymentError, RequestRefusedError
 from gateway.payments.ports import OnCredit, PaymentService, PaymentStore
-from gateway.payments.service import REFUND_FAILED, REFUNDED, Payments, told
+from gateway.payments.service import REFUND_FAILED, REFUNDED, Payments, event_data
 from gateway.ports import Notify
 
 REFERENCE_CHARS_MAX: Final = 100
@@ -98,12 +98,12 @@ class Refunds:
                 is_undone = await self._credit(payment, micros, undone(booked_as), reason)
                 # An earlier call, which did not learn the outcome, has sent the notice.
                 if is_undone and not is_first:
-                    self._notify(REFUND_FAILED, told(payment, micros, undone(booked_as)))
+                    self._notify(REFUND_FAILED, event_data(payment, micros, undone(booked_as)))
             raise
         finally:
             # Here, because `Payments` finds it booked; also if its outcome is unknown.
             if is_first and not is_refused:
-                self._notify(REFUNDED, told(payment, micros, booked_as))
+                self._notify(REFUNDED, event_data(payment, micros, booked_as))
         payment = await self._payments.book_outcome(payment)
         if is_made and await self._store.is_booked(undone(booked_as)):
             raise RequestRefusedError("refund_reference_reused")

@@ -405,7 +405,7 @@ class Payments:
         # Side effects first: once the fact is booked, no one would do them.
         await self._prepare(payment, intent, fact)
         profile = await self._store.profile(payment.account_id)
-        data = told(payment, fact.micros, fact.reference)
+        data = event_data(payment, fact.micros, fact.reference)
         news = BookedEvent(_EVENTS[fact.kind, fact.micros > 0], data)
         sequence = await self._ledger.add_credit(
             payment.account_id,
@@ -451,7 +451,7 @@ class Payments:
             await self._on_freeze(account_id, is_frozen)
 
 
-def told(payment: Payment, micros: int, reference: str) -> dict[str, Any]:
+def event_data(payment: Payment, micros: int, reference: str) -> dict[str, Any]:
     """Return the fields of an event about an amount of a payment, by what it is booked as."""
     return {
         "account_id": payment.account_id,

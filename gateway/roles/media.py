@@ -86,7 +86,7 @@ def compose_media(
     notify: Notify,
     probe: Callable[[], Awaitable[str]],
     grants: Grants,
-    turned_away: Callable[[str, str], None] = lambda _button_id, _code: None,
+    visitor_refused: Callable[[str, str], None] = lambda _button_id, _code: None,
     clock_ns: Callable[[], int] = time.monotonic_ns,
 ) -> MediaSide:
     """Return the media of a process, not started yet.
@@ -100,7 +100,7 @@ def compose_media(
         notify: Receives warnings and cut-offs.
         probe: Checks the public origin; returns what is wrong with it, or nothing.
         grants: Let supervisors in.
-        turned_away: Called with a button and the code of its visitor's refusal.
+        visitor_refused: Called with a button and the code of its visitor's refusal.
         clock_ns: Monotonic nanoseconds.
     """
     beat = new_beat(clock_ns)
@@ -116,13 +116,13 @@ def compose_media(
         streams=carrier_side.adapter.streams(settings, ticker),
         metering=metering,
         ticker=ticker,
-        stray=carrier_side.ghosts.left,
+        end_unmatched=carrier_side.ghosts.left,
         found=carrier_side.ghosts.found,
         keep=carrier_side.closings.keep,
         notify=notify,
         endpoint=endpoint,
         probe=probe,
-        turned_away=turned_away,
+        visitor_refused=visitor_refused,
         on_change=reporter.note,
         grants=grants,
     )

@@ -335,7 +335,7 @@ class Gateway:
             notify=self.post.notify,
             probe=self._membership.look_at_origin,
             grants=compose_grants(stores, self._services.one(new_holders)),
-            turned_away=self._fraud.visitors.note,
+            visitor_refused=self._fraud.visitors.note,
         )
         self._calls, self._port = media.calls, media.port
         self._refused = media.calls.refused_signatures

@@ -154,7 +154,7 @@ class Stage:
             spawn=self.spawn,
             polling=self.polling,
             reachability=self.reachability,
-            stray=lambda carrier_call_id, call_id: self.strays.append((carrier_call_id, call_id)),
+            end_unmatched=lambda *unmatched: self.strays.append(unmatched),
             notify=lambda name, data: self.events.append((name, data)),
             endpoint=self.endpoint,
             resume_key=RESUME_KEY,

@@ -38,11 +38,11 @@ class Ends:
             dial_order("c1", order()),
             self._on_event,
             reachability,
-            self._stray,
+            self._end_unmatched,
         )
         reachability.reached()
 
-    def _stray(self, carrier_call_id, call_id):
+    def _end_unmatched(self, carrier_call_id, call_id):
         assert call_id == "c1"
         self.strays.append(carrier_call_id)
 

@@ -151,7 +151,7 @@ class Node:
             streams=self.streams,
             metering=stage.metering,
             ticker=stage.ticker,
-            stray=lambda *stray: stage.strays.append(stray),
+            end_unmatched=lambda *ended: stage.strays.append(ended),
             found=lambda *found: stage.strays.append(found),
             endpoint=stage.endpoint,
             grants=self.grants,
@@ -836,7 +836,7 @@ async def test_visitors_calls_can_be_ended_and_are_told_that_the_button_was_clos
 
 async def test_refused_visitors_are_told_of_with_their_button(stage, node):
     told = []
-    node.calls._turned_away = lambda *each: told.append(each)
+    node.calls._visitor_refused = lambda *each: told.append(each)
     node.velocity.refuses = {"visitor_button_calls_day": 60, "account_calls_hour": 60}
     await node.starts(visitor=TERMS)
     await node.starts(visitor=TERMS, is_check=True)
@@ -853,7 +853,7 @@ async def test_a_button_that_takes_no_calls_any_more_says_so_when_one_would_begi
     stage, node, code
 ):
     told = []
-    node.calls._turned_away = lambda *each: told.append(each)
+    node.calls._visitor_refused = lambda *each: told.append(each)
     node.tokens.refusal = code
     for is_check in (False, True):
         visitor = await node.starts(visitor=TERMS, is_check=is_check)

@@ -71,7 +71,7 @@ class Books:
             self.records,
             self.carrier,
             self.drain,
-            end_unmatched=lambda *stray: self.strays.append(stray),
+            end_unmatched=lambda *ended: self.strays.append(ended),
         )
         self.reconciler = self.new_reconciler()
 

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from gateway.calls.call_view import CallView
-from gateway.payments.service import told as payment_fields
+from gateway.payments.service import event_data as payment_fields
 from gateway.post.notices import NOTICES
 from gateway.problems import PROBLEMS
 from gateway.webhooks.events import (

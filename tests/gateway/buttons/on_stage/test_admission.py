@@ -73,7 +73,7 @@ class Doorstep:
     def __init__(self, stage):
         self.desk = Desk(stage)
         self.challenges = Challenges()
-        self.eras, self.turned_away, self.keys = Eras(), [], Keys(BUTTON)
+        self.eras, self.visitor_refused, self.keys = Eras(), [], Keys(BUTTON)
         self.humans = None
         self.gate = stage.gate
         self.button, self.account = BUTTON, Account()
@@ -87,7 +87,7 @@ class Doorstep:
             self.eras,
             self.keys,
             self.humans,
-            turned_away=lambda *told: self.turned_away.append(told),
+            visitor_refused=lambda *told: self.visitor_refused.append(told),
             utc_now=lambda: AT,
         )
 
@@ -347,7 +347,7 @@ async def test_why_visitors_are_refused_is_told_as_to_their_owner(door):
     await refused(door.sign())
     door.button = replace(door.button, mode=KeyMode.TEST)
     await refused(door.admit())
-    assert door.turned_away == [
+    assert door.visitor_refused == [
         ("b1", "insufficient_credit"),
         ("b1", "button_closed"),
         ("b1", "button_closed"),

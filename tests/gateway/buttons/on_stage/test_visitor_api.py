@@ -37,7 +37,7 @@ class Desk(Shop):
         self.challenges = self
         self.at_once = ButtonPhase.OPEN, None
         self.refusal, self.asked = None, []
-        self.humans, self.turned_away = None, []
+        self.humans, self.visitor_refused = None, []
         settings = from_mapping(
             {"CALLER_PUBLIC_ORIGIN": OWN, "CALLER_OPERATOR": "Example Calls Ltd"}
         )
@@ -48,7 +48,7 @@ class Desk(Shop):
         return self.at_once
 
     def turn_away(self, visit, code):
-        self.turned_away.append((visit.button.button_id, code))
+        self.visitor_refused.append((visit.button.button_id, code))
 
     async def admit(self, visit, proof, origin):
         self.asked.append(("admit", proof, origin))
@@ -164,7 +164,7 @@ async def test_only_pages_on_the_list_hold_the_frame(desk):
         assert (status, told["code"], told["field"]) == (403, "bad_origin", "host")
         assert told.get("reason") == reason
         assert "list of sites" in told["action"]
-    assert desk.turned_away == [("b1", "bad_origin")] * len(others)
+    assert desk.visitor_refused == [("b1", "bad_origin")] * len(others)
 
 
 async def test_a_refusal_says_when_it_opens_and_when_to_try_again(desk):
