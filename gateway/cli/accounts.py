@@ -87,7 +87,7 @@ def create_account(  # noqa: PLR0917
     async def create(accounts: SqlAccountStore, settings: Settings) -> str:
         if not await accounts.create_account(account_id, settings.currency, order):
             # Not repeatable on purpose: a second run would print another key for an account in use.
-            fail("An account with this id exists.", "Choose another id.", EXIT_SETTINGS)
+            fail("An account with this id already exists.", "Choose another id.", EXIT_SETTINGS)
         key = new_api_key()
         # Only the hash is stored: what is printed below is the only copy.
         await accounts.add_api_key(
@@ -452,7 +452,8 @@ def _explain(deletion: Deletion, settings: Settings) -> None:
             " within ten minutes."
         )
     if deletion.left_micros:
-        out.print(f"Credit arrived meanwhile: {left}. Refund it, or repeat with --write-off.")
+        hint = "Refund it, or repeat with --write-off."
+        out.print(f"Credit has arrived in the meantime: {left}. {hint}")
     # The card was saved while a payment service was set up; now only a person can delete it.
     if deletion.customer_id:
         out.print(

@@ -237,7 +237,7 @@ def _act(
         admin = administration(book, settings)
         if not (await admin.state(account_id)).found.has_holder:
             hint = "`caller accounts show` says whose it is; keys are revoked by `revoke-key`."
-            fail("Nobody signs in to this account.", hint, EXIT_SETTINGS)
+            fail("This account has no sign-in.", hint, EXIT_SETTINGS)
         await act(admin)
         # Sessions are ended by the new epoch; nodes must read it.
         await book.end_key_epoch()

@@ -213,7 +213,7 @@ def read_amount(text: str, *, may_be_negative: bool = False) -> int:
 def when_to_try(until: datetime | None) -> str:
     """Return advice about what another process holds until a given time; None: no longer."""
     if until is None:
-        return "It has ended meanwhile: try again."
+        return "It has ended in the meantime: try again."
     # Rounded up: it may still be held within that second.
     at = until + timedelta(seconds=1)
     return (

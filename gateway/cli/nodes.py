@@ -234,7 +234,7 @@ async def _follow(fleet: Fleet, before: NodeFacts, following: Following) -> None
     if stage is Stage.LATE:
         hint = "See its log. If it is stuck, kill its process: it is then restarted."
         fail(f"Node {node} has not ended in time.", hint, EXIT_UNAVAILABLE)
-    hint = "See the log of `caller serve`; if that was stopped meanwhile, start it."
+    hint = "See the log of `caller serve`; if that has been stopped, start it."
     fail(
         f"Node {node} has ended, and is not back after {BACK_S_MAX:.0f} s.", hint, EXIT_UNAVAILABLE
     )

@@ -36,7 +36,7 @@ from gateway.stores import settings_files
 app = typer.Typer(add_completion=False)
 
 _CORRECT_THERE = "It is in the file or the environment: correct it there."
-_BY_HAND = "Write the file by hand (docs/configuration.md); `caller check` judges it."
+_BY_HAND = "Write the file by hand (docs/configuration.md); `caller check` checks it."
 
 
 @app.command("setup")
@@ -92,9 +92,9 @@ def _interview(context: typer.Context, path: Path) -> tuple[Answers, list[str]]:
     answers = Answers(questions(carrier), written, context.obj, Path.cwd())
     _require_readable(answers)
     if written:
-        out.print(f"{path.absolute()} gives the defaults.", soft_wrap=True)
+        out.print(f"{path.absolute()} provides the defaults.", soft_wrap=True)
     if text := settings_files.exposure(path):
-        out.print(f"{text} At the end it is written so.", soft_wrap=True)
+        out.print(f"{text} That is corrected when the file is written.", soft_wrap=True)
     kept: list[str] = []
     for step in steps(carrier):
         kept += _take(step, answers)
@@ -205,10 +205,11 @@ def _write(path: Path, answers: Answers) -> None:
 def _conclude(path: Path, answers: Answers, kept: list[str], *, is_named: bool) -> None:
     lines = [f"Written: {path.absolute()}. It holds secrets, and only you may read it."]
     if kept:
-        lines.append(f"Kept although it failed: {', '.join(kept)}. `caller check` tries it again.")
+        failed = ", ".join(kept)
+        lines.append(f"Kept although they failed: {failed}. `caller check` tries them again.")
     if overruled := answers.overruled():
         named = ", ".join(overruled)
-        lines.append(f"The environment goes before the file, and sets otherwise: {named}.")
+        lines.append(f"The environment overrides the file: {named}.")
     where = f"{SETTINGS_FILE}={shlex.quote(str(path))} " if is_named else ""
     lines.append(f"Next: {where}{_program()} serve")
     out.print("\n".join(lines), soft_wrap=True)

@@ -387,7 +387,7 @@ def _print_secret(said: str, view: WebhookSecretView, *, is_shown: bool, as_json
         return
     out.print(said.format(view.id), markup=False)
     if view.old_secret_until is not None:
-        out.print(f"The one before signs too until {_at(view.old_secret_until)} UTC.")
+        out.print(f"The old one keeps signing until {_at(view.old_secret_until)} UTC.")
     if is_shown:
         # On a line of its own, however narrow the terminal is.
         out.print(view.secret, markup=False, highlight=False, soft_wrap=True)
@@ -397,7 +397,7 @@ def _print_queued(queued: DeliveryView, *, as_json: bool) -> None:
     if as_json:
         print_json(queued)
     else:
-        out.print(f"Delivery {queued.id} waits; `deliveries` shows what comes of it.", markup=False)
+        out.print(f"Delivery {queued.id} is queued; `deliveries` shows the result.", markup=False)
 
 
 def _cells(delivery: DeliveryView) -> tuple[str, ...]:

@@ -182,7 +182,7 @@ def test_money_that_comes_late_is_told_of_where_nobody_can_send_it_back(desk):
     asked(desk, "delete", "acme", "--reason", "asked for", "--yes", **without_service)
     desk.says("reconcile")
     _, said = asked(desk, "delete", "acme", "--reason", "asked for", "--yes", **without_service)
-    assert "Credit arrived meanwhile: $25.00." in said
+    assert "Credit has arrived in the meantime: $25.00." in said
     assert desk.says("refund", payment_id, "25", "--reason", "left").endswith("$25.00")
     assert "Credit" not in asked(desk, "delete", "acme", "--reason", "asked for", "--yes")[1]
 

@@ -155,7 +155,7 @@ def test_an_act_needs_a_reason_and_somebody(desk, act):
     assert desk.run(act, "ada", "--reason", " ")[0] == EXIT_SETTINGS
     assert desk.run(act, "nobody", *REASON)[0] == EXIT_SETTINGS
     if act != "freeze":
-        assert "Nobody signs in to this account." in desk.run(act, "acme", *REASON)[1]
+        assert "This account has no sign-in." in desk.run(act, "acme", *REASON)[1]
     assert desk.rows("SELECT * FROM account_events") == before
 
 

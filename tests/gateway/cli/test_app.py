@@ -246,7 +246,7 @@ def test_an_account_is_created_once(account):
     account("create", "acme")
     done = account("create", "acme")
     assert done.exit_code == EXIT_SETTINGS
-    assert "An account with this id exists." in done.output
+    assert "An account with this id already exists." in done.output
 
 
 def test_a_credit_is_booked_once_per_reference_and_can_be_taken_back(account):

@@ -131,6 +131,6 @@ def test_a_moment_is_of_utc_where_no_zone_is_typed(capsys: pytest.CaptureFixture
 
 
 def test_what_another_process_holds_is_free_in_the_second_after() -> None:
-    assert command.when_to_try(None) == "It has ended meanwhile: try again."
+    assert command.when_to_try(None) == "It has ended in the meantime: try again."
     until = datetime(2026, 11, 24, 18, 59, 59, 900_000, tzinfo=UTC)
     assert command.when_to_try(until).startswith("Try again at 19:00:00 UTC")

@@ -152,7 +152,7 @@ async def test_what_fails_is_corrected_or_kept(tmp_path):
             *desk.stores(),
             *desk.reach(),
             (WRITE, ""),
-            ("Kept although it failed: number, permissions.", None),
+            ("Kept although they failed: number, permissions.", None),
         ]
         with desk.terminal() as terminal:
             await converse(terminal, *talk)
@@ -244,7 +244,7 @@ async def test_a_file_that_is_there_gives_the_defaults_and_keeps_the_rest(tmp_pa
         talk += desk.all()[4:]
         replace = ("Its comments and other settings stay. [Y/n]", "n")
         with desk.terminal() as terminal:
-            told = [(f"{desk.file} gives the defaults", None)]
+            told = [(f"{desk.file} provides the defaults", None)]
             told.append((f"Everyone on this machine may read {desk.file}", None))
             await converse(terminal, *told, *talk, replace)
             assert await ended(terminal) == 1
@@ -252,9 +252,7 @@ async def test_a_file_that_is_there_gives_the_defaults_and_keeps_the_rest(tmp_pa
         with desk.terminal(CALLER_PORT="1") as terminal:
             await converse(terminal, *talk, (replace[0], "y"))
             assert await ended(terminal) == 0
-    assert (
-        "The environment goes before the file, and sets otherwise: CALLER_PORT." in terminal.shown
-    )
+    assert "The environment overrides the file: CALLER_PORT." in terminal.shown
     assert desk.file.read_text().startswith('# mine\nCALLER_OPERATOR="Example, Inc."\n')
     assert stat.S_IMODE(desk.file.stat().st_mode) == 0o600
     assert settings_in(desk).twilio_auth_token.reveal() == TOKEN

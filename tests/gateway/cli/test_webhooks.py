@@ -108,7 +108,7 @@ def test_the_secret_is_printed_when_it_is_asked_for_and_at_no_other_time(line):
     assert "secret" not in again
     code, said = line.run("rotate", made["id"], *BY, "--show-secret", "--as", "lee")
     assert code == 0
-    assert "The one before signs too until" in said
+    assert "The old one keeps signing until" in said
     turned = said.split()[-1]
     assert turned.startswith("whsec_")
     assert turned != secret
