@@ -15,6 +15,7 @@ CARRIERS: Final[tuple[CarrierAdapter, ...]] = (TWILIO,)
 
 def chosen(settings: Settings, carriers: Sequence[CarrierAdapter] | None = None) -> CarrierAdapter:
     """Return the carrier that CALLER_CARRIER names. Raises SettingsError if there is none."""
+    # Looked up when called, so that a carrier can be added to the list of a process.
     known = CARRIERS if carriers is None else carriers
     for carrier in known:
         if carrier.name == settings.carrier:

@@ -76,6 +76,7 @@ def list_calls(
             err.print(f"{found.more} more are live.")
         for node in found.silent:
             err.print(f"Node {node} does not answer: its calls are missing.")
+        # The list is incomplete, which a script must be able to see.
         if found.silent:
             raise typer.Exit(EXIT_UNAVAILABLE)
 
@@ -191,6 +192,7 @@ def tail(
                 for call_id in news.gone:
                     states.pop(call_id, None)
                 for row in news.calls.values():
+                    # Figures change every second; only another state is worth a line.
                     is_new = states.get(row.id) != row.state
                     states[row.id] = row.state
                     if is_new and account in {"", row.account_id}:

@@ -137,6 +137,7 @@ class WebhooksApi:
     async def change_webhook(self, request: Request, principal: Principal) -> Response:
         """Change an endpoint; enabling it again resets its failures."""
         body = await read_json(request, WebhookChangeBody)
+        # Only changes that send events somewhere new count against the limit.
         if body.url is not None or body.disabled is False:
             refuse(await self.velocity.hit(webhook_setting_uses(principal.account.id)))
         return Json(await self.acts.change(*_place(request, principal), body))
@@ -224,6 +225,7 @@ class WebhooksApi:
 
 def _secret(view: WebhookSecretView, status: int = 200) -> Response:
     reply = Json(view, status)
+    # Nothing between here and the client may keep the secret.
     reply.headers["Cache-Control"] = "no-store"
     return reply
 

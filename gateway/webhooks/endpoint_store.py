@@ -98,6 +98,7 @@ class SqlWebhookEndpoints:
             # Locks the account, so that of two concurrent requests the second counts the first.
             if not await may_change(connection, account_id, editor, Scope.WEBHOOKS):
                 return NotDone.SESSION_OVER
+            # Before the limit is checked: the repeat of a request for the last one must succeed.
             if (known := await _find(connection, account_id, endpoint_id)) is not None:
                 return endpoint_in(known, at)
             mine = sa.select(sa.func.count()).where(_E.account_id == account_id)
@@ -174,6 +175,7 @@ class SqlWebhookEndpoints:
             row = await _lock(connection, account_id, editor, endpoint_id)
             if isinstance(row, NotDone):
                 return row
+            # Its deliveries and attempts are deleted with it (ON DELETE CASCADE).
             await connection.execute(sa.delete(endpoints).where(_E.id == endpoint_id))
             await record(
                 connection,
@@ -213,6 +215,7 @@ class SqlWebhookEndpoints:
             # Sent even if the endpoint does not subscribe to it: its owner wants to see it arrive.
             new = rows_of(told, [(endpoint_id, account_id)], at)
             await connection.execute(sa.insert(deliveries), new)
+            # Otherwise the test of a failing endpoint would wait for minutes.
             await _end_rest(connection, endpoint_id, at)
             if order is not None:
                 await record(
@@ -269,6 +272,7 @@ class SqlWebhookEndpoints:
                 _D.state == DeliveryState.ABANDONED,
                 _D.created_at >= since,
             )
+            # Oldest first, so that a receiver gets them roughly in the order of the events.
             .order_by(_D.created_at, _D.id)
             .limit(REPLAYED_MAX)
         )

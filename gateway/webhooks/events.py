@@ -187,6 +187,7 @@ def body_of(name: str, at: datetime, data: Any) -> bytes:
 
 def event_id(*facts: str) -> str:
     """Return the id of the event about a fact, the same each time the fact is reported."""
+    # Hashed to one length without a full stop, which separates the parts of a signed message.
     return "evt_" + hashlib.sha256("\0".join(facts).encode()).hexdigest()[:32]
 
 

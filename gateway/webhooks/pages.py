@@ -138,6 +138,7 @@ class WebhookPages:
             own(f"{WEBHOOKS}/turn", self.turn, method="POST", step_up=True, page=WEBHOOKS),
             own(f"{WEBHOOKS}/enable", self.enable, method="POST", step_up=True, page=WEBHOOKS),
             own(f"{WEBHOOKS}/remove", self.remove, method="POST", step_up=True, page=WEBHOOKS),
+            # A test event contains nothing, so it needs no fresh proof.
             own(f"{WEBHOOKS}/test", self.test, method="POST", page=WEBHOOKS),
         ]
 

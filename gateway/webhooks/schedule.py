@@ -54,6 +54,7 @@ def verdict_of(status: int) -> Verdict:
         return Verdict.TAKEN
     if status == 410:
         return Verdict.GONE
+    # 429 says so itself; 502 and 504 come from a proxy whose server does not keep up.
     return Verdict.THROTTLED if status in {429, 502, 504} else Verdict.FAILED
 
 
@@ -92,6 +93,7 @@ def next_try_at(
     if tries >= TRIES_MAX:
         return None
     pause = DELAYS[tries] * (1 + JITTER * chance)
+    # A receiver can ask for a longer pause, never for a shorter one.
     return at + max(pause, retry_after or pause)
 
 

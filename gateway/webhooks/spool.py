@@ -78,6 +78,7 @@ def queue_events(connection: sa.Connection, events: Sequence[QueuedEvent], at: d
         targets = [
             (each.id, each.account_id)
             for each in theirs
+            # Without a filter an endpoint gets all types, also those of later releases.
             if event.type in (each.types.split() or OF_ACCOUNTS)
         ]
         rows += rows_of(event, targets, at)
@@ -264,6 +265,7 @@ class SqlWebhookSpool:
                 return False
             noted = await connection.execute(
                 sa.update(deliveries)
+                # The count of tries tells this attempt from one that another process made.
                 .where(_D.id == delivery.id, _IS_QUEUED, _D.tries == delivery.tries)
                 .values(**_after(outcome, at), tries=attempt.number)
                 .returning(_D.id)
