@@ -1,6 +1,6 @@
 """Serves `/v1/buttons`: the buttons of the account, their rules, keys, costs and refused visitors.
 
-Whatever changes a button needs the scope `buttons`. A key with that scope was created by a person
+Every change of a button needs the scope `buttons`. A key with that scope was created by a person
 right after a step-up, or by the operator; a signed-in person needs a step-up before the act itself.
 """
 
@@ -106,7 +106,7 @@ class ButtonView(msgspec.Struct, kw_only=True):
 
 
 class OneButtonView(ButtonView, kw_only=True):
-    """A button that was requested by itself."""
+    """A single button."""
 
     live_calls: int
     """On all nodes."""
@@ -271,7 +271,7 @@ class ButtonsApi:
         step_up=True,
     )
     async def change_button(self, request: Request, principal: Principal) -> Response:
-        """Replace the name and rules of a button: whatever the body omits is as in a new one."""
+        """Replace the name and rules of a button; what the body omits is set as in a new one."""
         form = (await read_json(request, ButtonBody)).form()
         changed = await self.buttons.acts.change(_whose(principal), _id_in(request), form)
         return await self._shown(principal, changed)

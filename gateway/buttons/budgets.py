@@ -23,7 +23,7 @@ from gateway.buttons.ports import Budgeted
 from gateway.ports import Duties
 
 INTERVAL_S: Final = 60.0
-"""How soon an owner is told; the cost itself is limited by the budget."""
+"""How soon an owner is notified; the cost itself is limited by the budget."""
 DUTY: Final = "budgets of buttons"
 PAGE_BUTTONS: Final = 500
 

@@ -139,7 +139,7 @@ def is_blank(trace: PaymentTrace, payment: Payment) -> bool:
 def _is_due(trace: PaymentTrace, payment: Payment) -> bool:
     """Return whether the row must name the object's intent, or that it has none."""
     was_paid = payment.state in PAID_STATES
-    # A page nobody has paid on has no intent; it may be paid between the two readings.
+    # An unpaid page has no intent; it may be paid between the two readings.
     return was_paid if trace.intent_id else not was_paid
 
 
@@ -269,7 +269,7 @@ def _renamed(intent: Intent, entries: Sequence[BookedCredit]) -> frozenset[str]:
     for refund in reversed(intent.refunds):  # the newest is the likeliest to be a different one
         names = refund_amounts(refund)
         micros = -from_minor(refund.minor, intent.currency)
-        # Each entry stands for one refund: two refunds of one amount need two entries.
+        # Each entry is one refund: two refunds of one amount need two entries.
         if booked.isdisjoint(names) and nameless[micros] > 0:
             nameless[micros] -= 1
             found.update(names)

@@ -70,7 +70,7 @@ class CreditReturn:
         try:
             await self.refunds.send_back(payment.id, micros, reference=name)
         except RequestRefusedError:
-            # Refunded or spent meanwhile, or refused before.
+            # Refunded or spent since, or refused before.
             return
         except PaymentError as error:
             # Refused for good, for example because the card is closed: its credit is back.

@@ -496,7 +496,7 @@ class CreditPages:
         profile = await self.store.profile(who.account.id)
         threshold, amount = parse_amount(fields.threshold), parse_amount(fields.amount)
         if not fields.enabled:
-            # Off is off, whatever else the form says: the settings stay for the next time.
+            # Off is off, and the rest of the form is ignored: the settings stay for the next time.
             threshold = profile.auto_threshold_micros if threshold is None else threshold
             amount = profile.auto_amount_micros if amount is None else amount
         given = {"threshold": threshold, "amount": amount}

@@ -127,7 +127,7 @@ class PaymentService(Protocol):
         """
 
     async def find_charge(self, payment: Payment, request: str) -> Intent | None:
-        """Look for the charge of a payment, whatever its outcome; None if there is none.
+        """Look for the charge of a payment, with any outcome; None if there is none.
 
         Without refunds and disputes. `request` is empty if it is no longer known, or if the charge
         may have been made by another one. A PaymentError that is not retryable: there are too many

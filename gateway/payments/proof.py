@@ -110,7 +110,7 @@ class PaymentProof:
 
     async def _ask_about_credits(self, since: datetime, found: _Found, proof: ProofResult) -> None:
         """Look up credits booked since then that no list has proved."""
-        # The other direction: a credit that nobody paid for appears in no list.
+        # The other direction: a credit without a payment appears in no list.
         after: tuple[str, int] | None = ("", 0)
         while after is not None:
             page, after = await self._store.credited(since, after, CREDITS_PER_PAGE)
@@ -163,7 +163,7 @@ class PaymentProof:
         # Its payment is missing here or names no intent, so ask for the object itself.
         kind = _KINDS.get(prefix)
         if kind is None:
-            # Booked by hand, under a reference of its own.
+            # Booked by hand, under another reference.
             return []
         try:
             intent_id = await self._service.intent_id_of(kind, object_id.partition(":")[0])

@@ -67,7 +67,7 @@ class PaymentReconciler:
         One that the service refuses does not delay the others. Raises StoreUnavailableError, and
         PaymentError if the service is away.
         """
-        # Least recently checked first; every check updates the row's time, whatever it finds.
+        # Least recently checked first; every check updates the row's time, with any result.
         waiting = await self._store.pending(self._clock() - QUIET, PAYMENTS_MAX)
         away: PaymentError | None = None
         for payment in waiting:

@@ -307,7 +307,7 @@ class Payments:
             return await self._book_outcome(payment, page, intent)
 
     async def recover(self, intent: Intent, checkout_id: str = "") -> Payment | None:
-        """Book everything that an intent of ours proves, whatever is known of its payment here.
+        """Book everything that an intent of ours proves, even if its payment is unknown here.
 
         `checkout_id` is the page it was paid on, if known. None if its account is unknown here.
         Raises the same as `book_object`.
@@ -373,7 +373,7 @@ class Payments:
                 intent_id = intent_id or page.intent_id
             if intent_id:
                 intent = await self._service.intent(intent_id)
-            # Another process booked meanwhile: freeze or unfreeze by the current state.
+            # Another process has booked since: freeze or unfreeze by the current state.
             if attempt and intent is not None:
                 await self._freeze(payment, intent)
             if intent is None or await self._book(payment, intent):

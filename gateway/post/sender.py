@@ -197,7 +197,7 @@ class Sender:
             recipient, text = await self._writer.render(mail)
             message = compose(text, self._envelope(mail, recipient))
         except StoreUnavailableError:
-            # Its claim expires by itself, and nothing can be noted now.
+            # Its claim expires, and nothing can be recorded now.
             raise
         except NoAddressError:
             await self._abandon(mail, 0, outbox_rules.NO_ADDRESS)

@@ -36,7 +36,7 @@ class AccountStatus:
     """What Twilio says of an account."""
 
     status: str
-    """`active`, `suspended` or `closed`; empty where the key may not read the account."""
+    """`active`, `suspended` or `closed`; empty if the key may not read the account."""
     is_trial: bool
     missing: tuple[str, ...] = ()
     """Rights that an API key lacks and calls need, by Twilio's names."""
@@ -82,12 +82,12 @@ class TwilioAccount:
 
     async def _missing(self) -> tuple[str, ...]:
         """Try what calls need, on nothing; return the rights that the key lacks."""
-        nobody = self._client.calls(_NO_CALL)
+        no_call = self._client.calls(_NO_CALL)
         tries = (
             # Neither number is anybody's, and nothing says what the call is to do.
             lambda: self._client.calls.create_async(to=_NOBODY, from_=_NOBODY),
-            nobody.fetch_async,
-            lambda: nobody.update_async(status="completed"),
+            no_call.fetch_async,
+            lambda: no_call.update_async(status="completed"),
         )
         missing = []
         for right, request in zip(CALL_RIGHTS, tries, strict=True):

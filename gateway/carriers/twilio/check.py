@@ -209,6 +209,6 @@ def unread(subject: str, error: CarrierError, rights: Sequence[str] = ()) -> Fin
     """Report that something could not be read, and which rights a key may lack."""
     if error.status in _UNREADABLE:
         named = f" A Restricted key needs {' and '.join(rights)}." if rights else ""
-        text = f"Not known: the API key, or the credentials, may not read it.{named}"
+        text = f"Not known: the API key or the credentials do not allow reading it.{named}"
         return Finding(subject, text, is_weak=True)
     return away(subject, f"{error} Check again in a minute.")

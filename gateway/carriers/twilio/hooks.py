@@ -55,7 +55,7 @@ class NodeHooks:
 
     def of_call(self, call_id: str) -> CallHooks:
         """Return the addresses and the token of one call."""
-        # The call's id stands in the path, so that a callback is about the call whose order held
+        # The call's id is in the path, so that a callback is about the call whose order held
         # it.
         name = quote(call_id)
         return CallHooks(

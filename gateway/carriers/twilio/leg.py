@@ -105,7 +105,7 @@ class TwilioLeg:
         self._connection.send_text(self._outbound.clear())
 
     def close(self, code: int = 1000, reason: str = "call ended") -> None:
-        """Start the closing handshake; whatever the socket says from now on is discarded."""
+        """Start the closing handshake; messages that arrive from now on are discarded."""
         # First: an end that we ask for must not reach the listener as one of the carrier's.
         self.on_audio = _discard
         self._listener = None
@@ -151,7 +151,7 @@ class TwilioLeg:
         self._call_sid = detail.call_sid
         self._sid = message.stream_sid.encode()
         self._outbound = Outbound(message.stream_sid)
-        # By now the leg can send: whatever it is bound to may do so at once.
+        # By now the leg can send, and its listener may do so at once.
         listener = self._bind(self, message)
         # It is asked once; what it holds need not last as long as the stream.
         self._bind = _of_no_call
@@ -162,7 +162,7 @@ class TwilioLeg:
             self._listener = listener
 
     def _stream_message(self, message: Media | Dtmf | Mark | Stop) -> None:
-        # Before the start there is no call to tell, and after the end it has been told.
+        # Before the start there is no call to notify, and after the end it has been notified.
         if self._listener is None:
             return
         if isinstance(message, Dtmf):
@@ -201,12 +201,12 @@ class TwilioLeg:
 
 
 def _of_no_call(_leg: TwilioLeg, _start: StreamStart) -> None:
-    """Stand in for a binding that has been made."""
+    """Take the place of a binding that has been made."""
 
 
 def _discard(_payload: bytes, _at_ms: int | None) -> None:
-    """Discard audio that nobody is to hear."""
+    """Discard audio that no one should hear."""
 
 
 def _nobody(_name: str) -> None:
-    """Discard a mark that nobody waits for."""
+    """Discard a mark that no one waits for."""

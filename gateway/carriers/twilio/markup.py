@@ -16,7 +16,7 @@ Overrides"."""
 def connect_twiml(hooks: CallHooks) -> str:
     """Return the TwiML that connects the answered call to our media stream.
 
-    Nothing but the redirect to our re-attach endpoint may follow `</Connect>`: whatever follows
+    Nothing but the redirect to our re-attach endpoint may follow `</Connect>`: what follows
     runs when the media socket closes, on a line that is still paid for.
     """
     stream = Stream(
@@ -34,7 +34,7 @@ def connect_twiml(hooks: CallHooks) -> str:
 def say_twiml(text: str, language: str) -> str:
     """Return the TwiML that says a text, in a language such as `de-DE`, and ends the call."""
     response = VoiceResponse()
-    # Whoever picks up says hello first.
+    # The person who picks up says hello first.
     response.pause(length=1)
     response.say(text, language=language)
     response.hangup()

@@ -131,7 +131,7 @@ class TwilioReader:
     async def _ask(self, target: str) -> tuple[int, str, bytes]:
         """Return status, Retry-After and body, read no further than its bound."""
         url = self._base_url + target
-        # A redirect would carry the credentials to whatever host it names.
+        # A redirect would carry the credentials to any host that it names.
         async with self._session.get(url, allow_redirects=False) as reply:
             body = bytearray()
             # Counted as it comes: neither a length that is announced nor a compressed body is

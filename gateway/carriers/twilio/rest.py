@@ -55,7 +55,7 @@ class TwilioCarrier:
         hooks: Callable[[str], CallHooks],
     ) -> None:
         """Place calls for this account; `hooks` returns the addresses of a call, by our id."""
-        # Repeats nothing by itself: the Calls API has no idempotency key.
+        # Never retries automatically: the Calls API has no idempotency key.
         self._client = connect(base_url, account_sid, username, password, timeout_s)
         self._caller_id = caller_id
         self._timeout_s = timeout_s
@@ -107,7 +107,7 @@ class TwilioCarrier:
     async def announce(self, number: str, text: str, language: str) -> None:
         """Call a number and say a text, once. Raises CarrierError.
 
-        Without media and without reports: nobody here waits for the phone.
+        Without media and without reports, because no call here waits for the phone.
         """
         await _asked(
             "to say something",
