@@ -86,6 +86,7 @@ NOT_PERSONAL: Final[tuple[NotPersonal, ...]] = (
                 "limit",
                 "log_level",
                 "node",
+                "nodes",
                 "of_node",
                 "part",
                 "partition",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Annotated, Final, NoReturn
 
 import typer
@@ -35,6 +35,7 @@ from gateway.fleet.messages import (
     level_said,
 )
 from gateway.fleet.roster import INTERVAL_S, NodeFacts, emptiest
+from gateway.fleet.shared_secret import HINT, apart, proof_of
 from gateway.operators import NODES
 from gateway.roles import storage
 from gateway.roles.fleet import Fleet, open_fleet
@@ -65,7 +66,14 @@ def list_nodes(context: typer.Context, as_json: AsJson = False) -> None:
         if as_json:
             print_json(nodes)
         elif nodes:
-            out.print(_table(nodes))
+            strangers = apart(nodes, proof_of(settings.shared_secret))
+            out.print(_table(nodes, strangers))
+            if strangers:
+                announce(
+                    f"* {', '.join(strangers)}: another CALLER_FLEET_SECRET than"
+                    f" {'these settings' if settings.shared_secret else 'the other nodes'}."
+                    f" Limits are counted twice, and challenges refused. {HINT}"
+                )
         else:
             out.print("No node runs with these stores.")
 
@@ -266,7 +274,8 @@ def _tell(context: typer.Context, node: str, done: str, *, takes: bool) -> None:
     run(work(), settings)
 
 
-def _table(nodes: Sequence[NodeFacts]) -> Table:
+def _table(nodes: Sequence[NodeFacts], strangers: Collection[str] = ()) -> Table:
+    """Return the table; `strangers` are nodes to be marked."""
     table = Table(
         "node",
         "takes calls",
@@ -279,7 +288,7 @@ def _table(nodes: Sequence[NodeFacts]) -> Table:
     )
     for each in nodes:
         table.add_row(
-            each.node,
+            f"{each.node} *" if each.node in strangers else each.node,
             "no" if each.is_draining else "yes",
             str(each.calls),
             str(each.calls_max),

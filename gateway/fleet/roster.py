@@ -40,6 +40,9 @@ class NodeFacts(msgspec.Struct, frozen=True, kw_only=True):
     """From which level on it logs, such as `info`; empty if its release does not say."""
     log_level_until: str | None = None
     """RFC 3339, in UTC: until when that differs from the node's setting; null: it does not."""
+    secret_proof: str = ""
+    """Shows which secret it has of those that all nodes should share, without showing it; empty if
+    its release does not say."""
 
     @property
     def share(self) -> float:

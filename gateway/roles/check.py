@@ -23,6 +23,7 @@ from gateway.carriers.known import chosen
 from gateway.charging.outbox_alarm import DRAINED_AGE_S_MAX
 from gateway.errors import PaymentError, SettingsError
 from gateway.finding import Finding, away, wrong
+from gateway.fleet.shared_secret import HINT, apart, proof_of
 from gateway.limits.velocity import LIMITS
 from gateway.post import mail
 from gateway.roles import machine_check, preflight, reach, storage
@@ -34,6 +35,7 @@ from gateway.stores import settings_files
 from gateway.stores.drain_mark import RedisDrainMark
 from gateway.stores.high_risk import SqlHighRiskLists, SyncedList
 from gateway.stores.leases import RedisNodeLeases
+from gateway.stores.node_facts import RedisNodeDirectory
 
 SYNCED_DAYS_MAX = 35
 """A list that is synced every month is never this old."""
@@ -53,6 +55,7 @@ async def findings(settings: Settings, file: Path | None = None) -> list[Finding
         _velocity(settings),
         _webrtc(settings),
         await _drainer(settings),
+        *await _nodes(settings),
         *await carrier(settings),
         *await reach.findings(settings),
         *await _payments(settings),
@@ -203,6 +206,30 @@ def drainer_finding(age_s: float | None, waiting_count: int, *, is_served: bool)
         )
         return away("drainer", f"{text} {hint}")
     return Finding("drainer", text)
+
+
+async def _nodes(settings: Settings) -> list[Finding]:
+    """Compare the secret of these settings with those of the nodes that run."""
+    redis = credit_client(settings)
+    # Settings that lack a secret have a finding of their own.
+    if redis is None or not settings.shared_secret:
+        return []
+    try:
+        nodes = await RedisNodeDirectory(redis).read()
+    except StoreUnavailableError:
+        # As above, Redis has a finding of its own.
+        return []
+    finally:
+        await disconnect(redis)
+    if not nodes:
+        return []
+    if strangers := apart(nodes, proof_of(settings.shared_secret)):
+        text = (
+            f"{', '.join(strangers)}: another CALLER_FLEET_SECRET than these settings. Limits are"
+            f" counted twice, and challenges of one node are refused by another. {HINT}"
+        )
+        return [wrong("nodes", text)]
+    return [Finding("nodes", "All that run and say so have the secret of these settings.")]
 
 
 async def carrier(settings: Settings) -> list[Finding]:

@@ -10,7 +10,7 @@ import random
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from billing.clock import utc_now, utc_text
@@ -35,6 +35,7 @@ from gateway.fleet.messages import (
     SetLogLevel,
 )
 from gateway.fleet.roster import NodeFacts, Roster
+from gateway.fleet.shared_secret import SecretWatch, proof_of
 from gateway.heartbeat.ticker import Ticker
 from gateway.logs import formats
 from gateway.logs.node_log_level import NodeLogLevel
@@ -55,6 +56,13 @@ class Fleet:
     roster: Roster
     exchange: Exchange
     gate: SpendGate
+    secrets: SecretWatch = field(default_factory=lambda: SecretWatch(""))
+    """Reports nodes with another secret than this process; by default nothing is reported."""
+
+    async def look(self) -> None:
+        """Report the own node, and look at the others. Raises StoreUnavailableError."""
+        await self.roster.look()
+        self.secrets.see(self.roster.nodes())
 
     @property
     def control(self) -> FleetControl:
@@ -108,6 +116,7 @@ def compose_fleet(
         Roster(RedisNodeDirectory(stores.redis), settings.origin, facts, random.choice, takes),
         Exchange(RedisMailboxes(stores.redis), membership.instance, answer or _answer_nothing),
         stores.gate,
+        SecretWatch(proof_of(settings.shared_secret)),
     )
 
 
@@ -138,6 +147,7 @@ def of_node(
 ) -> Callable[[], NodeFacts]:
     """Return a function that reports the current state of a node."""
     started_at = utc_text(datetime.now(UTC))
+    proof = proof_of(settings.shared_secret)
 
     def facts() -> NodeFacts:
         return NodeFacts(
@@ -152,6 +162,7 @@ def of_node(
             lag_ms=round(ticker.lag_ns_max() / 1e6, 1),
             log_level=logged.level,
             log_level_until=None if logged.until is None else utc_text(logged.until),
+            secret_proof=proof,
         )
 
     return facts

@@ -22,7 +22,6 @@ from gateway.charging.recovery import Drain
 from gateway.charging.rounds import Metering
 from gateway.charging.sweeper import Sweeper
 from gateway.fleet import roster
-from gateway.fleet.roster import Roster
 from gateway.heartbeat.periodic_task import PeriodicTask
 from gateway.payments.build import PaymentServices
 from gateway.payments.reconciler import PERIOD_S
@@ -32,6 +31,7 @@ from gateway.post import mail_alarm
 from gateway.post.mail_alarm import MailAlarm
 from gateway.roles import unnamed_proxy
 from gateway.roles.carrier import CarrierSide
+from gateway.roles.fleet import Fleet
 from gateway.roles.fraud import Fraud
 from gateway.roles.membership import Membership
 from gateway.roles.prices import Prices
@@ -105,9 +105,9 @@ def of_quotes(prices: Prices, fraud: Fraud) -> Sequence[PeriodicTask]:
     )
 
 
-def of_fleet(seen: Roster) -> Sequence[PeriodicTask]:
+def of_fleet(fleet: Fleet) -> Sequence[PeriodicTask]:
     """Return the task that keeps all nodes in view."""
-    return (PeriodicTask("view of all nodes", seen.look, roster.INTERVAL_S),)
+    return (PeriodicTask("view of all nodes", fleet.look, roster.INTERVAL_S),)
 
 
 def new_sweeper(

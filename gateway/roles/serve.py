@@ -277,7 +277,7 @@ class Gateway:
         tasks = [
             *periodic_tasks.of_port(tls),
             *periodic_tasks.of_proxy(proxy),
-            *periodic_tasks.of_fleet(self.fleet.roster),
+            *periodic_tasks.of_fleet(self.fleet),
             *self._tasks_of_books(alarms),
             *periodic_tasks.of_mails(settings, alarms),
             *of_journal(self._journal),

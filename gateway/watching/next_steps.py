@@ -16,6 +16,9 @@ NEXT_STEPS: Final[Mapping[str, str]] = {
     " machine of the worker. If it says that Valkey or SQL does not answer, mend that; if both do,"
     " start `caller drain`, or restart `caller serve`, which has one beside it.",
     "mails not sent": "Run `caller check`: it tries the mail server. Mails wait for it.",
+    "nodes have different secrets": "Give all nodes and their other processes the same"
+    " CALLER_FLEET_SECRET, or the same auth token where that is empty, and restart those that the"
+    " line names: until then limits are counted twice, and challenges refused.",
     "older copy not refilled": _AUDIT,
     "outbox of a partition not drained": _AUDIT,
     "outbox too long": "Calls go on, and what they cost waits in Valkey: see in the worker's log"

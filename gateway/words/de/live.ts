@@ -452,6 +452,8 @@ export const words: Words = {
       'drainer overdue':
         'Anrufe gehen weiter, und was sie kosten, wartet in Valkey: Rufen Sie `caller check` auf der Maschine des Workers auf. Antwortet Valkey oder SQL nicht, beheben Sie das; antworten beide, starten Sie `caller drain`, oder starten Sie `caller serve` neu, das einen neben sich hat.',
       'mails not sent': 'Rufen Sie `caller check` auf: Es versucht den Mailserver zu erreichen. Die Mails warten auf ihn.',
+      'nodes have different secrets':
+        'Geben Sie allen Knoten und ihren anderen Prozessen dasselbe CALLER_FLEET_SECRET oder, wo es leer ist, dasselbe Auth-Token, und starten Sie die neu, die die Zeile nennt: Bis dahin werden Grenzen doppelt gezählt und Prüfaufgaben abgelehnt.',
       'older copy not refilled': 'Rufen Sie `caller ledger audit` auf: Es nennt, was nicht gebucht ist, und was zu tun ist.',
       'outbox of a partition not drained': 'Rufen Sie `caller ledger audit` auf: Es nennt, was nicht gebucht ist, und was zu tun ist.',
       'outbox too long':

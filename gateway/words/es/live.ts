@@ -452,6 +452,8 @@ export const words: Words = {
       'drainer overdue':
         'Las llamadas siguen y su coste espera en Valkey: ejecute `caller check` en la máquina del worker. Si Valkey o SQL no responde, arréglelo; si responden los dos, inicie `caller drain` o reinicie `caller serve`, que tiene uno a su lado.',
       'mails not sent': 'Ejecute `caller check`: prueba el servidor de correo. Los correos lo esperan.',
+      'nodes have different secrets':
+        'Dé a todos los nodos y a sus demás procesos el mismo CALLER_FLEET_SECRET o, donde esté vacío, el mismo token de autenticación, y reinicie los que nombra la línea: hasta entonces los límites se cuentan por duplicado y se rechazan desafíos.',
       'older copy not refilled': 'Ejecute `caller ledger audit`: dice qué no está contabilizado y qué hay que hacer.',
       'outbox of a partition not drained': 'Ejecute `caller ledger audit`: dice qué no está contabilizado y qué hay que hacer.',
       'outbox too long':

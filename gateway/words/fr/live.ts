@@ -452,6 +452,8 @@ export const words: Words = {
       'drainer overdue':
         'Les appels continuent, et ce qu’ils coûtent attend dans Valkey : lancez `caller check` sur la machine du worker. S’il dit que Valkey ou SQL ne répond pas, réparez cela ; si les deux répondent, démarrez `caller drain`, ou redémarrez `caller serve`, qui en a un à côté de lui.',
       'mails not sent': 'Lancez `caller check` : il essaie le serveur de messagerie. Les e‑mails l’attendent.',
+      'nodes have different secrets':
+        'Donnez à tous les nœuds et à leurs autres processus le même CALLER_FLEET_SECRET ou, là où il est vide, le même jeton d’authentification, et redémarrez ceux que la ligne nomme : d’ici là, les limites sont comptées en double et des défis sont refusés.',
       'older copy not refilled': 'Lancez `caller ledger audit` : il dit ce qui n’est pas inscrit, et que faire.',
       'outbox of a partition not drained': 'Lancez `caller ledger audit` : il dit ce qui n’est pas inscrit, et que faire.',
       'outbox too long':

@@ -31,6 +31,7 @@ from gateway.fleet.messages import (
     SetLogLevel,
     Stopping,
 )
+from gateway.fleet.shared_secret import proof_of
 from gateway.operators import NODES
 from gateway.ports import LiveCall
 from gateway.roles import storage
@@ -165,6 +166,25 @@ async def test_without_a_node_it_is_said_that_there_is_none(house):
     assert (code, "No node n1 is running, or it is stuck." in said) == (EXIT_SETTINGS, True)
     assert nodes.app
     assert calls.app
+
+
+@pytest.mark.parametrize("secret", ["a" * 32, ""])
+async def test_a_node_with_another_secret_is_marked_and_it_is_said_what_to_do(house, secret):
+    house.environ["CALLER_FLEET_SECRET"] = secret
+    mine, other = proof_of("a" * 32), proof_of("b" * 32)
+    await house.add("n1", PlayedCalls(), secret_proof=mine)
+    await house.add("n2", PlayedCalls(), secret_proof=mine)
+    await house.add("old", PlayedCalls())
+    code, said = await house.run("nodes", "list")
+    assert (code, "*" in said) == (0, False)
+    await house.add("n3", PlayedCalls(), secret_proof=other)
+    code, said = await house.run("nodes", "list")
+    assert code == 0
+    assert [name for name in ("n1", "n2", "n3", "old") if f" {name} * " in said] == ["n3"]
+    than = "these settings" if secret else "the other nodes"
+    words = " ".join(said.split())
+    assert f"* n3: another CALLER_FLEET_SECRET than {than}." in words
+    assert "restart those that have another" in words
 
 
 async def test_nodes_are_listed_drained_and_resumed(house):

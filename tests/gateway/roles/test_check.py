@@ -12,15 +12,18 @@ from billing.stores.redis_client import connect, disconnect
 from database.errors import StoreRightError
 from gateway.carriers.twilio.refusals import MEANINGS
 from gateway.finding import Finding
+from gateway.fleet.shared_secret import proof_of
 from gateway.roles import check, preflight, storage
 from gateway.settings_variables import from_mapping
 from gateway.stores import embedded
 from gateway.stores.drain_mark import RedisDrainMark
 from gateway.stores.high_risk import SqlHighRiskLists
 from gateway.stores.leases import RedisNodeLeases
+from gateway.stores.node_facts import RedisNodeDirectory
 from simulators.carrier.service import SimulatorService
 from simulators.carrier.settings import SimulatorSettings
 from tests.certificates import DAY, Authority
+from tests.gateway.fleet.mailboxes import facts_of
 from tests.gateway.telemetry.collector import collecting
 from tests.proxy import Proxy
 from tests.tcp_server import tcp_server
@@ -553,3 +556,27 @@ async def test_a_node_starts_without_the_channel_and_without_nothing_else(own_va
     assert fatal.verdict == "failed"
     with pytest.raises(StoreRightError, match=r"add \+rename to its line"):
         await storage.open_stores(settings)
+
+
+async def test_nodes_with_another_secret_fail_the_check_and_older_ones_are_not_judged(
+    tmp_path, valkey_url, monkeypatch
+):
+    monkeypatch.setattr("gateway.stores.node_facts.LAPSES_MS", 60_000)
+    given = {"DATA_DIR": tmp_path, "REDIS_URL": valkey_url, "FLEET_SECRET": "a" * 32}
+    assert "nodes" not in await found(**given)
+    redis = connect(valkey_url)
+    try:
+        directory = RedisNodeDirectory(redis)
+        await directory.write(facts_of("old"))
+        await directory.write(facts_of("n1", secret_proof=proof_of("a" * 32)))
+        assert (await found(**given))["nodes"].verdict == "ok"
+        # It has none of its own, and so goes by the carrier's token.
+        await directory.write(facts_of("n2", secret_proof=proof_of("secret")))
+    finally:
+        await disconnect(redis)
+    finding = (await found(**given))["nodes"]
+    assert (finding.verdict, finding.is_away) == ("failed", False)
+    assert finding.text.startswith("n2: another CALLER_FLEET_SECRET than these settings.")
+    assert "restart those that have another" in finding.text
+    finding = (await found(**given | {"FLEET_SECRET": ""}))["nodes"]
+    assert finding.text.startswith("n1: another")

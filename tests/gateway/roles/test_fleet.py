@@ -4,7 +4,9 @@ import asyncio
 from types import SimpleNamespace
 
 import pytest
+from structlog.testing import capture_logs
 
+from billing.stores.redis_client import connect, disconnect
 from database.errors import StoreUnavailableError
 from gateway.fleet.messages import (
     CallsReply,
@@ -19,8 +21,10 @@ from gateway.fleet.messages import (
 )
 from gateway.fleet.roster import Roster
 from gateway.heartbeat.ticker import Ticker
-from gateway.roles.fleet import Fleet, new_log_level, of_node, of_process
+from gateway.roles import periodic_tasks
+from gateway.roles.fleet import Fleet, compose_fleet, new_log_level, of_node, of_process
 from gateway.settings_variables import from_mapping
+from gateway.stores.node_facts import RedisNodeDirectory
 from tests.gateway.cli.test_fleet_commands import PlayedCalls, live, nobody
 from tests.gateway.fleet.mailboxes import MemoryDirectory, facts_of
 from tests.gateway.logs.levels import kept_levels
@@ -61,6 +65,33 @@ async def test_no_call_is_called_one_of_a_restart_while_nodes_have_yet_to_speak(
     await directory.write(facts_of("n1"))
     await roster.look()
     assert (fleet.choose_node(), fleet.has_node) == ("n1", True)
+
+
+async def test_each_process_names_the_nodes_that_have_another_secret(valkey_url):
+    redis = connect(valkey_url)
+    directory, told = RedisNodeDirectory(redis), {}
+    try:
+        for node, secret in {"n1": "a" * 32, "n2": "b" * 32, "web": "a" * 32}.items():
+            given = {"CALLER_NODE": node, "CALLER_FLEET_SECRET": secret}
+            settings, stores = from_mapping(given), SimpleNamespace(redis=redis, gate=None)
+            member = SimpleNamespace(instance=f"process of {node}")
+            facts = of_node(settings, member, Load(), Ticker(lambda: 0), new_log_level(settings))
+            own = None if node == "web" else facts
+            takes = {"takes": lambda _node: True}
+            told[node] = compose_fleet(settings, stores, member, facts=own, **takes)
+            if own is not None:
+                await directory.write(own())
+        for node, others in {"n1": "n2", "n2": "n1", "web": "n2"}.items():
+            (task,) = periodic_tasks.of_fleet(told[node])
+            with capture_logs() as logs:
+                await task._work()
+                await task._work()
+            assert [(line["event"], line["nodes"]) for line in logs] == [
+                ("nodes have different secrets", others)
+            ]
+            assert ("a" * 32 in str(logs), "b" * 32 in str(logs)) == (False, False)
+    finally:
+        await disconnect(redis)
 
 
 async def test_a_node_logs_what_it_is_told_to_and_says_so():

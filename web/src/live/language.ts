@@ -35,6 +35,7 @@ export type NextStep =
   | 'credits of closed books missing at the gate'
   | 'drainer overdue'
   | 'mails not sent'
+  | 'nodes have different secrets'
   | 'older copy not refilled'
   | 'outbox of a partition not drained'
   | 'outbox too long'
