@@ -44,6 +44,7 @@ from gateway.stores.people_transactions import (
     Queue,
     freeze_nobody,
     locked,
+    locked_by_link,
     standing,
     tell_nobody,
 )
@@ -437,15 +438,11 @@ class SqlPeople(PeopleTransactions):
     async def _using(self, digest: str, purpose: Purpose) -> AsyncIterator[_Use | None]:
         """Open a transaction with a link and its holder; None if there is no such link."""
         async with self._writing() as connection:
-            made = await links.find(connection, digest)
-            if made is None or made.link.purpose is not purpose:
+            found = await locked_by_link(connection, digest, purpose)
+            if found is None:
                 yield None
                 return
-            # Before the link: two links of one holder would otherwise deadlock.
-            holder = await locked(connection, made.link.account_id)
-            if holder is None:
-                yield None
-                return
+            made, holder = found
             yield _Use(connection, digest, made, holder, self._clock())
 
     async def _disown(self, use: _Use, changed: Holder, notice: Notice) -> None:

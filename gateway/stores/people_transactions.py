@@ -139,13 +139,8 @@ class PeopleTransactions:
     async def changing_by_link(self, digest: str, purpose: Purpose) -> AsyncIterator[Change | None]:
         """Open a transaction by a link; None if there is none of this purpose."""
         async with self._writing() as connection:
-            made = await links.find(connection, digest)
-            if made is None or made.link.purpose is not purpose:
-                yield None
-                return
-            # Before the link: two links of one holder would otherwise deadlock.
-            holder = await locked(connection, made.link.account_id)
-            yield None if holder is None else self._change(connection, holder)
+            found = await locked_by_link(connection, digest, purpose)
+            yield None if found is None else self._change(connection, found[1])
 
     @asynccontextmanager
     async def changing_for_operator(self, account_id: str) -> AsyncIterator[Change | None]:
@@ -222,6 +217,18 @@ async def locked(connection: AsyncConnection, account_id: str) -> Holder | None:
     """Return the holder of an account that was not deleted, and lock it until the commit."""
     query = STANDING.where(people.holders.c.account_id == account_id)
     return await holders.fetch(connection, query.with_for_update(of=people.holders))
+
+
+async def locked_by_link(
+    connection: AsyncConnection, digest: str, purpose: Purpose
+) -> tuple[links.MadeLink, Holder] | None:
+    """Return a link of this purpose and its holder, who is locked; None if either is gone."""
+    made = await links.find(connection, digest)
+    if made is None or made.link.purpose is not purpose:
+        return None
+    # Before the link: two links of one holder would otherwise deadlock.
+    holder = await locked(connection, made.link.account_id)
+    return None if holder is None else (made, holder)
 
 
 async def standing(
