@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from gateway.fleet.control import FleetControl
     from gateway.heartbeat.ticker import Ticker
     from gateway.http.access import DeclaredRoute
+    from gateway.http.admin_routes import AdminRoutes
     from gateway.http.bearer import Authenticator
     from gateway.http.site.door import Door
     from gateway.logs.refused_signatures import RefusedSignatures
@@ -91,6 +92,7 @@ class WebServices(PeopleServices):
     """What they are built from in a process that has pages and API."""
 
     auth: Authenticator
+    admin_routes: AdminRoutes
     velocity: Velocity
     admission: Admission
     index: CallIndex

@@ -5,7 +5,7 @@ Searches are bodies, because proxies log addresses.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -32,7 +32,6 @@ from gateway.http.admin_routes import (
     account_in,
     order_of,
 )
-from gateway.http.bearer import Authenticator
 from gateway.http.body import NumberedPage, number_before, read_json
 from gateway.http.operation import operation
 from gateway.http.principal import Principal
@@ -157,14 +156,12 @@ _Act = Callable[[str, Order], Awaitable[None]]
 class AdminApi:
     """Handlers of operators' acts."""
 
-    auth: Authenticator
+    routing: AdminRoutes
     administration: Administration
-    networks: Collection[str]
-    """The networks from which operators' keys are accepted; empty: anywhere."""
 
     def routes(self) -> list[DeclaredRoute]:
         """Return the resources' routes."""
-        return AdminRoutes(self.auth, self.networks).serve(self)
+        return self.routing.serve(self)
 
     @operation(
         f"POST {ADMIN}/search",

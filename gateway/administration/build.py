@@ -15,7 +15,6 @@ from gateway.app import PeopleServices, WebServices
 from gateway.charging.grants import book_grant
 from gateway.charging.recovery import bring_credits
 from gateway.http.access import DeclaredRoute
-from gateway.http.admin_routes import AdminRoutes
 from gateway.http.call_finder import CallFinder
 from gateway.people.build import new_sessions
 from gateway.stores.mail_outbox import queue_notice
@@ -46,11 +45,10 @@ def new_acts(services: PeopleServices) -> Administration:
 
 def routes(services: WebServices) -> list[DeclaredRoute]:
     """Return the routes of what operators do with accounts, requests, nodes and live calls."""
-    engine, auth, networks = services.stores.engine, services.auth, services.settings.admin_networks
-    routing, acts = AdminRoutes(auth, networks), services.one(new_acts)
+    engine, routing, acts = services.stores.engine, services.admin_routes, services.one(new_acts)
     finder = CallFinder(services.fleet, SqlSupervision(engine))
     return [
-        *AdminApi(auth, acts, networks).routes(),
+        *AdminApi(routing, acts).routes(),
         *DataRequestsApi(routing, SqlRegister(engine), utc_now).routes(),
         *FleetApi(routing, services.fleet, finder, acts).routes(),
     ]

@@ -236,7 +236,7 @@ class Gateway:
         self._join(stops)
         alarms = periodic_tasks.new_alarms(settings, stores)
         routing = AdminRoutes(self._access.auth, settings.admin_networks)
-        people = self._routes_of_people(prices) if role.answers_people else ()
+        people = self._routes_of_people(prices, routing) if role.answers_people else ()
         self._telemetry = telemetry = compose_telemetry(
             self._port,
             self._calls,
@@ -391,7 +391,7 @@ class Gateway:
         if news.is_running:
             self._carrier_side.ghosts.found(news.carrier_call_id, news.call_id)
 
-    def _routes_of_people(self, prices: Prices) -> Sequence[DeclaredRoute]:
+    def _routes_of_people(self, prices: Prices, routing: AdminRoutes) -> Sequence[DeclaredRoute]:
         # Imported here, as is what only audio needs: a process of calls has no pages and no API.
         from gateway.roles import http  # noqa: PLC0415
         from gateway.roles.pages import new_door  # noqa: PLC0415
@@ -404,6 +404,7 @@ class Gateway:
         services = http.compose_services(
             self._services,
             access,
+            routing,
             prices,
             fraud,
             index=index,
@@ -416,12 +417,13 @@ class Gateway:
             ticker=self._port.ticker,
             answer_fields=self._port.engine.answer_fields,
         )
-        self._show_missing = new_door(services, access.velocity).show_missing
+        door = new_door(services, access.velocity)
+        self._show_missing = door.show_missing
         self._count_viewers = lambda: services.one(watching).viewers
         self._works = {app.name: app.web_work(services) for app in APPS if app.web_work is not None}
         return [
             *http.api_routes(services),
-            *site_routes(services),
+            *site_routes(services, door),
         ]
 
     def _tasks_of_books(self, alarms: periodic_tasks.BookingAlarms) -> Sequence[PeriodicTask]:

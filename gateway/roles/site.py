@@ -14,17 +14,18 @@ from gateway.http.access import DeclaredRoute
 from gateway.http.pages import STATIC_DIR
 from gateway.http.site.calls import CallPages
 from gateway.http.site.design import DesignPages
+from gateway.http.site.door import Door
 from gateway.http.site.landing import LandingPages
 from gateway.http.site.rates import RatesPages
 from gateway.http.site.reference import ReferencePages
 from gateway.roles import http
-from gateway.roles.pages import new_door, new_pages
+from gateway.roles.pages import new_pages
 
 
-def site_routes(services: WebServices) -> Sequence[DeclaredRoute]:
-    """Return the routes of all pages, and of the files that they load."""
+def site_routes(services: WebServices, door: Door) -> Sequence[DeclaredRoute]:
+    """Return the routes of all pages, which `door` opens, and of the files that they load."""
     settings, velocity = services.settings, services.velocity
-    pages, door = services.one(new_pages), new_door(services, velocity)
+    pages = services.one(new_pages)
     table = services.rate_table
     rates = RatesPages(
         door, velocity, services.rates, services.closed_destinations, table, settings.currency

@@ -19,7 +19,6 @@ def _apis() -> Mapping[str, Sequence[type]]:
 
 
 def _routes(services: WebServices) -> Sequence[DeclaredRoute]:
-    from gateway.http.admin_routes import AdminRoutes
     from gateway.http.call_finder import CallFinder
     from gateway.supervision.api import FleetSupervisionApi, GrantDesk, OwnSupervisionApi
     from gateway.supervision.store import RedisGrants, SqlSupervision
@@ -33,8 +32,8 @@ def _routes(services: WebServices) -> Sequence[DeclaredRoute]:
         RedisGrants(stores.redis),
         services.velocity,
     )
-    routing = AdminRoutes(services.auth, settings.admin_networks)
-    own, fleet = OwnSupervisionApi(services.auth, desk), FleetSupervisionApi(routing, desk)
+    own = OwnSupervisionApi(services.auth, desk)
+    fleet = FleetSupervisionApi(services.admin_routes, desk)
     return [*own.routes(), *fleet.routes()]
 
 

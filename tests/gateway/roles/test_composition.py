@@ -79,9 +79,11 @@ class Office:
             *periodic_tasks.of_payments(self.payments),
         ]
         fleet = compose_fleet(settings, stores, self.membership, takes=lambda _node: True)
+        admin_routes = AdminRoutes(self.access.auth, settings.admin_networks)
         services = http.compose_services(
             shared,
             self.access,
+            admin_routes,
             prices,
             fraud,
             index=CallIndex("", NoCalls(), stores.records, stores.gate),
@@ -101,7 +103,7 @@ class Office:
                 self.alarms,
                 load=NoCalls(),
                 ticker=Ticker(lambda: 0),
-                routing=AdminRoutes(self.access.auth, settings.admin_networks),
+                routing=admin_routes,
                 instance=self.membership.instance,
                 has_node=lambda: True,
             ),

@@ -8,6 +8,7 @@ import pytest
 from accounts.audit_log import Act, Actor
 from gateway.administration.api import AdminApi
 from gateway.administration.ports import FoundAccount, Line, Refusals
+from gateway.http.admin_routes import AdminRoutes
 from gateway.http.app import create_app
 from gateway.http.bearer import key_hash
 from gateway.limits.fraud import Allowance
@@ -56,7 +57,7 @@ class Api:
         accounts = Accounts()
         scopes = frozenset({Scope.ADMIN})
         accounts.by_hash[key_hash(KEY)] = Account("operators", scopes=scopes)
-        api = AdminApi(authenticator(accounts, clock_ns), self.book.admin, networks)
+        api = AdminApi(AdminRoutes(authenticator(accounts, clock_ns), networks), self.book.admin)
         transport = httpx.ASGITransport(create_app(api.routes()), client=client)
         self.client = httpx.AsyncClient(
             transport=transport,
