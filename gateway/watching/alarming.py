@@ -52,8 +52,8 @@ class Alarming:
         self._mails = _mails(settings)
         most = settings.alarm_spend_per_minute
         self._spend_micros_max = most * _MICROS or None
-        self._store = RedisAlarms(stores.redis, instance)
-        self._minutes = RedisMinutes(stores.redis)
+        self.store = RedisAlarms(stores.redis, instance)
+        self.minutes = RedisMinutes(stores.redis)
         self._ghosts = RedisGhostStore(stores.redis)
         self._leases = RedisNodeLeases(stores.redis)
         self._audited = RedisAudited(stores.redis)
@@ -62,7 +62,7 @@ class Alarming:
         self._orphans = Orphans()
         self._left = LeftCalls()
         self._audit: Audited | None = None
-        self._desk = AlarmDesk(self._store, self._figures, self._tell, self._show, time.time)
+        self._desk = AlarmDesk(self.store, self._figures, self._tell, self._show, time.time)
 
     def tasks(self) -> Sequence[PeriodicTask]:
         """Return the periodic checks."""
@@ -95,7 +95,7 @@ class Alarming:
         if self._desk.is_holder:
             at = utc_now()
             totals = self._board.totals(None, time.monotonic_ns(), at)
-            await self._minutes.add(minute_of(totals, at))
+            await self.minutes.add(minute_of(totals, at))
 
     async def stop(self) -> None:
         """Stop sending notifications."""

@@ -10,13 +10,10 @@ from functools import partial
 from billing.clock import utc_now
 from gateway.app import WebServices
 from gateway.http.access import DeclaredRoute
-from gateway.http.admin_routes import AdminRoutes
-from gateway.watching.alarm_store import RedisAlarms
 from gateway.watching.alarming import Alarming
 from gateway.watching.alarms_api import AlarmsApi
 from gateway.watching.history_api import HistoryApi
 from gateway.watching.live_feed import FleetFeedApi, OwnFeedApi
-from gateway.watching.minute_store import RedisMinutes
 from gateway.watching.report_api import OperatorReportsApi
 from gateway.watching.report_store import SqlOperatorReports
 from gateway.watching.viewers import Watching
@@ -40,16 +37,14 @@ def alarming(services: WebServices) -> Alarming:
 
 def routes(services: WebServices) -> Sequence[DeclaredRoute]:
     """Return the routes of viewers, and of operators."""
-    stores, found = services.stores, services.one(watching)
-    routing = AdminRoutes(services.auth, services.settings.admin_networks)
-    reports = SqlOperatorReports(stores.engine)
-    alarms = RedisAlarms(stores.redis, services.instance)
+    found, alarms = services.one(watching), services.one(alarming)
+    routing, reports = services.admin_routes, SqlOperatorReports(services.stores.engine)
     return [
         *OwnFeedApi(services.auth, found.live).routes(),
         *FleetFeedApi(routing, found.live).routes(),
         *OperatorReportsApi(routing, reports, partial(found.board.rows, None), utc_now).routes(),
-        *AlarmsApi(routing, alarms, time.time).routes(),
-        *HistoryApi(routing, RedisMinutes(stores.redis).read).routes(),
+        *AlarmsApi(routing, alarms.store, time.time).routes(),
+        *HistoryApi(routing, alarms.minutes.read).routes(),
     ]
 
 
