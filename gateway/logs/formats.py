@@ -72,7 +72,9 @@ def configure(level: str, form: str) -> None:
         _tell_writer,
     ]
     renderer: structlog.typing.Processor = structlog.processors.JSONRenderer()
+    escaping: list[structlog.typing.Processor] = []
     if form == "text":
+        escaping = [_escape]
         renderer = structlog.dev.ConsoleRenderer(
             colors=sys.stderr.isatty(),
             # The default formatter shows the local variables of each frame.
@@ -93,6 +95,7 @@ def configure(level: str, form: str) -> None:
             processors=[
                 _tell_fault,
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *escaping,
                 renderer,
             ],
         )
@@ -219,6 +222,17 @@ def _tell_fault(_logger: object, _name: str, event: Any) -> Any:
     text = str(event["event"])
     if len(text) > EVENT_CHARACTERS_MAX:
         event["event"] = text[:EVENT_CHARACTERS_MAX] + "…"
+    return event
+
+
+def _escape(_logger: object, _name: str, event: Any) -> Any:
+    """Escape what would break a line of text, or steer the terminal that shows it.
+
+    A traceback keeps its lines: it quotes no value.
+    """
+    for name, value in event.items():
+        if name != "exception" and isinstance(value, str) and not value.isprintable():
+            event[name] = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in value)
     return event
 
 

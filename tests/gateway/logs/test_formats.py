@@ -71,6 +71,19 @@ def test_a_process_that_is_one_of_several_says_in_each_line_who_it_is(written, f
     assert "n9" in said
 
 
+@pytest.mark.parametrize("breaking", ["\n", "\r", "\x1b[2J", "\x85", "\u2028", "\u202e", "\x00"])
+def test_what_somebody_sent_neither_breaks_a_line_nor_steers_the_terminal(written, breaking):
+    formats.configure("info", "text")
+    sent = f"CA1{breaking}2026-01-01 [info] called ✓ añ"
+    structlog.get_logger("gateway.test").warning("ignored", carrier_call_id=sent)
+    logging.getLogger("somelibrary").warning("Sent %s.", sent)
+    ours, theirs, end = written().split("\n")
+    for line in (ours, theirs):
+        assert f"{ascii(breaking)[1:-1]}2026-01-01 [info] called ✓ añ" in line
+        assert line.isprintable()
+    assert end == ""
+
+
 def test_a_fault_is_one_line_for_machines(written):
     formats.configure("info", "json")
     try:
