@@ -24,7 +24,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     world = World(
         tmp_path,
         CALLER_CARRIER="loopback",
-        CALLER_FLEET_SECRET="long and random",
+        CALLER_FLEET_SECRET="long and random, as such keys are",
         CALLER_TWILIO_ACCOUNT_SID="",
         CALLER_TWILIO_AUTH_TOKEN="",
         CALLER_CALLER_ID="",

@@ -203,6 +203,7 @@ def test_every_knob_that_is_a_secret_is_of_the_type_that_hides_it():
         "smtp_url": "smtps://u:hush@h:1",
         "events_url": "https://h/hush",
         "events_secret": "whsec_" + "hush" * 8,
+        "fleet_secret": "hush" * 8,
         "otlp_url": "https://h/hush",
         "stripe_api_key": "sk_test_hush",
         "stripe_webhook_secrets": "hush,hush2",

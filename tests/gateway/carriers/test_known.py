@@ -37,10 +37,19 @@ def test_a_carrier_without_a_token_of_its_own_needs_a_shared_secret():
     given = {"CALLER_CARRIER": "other"}
     with pytest.raises(SettingsError, match="CALLER_FLEET_SECRET is missing"):
         require_carrier(from_mapping(given), BOTH)
-    require_carrier(from_mapping({**given, "CALLER_FLEET_SECRET": "long and random"}), BOTH)
+    require_carrier(
+        from_mapping({**given, "CALLER_FLEET_SECRET": "long and random, as such keys are"}), BOTH
+    )
 
 
 def test_what_was_hashed_before_stays_hashed_under_the_auth_token():
     token = {"CALLER_TWILIO_AUTH_TOKEN": "token"}
     assert from_mapping(token).shared_secret == "token"
-    assert from_mapping({**token, "CALLER_FLEET_SECRET": "own"}).shared_secret == "own"
+    own = "o" * 32
+    assert from_mapping({**token, "CALLER_FLEET_SECRET": own}).shared_secret == own
+
+
+def test_a_shared_secret_that_can_be_guessed_is_refused_without_being_shown():
+    with pytest.raises(SettingsError, match="CALLER_FLEET_SECRET has less than 32") as refused:
+        from_mapping({"CALLER_FLEET_SECRET": "hunter2" * 4})
+    assert "hunter2" not in str(refused.value)

@@ -22,7 +22,7 @@ DECK = ",".join(COLUMNS) + "\n44,United Kingdom,GB,0.02,0,60,60\n"
 def environ(tmp_path):
     return {
         "CALLER_CARRIER": "loopback",
-        "CALLER_FLEET_SECRET": "long and random",
+        "CALLER_FLEET_SECRET": "long and random, as such keys are",
         "CALLER_DATA_DIR": str(tmp_path / "data"),
         "CALLER_PORT": str(free_port()),
         "COLUMNS": "400",
@@ -84,7 +84,7 @@ def test_a_carrier_that_is_not_known_stops_each_command_with_those_that_are(envi
 async def test_setup_asks_what_that_carrier_needs_and_nothing_of_twilio(tmp_path, environ):
     del environ["CALLER_FLEET_SECRET"]
     talk = [
-        ("Text that signs its streams", "hunter2"),
+        ("Text that signs its streams", "hunter2" * 5),
         ("carrier: Plays back on port", None),
         ("Folder for what", ""),
         ("URL of PostgreSQL", ""),
@@ -106,4 +106,4 @@ async def test_setup_asks_what_that_carrier_needs_and_nothing_of_twilio(tmp_path
     assert "Twilio" not in terminal.shown
     assert "hunter2" not in terminal.shown
     read = read_settings({"CALLER_SETTINGS": str(tmp_path / "caller.env")})
-    assert read.fleet_secret.reveal() == "hunter2"
+    assert read.fleet_secret.reveal() == "hunter2" * 5
