@@ -488,6 +488,11 @@ def _require_no_refund(erasure: Erasure | None) -> None:
 
 
 def _require_apart(scopes: Collection[Scope] | None) -> None:
+    if Scope.EMBED in (scopes or ()):
+        hint = (
+            "Make the button on its account's page, or by POST /v1/buttons: its keys come with it."
+        )
+        fail("Only a button has keys of scope embed.", hint, EXIT_SETTINGS)
     if not are_apart(scopes or ()):
         hint = "Make one key with --scope admin alone, and another for the rest."
         fail("A key of scope admin can do nothing else.", hint, EXIT_SETTINGS)

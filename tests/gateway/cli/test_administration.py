@@ -168,6 +168,16 @@ def test_sessions_are_unknown_while_redis_is_away_and_a_lock_says_so(desk):
     assert desk.rows("SELECT locked_at IS NULL FROM holders") == [(0,)]
 
 
+def test_a_key_of_a_button_is_made_with_the_button(desk):
+    alone, both = ("--scope", "embed"), ("--scope", "embed", "--scope", "calls")
+    for scopes in (alone, both):
+        for arguments in (("new-key", "acme", *scopes), ("create", "other", *scopes)):
+            code, said = desk.run(*arguments)
+            assert code == EXIT_SETTINGS
+            assert "Only a button has keys of scope embed." in said
+    assert desk.rows("SELECT count(*) FROM api_keys WHERE scopes LIKE '%embed%'") == [(0,)]
+
+
 def test_an_operators_key_can_do_nothing_else(desk):
     both = ("--scope", "admin", "--scope", "calls")
     for arguments in (("new-key", "acme", *both), ("create", "other", *both)):
