@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from billing.clock import utc_now
 from gateway.buttons.store import SqlButtons
 from gateway.calls.redemption import Redemption, no_people
+from gateway.http.admin_routes import AdminRoutes
 from gateway.http.bearer import Authenticator
 from gateway.http.holders import Holders
 from gateway.limits.velocity import effective
@@ -26,6 +27,7 @@ class AccessControl:
 
     velocity: RedisVelocity
     auth: Authenticator
+    admin_routes: AdminRoutes
     tokens: CallTokens
 
 
@@ -57,7 +59,7 @@ def compose_access(
     tokens = RedisCallTokens(
         stores.redis, ttl_s=settings.token_ttl_s, at_redemption=redemption.redeem
     )
-    return AccessControl(velocity, auth, tokens)
+    return AccessControl(velocity, auth, AdminRoutes(auth, settings.admin_networks), tokens)
 
 
 def build_velocity(

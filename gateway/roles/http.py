@@ -16,7 +16,6 @@ from gateway.fleet.control import FleetControl
 from gateway.heartbeat.ticker import Ticker
 from gateway.http import pages
 from gateway.http.access import DeclaredRoute
-from gateway.http.admin_routes import AdminRoutes
 from gateway.http.api.document import DocumentApi
 from gateway.http.api.rates import RatesApi
 from gateway.logs.refused_signatures import RefusedSignatures
@@ -34,7 +33,6 @@ Routes = Sequence[DeclaredRoute]
 def compose_services(
     services: PeopleServices,
     access: AccessControl,
-    admin_routes: AdminRoutes,
     prices: Prices,
     fraud: Fraud,
     *,
@@ -53,7 +51,6 @@ def compose_services(
     Args:
         services: What every process has that recognises people.
         access: Who may send requests, and how often.
-        admin_routes: Lets operators in.
         prices: What calls are quoted from.
         fraud: What admission asks about accounts, and the counts it reports.
         index: Finds calls on all nodes.
@@ -90,7 +87,7 @@ def compose_services(
         parts=services.parts,
         taking_back=services.taking_back,
         auth=access.auth,
-        admin_routes=admin_routes,
+        admin_routes=access.admin_routes,
         velocity=access.velocity,
         admission=admission,
         index=index,

@@ -33,7 +33,6 @@ from gateway.charging.rounds import Metering
 from gateway.fleet.messages import CarrierNews, NotStartedAgain, Reply
 from gateway.heartbeat.periodic_task import PeriodicTask
 from gateway.http.access import DeclaredRoute
-from gateway.http.admin_routes import AdminRoutes
 from gateway.http.app import ShowMissing, create_app
 from gateway.logs.refused_signatures import RefusedSignatures
 from gateway.payments.build import PaymentServices, card_payments
@@ -235,8 +234,8 @@ class Gateway:
         await journal.apply()
         self._join(stops)
         alarms = periodic_tasks.new_alarms(settings, stores)
-        routing = AdminRoutes(self._access.auth, settings.admin_networks)
-        people = self._routes_of_people(prices, routing) if role.answers_people else ()
+        routing = self._access.admin_routes
+        people = self._routes_of_people(prices) if role.answers_people else ()
         self._telemetry = telemetry = compose_telemetry(
             self._port,
             self._calls,
@@ -391,7 +390,7 @@ class Gateway:
         if news.is_running:
             self._carrier_side.ghosts.found(news.carrier_call_id, news.call_id)
 
-    def _routes_of_people(self, prices: Prices, routing: AdminRoutes) -> Sequence[DeclaredRoute]:
+    def _routes_of_people(self, prices: Prices) -> Sequence[DeclaredRoute]:
         # Imported here, as is what only audio needs: a process of calls has no pages and no API.
         from gateway.roles import http  # noqa: PLC0415
         from gateway.roles.pages import new_door  # noqa: PLC0415
@@ -404,7 +403,6 @@ class Gateway:
         services = http.compose_services(
             self._services,
             access,
-            routing,
             prices,
             fraud,
             index=index,

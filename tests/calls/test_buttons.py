@@ -27,7 +27,6 @@ from gateway.embed.hours import OpeningHours
 from gateway.embed.keys import KeyMode, publishable_key
 from gateway.embed.rules import ButtonRules
 from gateway.heartbeat.ticker import Ticker
-from gateway.http.admin_routes import AdminRoutes
 from gateway.logs.refused_signatures import RefusedSignatures
 from gateway.personal_data.taking_back import TAKING_BACK
 from gateway.roles import http
@@ -366,11 +365,9 @@ async def test_a_number_is_proven_by_a_code_that_a_call_speaks(world: World, cus
         deck = load_deck(world.settings)
         prices = await load_prices(world.settings, stores.engine, deck)
         fraud = compose_fraud(world.settings, stores)
-        access = compose_access(world.settings, stores)
         services = http.compose_services(
             PeopleServices(settings=world.settings, stores=stores, taking_back=TAKING_BACK),
-            access,
-            AdminRoutes(access.auth, ()),
+            compose_access(world.settings, stores),
             prices,
             fraud,
             index=CallIndex("", NoCalls(), stores.records, stores.gate),

@@ -17,7 +17,6 @@ from gateway.charging.recovery import bring_credits
 from gateway.errors import SettingsError
 from gateway.fleet.instances import found_in, new_nonce
 from gateway.heartbeat.ticker import Ticker
-from gateway.http.admin_routes import AdminRoutes
 from gateway.http.app import create_app
 from gateway.http.bearer import key_hash, new_api_key
 from gateway.logs.refused_signatures import RefusedSignatures
@@ -79,11 +78,9 @@ class Office:
             *periodic_tasks.of_payments(self.payments),
         ]
         fleet = compose_fleet(settings, stores, self.membership, takes=lambda _node: True)
-        admin_routes = AdminRoutes(self.access.auth, settings.admin_networks)
         services = http.compose_services(
             shared,
             self.access,
-            admin_routes,
             prices,
             fraud,
             index=CallIndex("", NoCalls(), stores.records, stores.gate),
@@ -103,7 +100,7 @@ class Office:
                 self.alarms,
                 load=NoCalls(),
                 ticker=Ticker(lambda: 0),
-                routing=admin_routes,
+                routing=self.access.admin_routes,
                 instance=self.membership.instance,
                 has_node=lambda: True,
             ),
