@@ -25,6 +25,9 @@ KEY: Final = Form(
 )
 REGION: Final = Form("us1, ie1 or au1", r"us1|ie1|au1")
 EDGE: Final = Form("the name of an edge, such as frankfurt", r"[a-z][a-z-]{1,30}")
+SHARED: Final = Form(
+    "at least 32 characters: `openssl rand -base64 32` makes such a secret", r"(?s:.{32,})"
+)
 NUMBER: Final = Form("a number with its country code, such as +15005550006", r"\+\d{7,15}")
 TEST_KEY: Final = Form(
     "the test key of a button: pk_test_ and 24 letters or digits", r"pk_test_[0-9A-Za-z]{24}"

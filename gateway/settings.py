@@ -109,7 +109,8 @@ class Settings:
     twilio_api_key_secret: Secret = knobs.secret("Secret of that API key.")
     fleet_secret: Secret = knobs.secret(
         "Secret that all nodes and their other processes share: what they store hashed is hashed "
-        "under it. At least 32 characters. Empty: the auth token above."
+        "under it. Empty: the auth token above.",
+        setting_forms.SHARED,
     )
     caller_id: str = knobs.text(
         "Number shown to the callee: one of yours at the carrier, or verified there.",

@@ -12,7 +12,7 @@ from gateway.errors import SettingsError
 from gateway.settings import KNOBS, PREFIX, SETTINGS_FILE, Settings
 
 _KEY_CHARS_MIN = 32
-"""Of a key that secrets are sealed or hashed under: in base64 that is 192 random bits."""
+"""Of a key that secrets are sealed under: in base64 that is 192 random bits."""
 _DOCUMENTED_ELSEWHERE = frozenset(
     {
         SETTINGS_FILE,
@@ -109,11 +109,6 @@ def _of_posts(read: Settings) -> Iterator[str]:
             yield f"{PREFIX}{name} needs CALLER_SMTP_URL: without a mail server no mail is sent."
     if any(len(key.reveal()) < _KEY_CHARS_MIN for key in read.second_factor_keys):
         yield f"CALLER_SECOND_FACTOR_KEYS has a key of less than {_KEY_CHARS_MIN} characters."
-    if read.fleet_secret and len(read.fleet_secret.reveal()) < _KEY_CHARS_MIN:
-        yield (
-            f"CALLER_FLEET_SECRET has less than {_KEY_CHARS_MIN} characters; `openssl rand -base64"
-            " 32` makes one."
-        )
     if read.otlp_headers and not read.otlp_url:
         yield "CALLER_OTLP_HEADERS needs CALLER_OTLP_URL: without a collector they are not sent."
     if bool(read.events_url) != bool(read.events_secret):

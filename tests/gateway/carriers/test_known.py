@@ -50,6 +50,8 @@ def test_what_was_hashed_before_stays_hashed_under_the_auth_token():
 
 
 def test_a_shared_secret_that_can_be_guessed_is_refused_without_being_shown():
-    with pytest.raises(SettingsError, match="CALLER_FLEET_SECRET has less than 32") as refused:
+    with pytest.raises(
+        SettingsError, match="CALLER_FLEET_SECRET must be at least 32 char"
+    ) as refused:
         from_mapping({"CALLER_FLEET_SECRET": "hunter2" * 4})
     assert "hunter2" not in str(refused.value)
