@@ -71,15 +71,14 @@ def configure(level: str, form: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _tell_writer,
     ]
-    renderer: structlog.typing.Processor = structlog.processors.JSONRenderer()
-    escaping: list[structlog.typing.Processor] = []
+    rendering: list[structlog.typing.Processor] = [structlog.processors.JSONRenderer()]
     if form == "text":
-        escaping = [_escape]
-        renderer = structlog.dev.ConsoleRenderer(
+        console = structlog.dev.ConsoleRenderer(
             colors=sys.stderr.isatty(),
             # The default formatter shows the local variables of each frame.
             exception_formatter=structlog.dev.plain_traceback,
         )
+        rendering = [_escape, console]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -95,8 +94,7 @@ def configure(level: str, form: str) -> None:
             processors=[
                 _tell_fault,
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                *escaping,
-                renderer,
+                *rendering,
             ],
         )
     )
