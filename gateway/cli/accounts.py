@@ -78,7 +78,7 @@ def create_account(  # noqa: PLR0917
     # Validate what was typed before anything is opened or written.
     if account_id == NODES:
         fail("This id is reserved.", "Choose another id.", EXIT_SETTINGS)
-    _require_apart(scope)
+    _require_scopes(scope)
     micros, expires_at = read_amount(credit), _read_instant(expires)
     order = order_of(context, by, reason)
     if email:
@@ -254,7 +254,7 @@ def make_key(  # noqa: PLR0917
 
     Without --scope it may place calls and nothing else.
     """
-    _require_apart(scope)
+    _require_scopes(scope)
     cap, expires_at = read_amount(day) if day else None, _read_instant(expires)
     order = order_of(context, by, reason)
 
@@ -291,7 +291,7 @@ def change_key(  # noqa: PLR0917
     """Replace a key's scopes, its expiry, or both, on every node at once."""
     if not scope and not expires:
         fail("Nothing to change.", "Give --scope, --expires or both.", EXIT_SETTINGS)
-    _require_apart(scope)
+    _require_scopes(scope)
     expires_at = None if expires == "never" else _read_instant(expires)
     order = order_of(context, by, reason)
 
@@ -487,7 +487,7 @@ def _require_no_refund(erasure: Erasure | None) -> None:
     )
 
 
-def _require_apart(scopes: Collection[Scope] | None) -> None:
+def _require_scopes(scopes: Collection[Scope] | None) -> None:
     if Scope.EMBED in (scopes or ()):
         hint = (
             "Make the button on its account's page, or by POST /v1/buttons: its keys come with it."
