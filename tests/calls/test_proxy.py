@@ -7,21 +7,15 @@ import os
 import re
 import socket
 import subprocess
-import threading
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import httpx
 import pytest
 
 from tests.calls.proxy import (
     CADDY,
     DEPLOY,
     HAPROXY,
-    caddy,
     caddy_configuration,
     caddy_environment,
     configuration,
@@ -132,52 +126,3 @@ def test_a_node_s_own_paths_lead_to_it_first() -> None:
         assert told[name[0]] == f"127.0.0.1:{port}"
         assert default[1] == {"n1": "127.0.0.1:8080", "n2": "127.0.0.1:8081"}[node]
         assert others[0] == "CALLER_OTHERS"
-
-
-class _Named(BaseHTTPRequestHandler):
-    """Answers every path with the name of its server."""
-
-    def do_GET(self) -> None:
-        body = self.server.name.encode()  # type: ignore[attr-defined]
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_args: object) -> None:
-        """Print nothing."""
-
-
-@contextlib.contextmanager
-def _named_server(name: str, port: int) -> Iterator[None]:
-    with ThreadingHTTPServer(("127.0.0.1", port), _Named) as server:
-        server.name = name  # type: ignore[attr-defined]
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-@pytest.mark.thorough
-@pytest.mark.skipif(CADDY is None, reason="caddy is not installed")
-def test_a_media_socket_waits_for_its_node_while_a_callback_is_answered_by_another(
-    tmp_path: Path,
-) -> None:
-    port, n1, n2 = free_port(), free_port(), free_port()
-    url = f"http://127.0.0.1:{port}/n/n1"
-    told = caddy_environment(port, {"n1": n1, "n2": n2}, [n2])
-    with (
-        _named_server("n2", n2),
-        caddy(tmp_path, told),
-        # Caddy may not listen yet.
-        httpx.Client(transport=httpx.HTTPTransport(retries=6), timeout=30) as client,
-        ThreadPoolExecutor() as pool,
-    ):
-        # A callback of a node that is away is answered in its place.
-        assert client.get(f"{url}/twilio/voice").text == "n2"
-        asked = pool.submit(client.get, f"{url}/media/browser")
-        with _named_server("n1", n1):
-            assert asked.result().text == "n1"
